@@ -1,0 +1,40 @@
+"""Restore a single image without training data, with a deep image prior.
+
+>>> import napari_dip as dip
+>>> result = dip.denoise(image)                  # doctest: +SKIP
+>>> result.image, result.record                  # doctest: +SKIP
+
+Importing this package loads neither torch nor Qt nor napari; they come with the first use.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from napari_dip.settings import InputError, Settings
+
+if TYPE_CHECKING:
+    from napari_dip.restore import Progress, Restoration, denoise, inpaint, restore_steps, super_resolve
+
+__version__ = "0.1.0"
+__all__ = [
+    "InputError",
+    "Progress",
+    "Restoration",
+    "Settings",
+    "denoise",
+    "inpaint",
+    "restore_steps",
+    "super_resolve",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in __all__:
+        return getattr(import_module("napari_dip.restore"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])

@@ -1,0 +1,95 @@
+"""Every knob once: title, help, unit, bounds and default. Feeds the forms, the command line and the record."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic.fields import FieldInfo
+
+Task = Literal["denoise", "inpaint", "super_resolve"]
+TASKS: tuple[Task, ...] = get_args(Task)
+FACTORS = range(2, 9)
+"""The enlargements that super-resolution offers."""
+
+
+class InputError(ValueError):
+    """Something the caller gave cannot be used; the message says what, and what to do about it, in one sentence."""
+
+
+class Settings(BaseModel):
+    """How a restoration is run. The same fields stand on the forms, the command line and in the record."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    preset: Literal["fast", "best", "paper"] = Field(
+        "fast",
+        title="Preset",
+        description="fast: minutes on a laptop. best: slower, higher quality. paper: the published method to the letter.",
+    )
+    noise: Literal["gaussian"] = Field(
+        "gaussian", title="Noise", description="What the noise is like; its strength is estimated from the image."
+    )
+    seed: int = Field(
+        0, ge=0, le=2**31 - 1, title="Seed", description="The same seed on the same machine gives the same result."
+    )
+    device: Literal["auto", "cpu", "cuda", "mps"] = Field(
+        "auto", title="Device", description="Where the network runs; auto takes a GPU where there is one."
+    )
+    max_iterations: int | None = Field(
+        None,
+        ge=1,
+        le=100_000,
+        title="Max. iterations",
+        description="Iterations planned for each plane; left empty, as many as the preset says.",
+    )
+    max_seconds: float | None = Field(
+        None,
+        gt=0,
+        le=1e7,
+        title="Max. seconds",
+        description="Time limit for the whole image, shared by its planes; left empty, no limit.",
+        json_schema_extra={"unit": "s"},
+    )
+    threads: int | None = Field(
+        None, ge=1, le=256, title="CPU threads", description="CPU threads to use; left empty, the number of cores."
+    )
+    nonfinite: Literal["refuse", "inpaint"] = Field(
+        "refuse",
+        title="NaN and inf",
+        description="What to do with pixels that are not finite numbers: refuse the image, or fill them in.",
+    )
+    stop_at: tuple[int, ...] | None = Field(
+        None,
+        title="Stop at",
+        description="End each plane after this many iterations of its plan; set in a record, so that a run that was "
+        "stopped by hand or by the clock can be repeated exactly.",
+    )
+
+
+def field(name: str) -> FieldInfo:
+    """Title, help, bounds and default of one knob."""
+    return Settings.model_fields[name]
+
+
+def read_settings(given: dict[str, Any]) -> Settings:
+    """Check settings given by name.
+
+    Raises
+    ------
+    InputError
+        For an unknown name or a value out of bounds, saying what is allowed.
+    """
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = str(first["loc"][0]) if first["loc"] else "settings"
+        if first["type"] == "extra_forbidden":
+            known = ", ".join(Settings.model_fields)
+            raise InputError(f"There is no setting named {name!r}; the settings are {known}.") from None
+        raise InputError(f"The setting {name}={first['input']!r} is not allowed: {_lower(first['msg'])}.") from None
+
+
+def _lower(sentence: str) -> str:
+    return sentence[:1].lower() + sentence[1:]
