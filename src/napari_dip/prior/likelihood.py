@@ -1,0 +1,125 @@
+"""How far a prediction is from what was measured, and how strong the noise is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from scipy.optimize import nnls
+from torch import Tensor
+
+
+class Likelihood(Protocol):
+    """A model of the noise."""
+
+    def noise_variance(self, signal: Tensor) -> Tensor:
+        """Variance of the noise where the true image is `signal`, in squared units of the image."""
+        ...
+
+    def __call__(self, mean: Tensor, variance: Tensor, measured: Tensor) -> Tensor:
+        """Negative log-likelihood of each measured value under a prediction and its own variance, up to a constant."""
+        ...
+
+
+@dataclass(frozen=True)
+class Gaussian:
+    """Gaussian noise whose variance grows in proportion to the signal: `floor + gain * signal`.
+
+    With `gain` 0 it is additive white noise; otherwise it is the usual approximation of photon and read noise
+    (Foi et al., IEEE Trans. Image Process. 17, 2008, eq. 3).
+    """
+
+    floor: float
+    gain: float = 0.0
+
+    def noise_variance(self, signal: Tensor) -> Tensor:
+        """Variance of the noise where the true image is `signal`; never quite zero."""
+        return (self.floor + self.gain * signal.detach()).clamp_min(1e-6)
+
+    def __call__(self, mean: Tensor, variance: Tensor, measured: Tensor) -> Tensor:
+        """Half of squared error over total variance plus log total variance, without the constant."""
+        total = variance + self.noise_variance(mean)
+        return 0.5 * ((mean - measured) ** 2 / total + total.log())
+
+
+def estimate_noise(planes: np.ndarray, visible: np.ndarray) -> tuple[Gaussian, int]:
+    """Estimate from the flattest blocks of an image how strong its noise is, and how far it is correlated.
+
+    The second difference in both directions cancels whatever is locally linear along either axis (Immerkaer,
+    Computer Vision and Image Understanding 64, 1996). Taken over a step of 1, 2, 3 pixels it gives the same variance
+    if the noise of neighbouring pixels is independent, and ever larger ones as far as it is not.
+
+    Parameters
+    ----------
+    planes : (n, y, x) array
+        Channels or slices, values near [0, 1].
+    visible : (n or 1, y, x) bool array
+        Pixels that were measured.
+
+    Returns
+    -------
+    noise : Gaussian
+        Variance of the noise, as a line over brightness.
+    reach : int
+        How many pixels the noise of one pixel reaches into its neighbours: 0 for white noise, at most 2.
+    """
+    visible = np.broadcast_to(visible, planes.shape)
+    blocks = [_flat_blocks(planes, visible, step) for step in (1, 2, 3)]
+    level = [np.quantile(variance, FLATTEST) if variance.size else np.inf for _, variance in blocks]
+    reach = 0
+    while reach < 2 and level[reach] < 0.5 * level[reach + 1] < np.inf:
+        reach += 1
+    return _variance_line(*blocks[reach]), reach
+
+
+FLATTEST = 0.2
+"""Part of the blocks, at each brightness, that is taken to be free of structure."""
+BLOCK = 8
+"""Side of a block in pixels."""
+QUANTILE_OF_NOISE = 0.73
+"""Where that quantile lies for pure white noise, as a part of the variance: simulated over 65,000 blocks."""
+
+
+def _flat_blocks(planes: np.ndarray, visible: np.ndarray, step: int) -> tuple[np.ndarray, np.ndarray]:
+    """Mean brightness and noise variance of each block, from second differences over `step` pixels."""
+    brightness, variance = [], []
+    for plane, seen in zip(planes, visible, strict=True):
+        if min(plane.shape) <= 2 * step:
+            continue
+        value, weight = np.where(seen, plane, 0.0).astype(np.float64), seen.astype(np.float64)
+        whole = _second_difference(weight, step, [1, 1, 1]) > 8.5  # all nine pixels were measured
+        residual = (_second_difference(value, step, [1, -2, 1]) / 6) ** 2
+        mean = _second_difference(value, step, [1, 1, 1]) / 9
+        side = min(BLOCK, *whole.shape)
+        count = _block_sum(whole, side)
+        enough = count >= 0.25 * side * side
+        brightness.append(_block_sum(mean * whole, side)[enough] / count[enough])
+        variance.append(_block_sum(residual * whole, side)[enough] / count[enough])
+    empty = [np.empty(0)]
+    return np.concatenate(brightness or empty), np.concatenate(variance or empty)
+
+
+def _second_difference(x: np.ndarray, step: int, weights: list[int]) -> np.ndarray:
+    """Weighted sum of three pixels `step` apart, along y and then x, where all of them exist."""
+    a, b, c = weights
+    x = a * x[: -2 * step] + b * x[step:-step] + c * x[2 * step :]
+    return a * x[:, : -2 * step] + b * x[:, step:-step] + c * x[:, 2 * step :]
+
+
+def _block_sum(values: np.ndarray, side: int) -> np.ndarray:
+    rows, columns = (n // side for n in values.shape)
+    whole = values[: rows * side, : columns * side].astype(np.float64)
+    return whole.reshape(rows, side, columns, side).sum((1, 3))
+
+
+def _variance_line(brightness: np.ndarray, variance: np.ndarray) -> Gaussian:
+    """Fit floor + gain * brightness to the variance of the flattest blocks at each brightness."""
+    if variance.size < 16:  # next to nothing to see: take the image to be good
+        return Gaussian(1e-4)
+    bins = np.array_split(np.argsort(brightness), min(16, variance.size // 16))
+    level = np.array([brightness[i].mean() for i in bins]).clip(0)
+    spread = np.array([np.quantile(variance[i], FLATTEST) for i in bins]) / QUANTILE_OF_NOISE + 1e-7
+    lines = np.stack([np.ones_like(level), level], 1) / spread[:, None]  # relative errors count
+    floor, gain = nnls(lines, np.ones(len(bins)))[0]
+    return Gaussian(float(floor), float(gain))

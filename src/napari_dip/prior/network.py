@@ -1,0 +1,248 @@
+"""The networks, for two and three dimensions.
+
+`Hourglass` is the encoder-decoder of the published method, `SlimPrior` a faster one: its trunk works at half of the
+resolution, where a pass costs a quarter. Both take and give (1, channels, [z,] y, x) of any size.
+
+References
+----------
+Ulyanov, Vedaldi, Lempitsky: Deep Image Prior. CVPR 2018; IJCV 128, 2020 (section "Technical details").
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+_conv = {2: F.conv2d, 3: F.conv3d}
+_linear = {2: "bilinear", 3: "trilinear"}
+
+
+class Convolution(nn.Module):
+    """Convolution with reflected borders. Its kernel is kept as a matrix, the only shape the Muon optimiser takes."""
+
+    def __init__(self, inputs: int, outputs: int, size: int = 3, stride: int = 1, *, dims: int, bias: bool = True):
+        super().__init__()
+        self.shape = (outputs, inputs, *(size,) * dims)
+        self.kernel = nn.Parameter(torch.empty(outputs, inputs * size**dims))
+        self.bias = nn.Parameter(torch.empty(outputs)) if bias else None
+        self.stride, self.margin, self.dims = stride, (size - 1) // 2, dims
+
+    def initialise(self, generator: torch.Generator) -> None:
+        """Draw the kernel and the bias as torch.nn.Conv2d does: uniformly, within 1 / sqrt(fan-in)."""
+        bound = 1 / math.sqrt(self.kernel.shape[1])
+        for parameter in self.parameters():
+            nn.init.uniform_(parameter, -bound, bound, generator=generator)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Convolve (1, inputs, ...) to (1, outputs, ...)."""
+        if self.margin:
+            x = F.pad(x, (self.margin,) * 2 * self.dims, mode="reflect")
+        return _conv[self.dims](x, self.kernel.view(self.shape), self.bias, self.stride)
+
+
+class Block(nn.Module):
+    """Convolution, batch normalisation (always in training mode), leaky ReLU."""
+
+    def __init__(self, inputs: int, outputs: int, size: int = 3, stride: int = 1, *, dims: int):
+        super().__init__()
+        # batch normalisation takes the mean away, so a bias would do nothing
+        self.convolution = Convolution(inputs, outputs, size, stride, dims=dims, bias=False)
+        self.normalise = Normalise(outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (1, inputs, ...) to (1, outputs, ...)."""
+        return F.leaky_relu(self.normalise(self.convolution(x)), 0.2)
+
+
+class Normalise(nn.Module):
+    """Batch normalisation over the one image there is, then a learned scale and shift for each channel."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.weight, self.bias = nn.Parameter(torch.ones(channels)), nn.Parameter(torch.zeros(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise each channel."""
+        if x[0, 0].numel() == 1:  # no variance to speak of at the bottom of a tiny image
+            return x * self.weight.view(1, -1, *(1,) * (x.ndim - 2)) + self.bias.view(1, -1, *(1,) * (x.ndim - 2))
+        return F.batch_norm(x, None, None, self.weight, self.bias, training=True)
+
+
+class ChannelDropout(nn.Module):
+    """Switch whole channels off at random, by a generator of its own, so that a run repeats exactly."""
+
+    def __init__(self, rate: float, generator: torch.Generator):
+        super().__init__()
+        self.rate, self.generator = rate, generator
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Zero each channel with probability `rate`, and scale up the others."""
+        if not self.rate:
+            return x
+        shape = (1, x.shape[1], *(1,) * (x.ndim - 2))
+        kept = torch.rand(shape, generator=self.generator) >= self.rate
+        return x * (kept.to(x.device, x.dtype) / (1 - self.rate))
+
+
+class Prior(nn.Module):
+    """What all networks share: any size of image, and weights drawn from a seeded generator."""
+
+    levels: int  # number of times the image is halved
+    dims: int
+
+    def initialise(self, generator: torch.Generator) -> None:
+        """Draw all weights."""
+        for module in self.modules():
+            if isinstance(module, Convolution):
+                module.initialise(generator)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (1, inputs, ...) to (1, outputs, ...), padding to a multiple of 2 ** levels inside."""
+        size, step = x.shape[2:], 2**self.levels
+        # two pixels at the deepest scale are the least that a reflected border takes
+        missing = [max(2 * step, math.ceil(n / step) * step) - n for n in size]
+        if any(missing):
+            x = F.pad(x, [side for m in reversed(missing) for side in (m // 2, m - m // 2)], mode="replicate")
+        x = self.body(x)
+        inside = tuple(slice(m // 2, m // 2 + n) for m, n in zip(missing, size, strict=True))
+        return x[(slice(None), slice(None), *inside)]
+
+    def body(self, x: Tensor) -> Tensor:
+        """Do the work on an image of a fitting size."""
+        raise NotImplementedError
+
+    def matrices(self) -> Iterator[nn.Parameter]:
+        """Give the convolution kernels, as matrices."""
+        return (m.kernel for m in self.modules() if isinstance(m, Convolution))
+
+
+class Hourglass(Prior):
+    """The published encoder-decoder with skip connections.
+
+    Parameters
+    ----------
+    inputs, outputs : int
+        Channels of the latent and of the image.
+    channels, skip : sequence of int
+        Width of each scale, and of the skip connection that leaves it (0: none), from fine to coarse.
+    dims : int
+        2 or 3 spatial dimensions.
+    down_size : int
+        Kernel size of the encoder.
+    upsample : str
+        "linear" or "nearest".
+    mix : bool
+        Whether each scale of the decoder ends in a 1x1 convolution.
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        channels: Sequence[int],
+        skip: Sequence[int],
+        *,
+        dims: int = 2,
+        down_size: int = 3,
+        upsample: str = "linear",
+        mix: bool = True,
+    ):
+        super().__init__()
+        self.levels, self.dims = len(channels), dims
+        self.upsample = _linear[dims] if upsample == "linear" else upsample
+        finer, coarser = [inputs, *channels[:-1]], [*channels[1:], channels[-1]]
+        self.skip, self.down, self.join, self.up = (nn.ModuleList() for _ in range(4))
+        for source, width, side, below in zip(finer, channels, skip, coarser, strict=True):
+            self.skip.append(Block(source, side, 1, dims=dims) if side else nn.Identity())
+            encoder = Block(source, width, down_size, 2, dims=dims), Block(width, width, down_size, dims=dims)
+            self.down.append(nn.Sequential(*encoder))
+            self.join.append(Normalise(side + below))
+            decoder = [Block(side + below, width, dims=dims)] + ([Block(width, width, 1, dims=dims)] if mix else [])
+            self.up.append(nn.Sequential(*decoder))
+        self.has_skip = [side > 0 for side in skip]
+        self.out = Convolution(channels[0], outputs, 1, dims=dims)
+
+    def body(self, x: Tensor) -> Tensor:
+        """Down through the scales, and up again past the skip connections."""
+        sides = []
+        for skip, has_skip, down in zip(self.skip, self.has_skip, self.down, strict=True):
+            sides.append([skip(x)] if has_skip else [])
+            x = down(x)
+        for join, up in zip(reversed(self.join), reversed(self.up), strict=True):
+            x = F.interpolate(x, scale_factor=2, mode=self.upsample)
+            x = up(join(torch.cat([*sides.pop(), x], 1)))
+        return torch.sigmoid(self.out(x))
+
+
+class SlimPrior(Prior):
+    """A trunk of `levels` scales that starts at half of the resolution, between a thin stem and a thin head.
+
+    In the published network more than half of the work is done at full resolution; here almost none is.
+    Dropout of channels in the decoder keeps the fit from copying noise (Quan et al., Self2Self, CVPR 2020).
+
+    Parameters
+    ----------
+    inputs, outputs : int
+        Channels of the input and of the output; the output is linear.
+    generator : torch.Generator
+        Draws the dropout.
+    channels, skip, thin : int
+        Width of the trunk, of its skip connections, and of stem and head.
+    depth : int
+        Number of scales of the trunk.
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        generator: torch.Generator,
+        *,
+        channels: int = 64,
+        depth: int = 4,
+        skip: int = 8,
+        thin: int = 16,
+        dropout: float = 0.0,
+        dims: int = 2,
+    ):
+        super().__init__()
+        self.levels, self.dims = depth + 1, dims
+        self.stem = Block(inputs, thin, dims=dims)
+        self.shrink = Convolution(thin, thin, 2, 2, dims=dims, bias=False)
+        finer = [thin] + [channels] * (depth - 1)
+        self.skip = nn.ModuleList(Block(width, skip, 1, dims=dims) for width in finer)
+        self.down = nn.ModuleList(
+            nn.Sequential(Block(width, channels, 3, 2, dims=dims), Block(channels, channels, dims=dims))
+            for width in finer
+        )
+        self.join = nn.ModuleList(Normalise(skip + channels) for _ in finer)
+        self.up = nn.ModuleList(
+            nn.Sequential(
+                Block(skip + channels, channels, dims=dims),
+                ChannelDropout(dropout, generator),
+                Block(channels, channels, 1, dims=dims),
+            )
+            for _ in finer
+        )
+        self.narrow = Block(channels, thin, 1, dims=dims)
+        self.head = nn.Sequential(Block(2 * thin, thin, dims=dims), Block(thin, thin, 1, dims=dims))
+        self.out = Convolution(thin, outputs, 1, dims=dims)
+
+    def body(self, x: Tensor) -> Tensor:
+        """Stem, trunk at half of the resolution, head."""
+        full = self.stem(x)
+        x, sides, linear = self.shrink(full), [], _linear[self.dims]
+        for skip, down in zip(self.skip, self.down, strict=True):
+            sides.append(skip(x))
+            x = down(x)
+        for join, up in zip(self.join, self.up, strict=True):
+            x = F.interpolate(x, scale_factor=2, mode=linear)
+            x = up(join(torch.cat([sides.pop(), x], 1)))
+        x = F.interpolate(self.narrow(x), scale_factor=2, mode=linear)
+        x = self.head(torch.cat([full, x], 1))
+        with torch.autocast(x.device.type, enabled=False):  # the last step in full precision
+            return self.out(x.float())

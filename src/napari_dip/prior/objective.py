@@ -1,0 +1,236 @@
+"""What one iteration does: the two ways to fit a network to a single image.
+
+`LatentPrior` is the published one: the network makes the image from fixed noise. `MaskedPrediction` shows the network
+the image itself with some pixels hidden, and lets it predict those; it needs far fewer iterations and hardly overfits.
+"""
+
+from __future__ import annotations
+
+import abc
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from napari_dip.prior.likelihood import Likelihood
+from napari_dip.prior.measurement import Measurement
+from napari_dip.prior.network import Prior
+
+
+@dataclass(frozen=True)
+class Data:
+    """What is known of an image.
+
+    Attributes
+    ----------
+    measured : Tensor
+        (1, channels, [z,] y, x), near [0, 1]; finite also where nothing was measured.
+    visible : Tensor
+        (1, 1, [z,] y, x), 1 where a pixel was measured and 0 where not.
+    """
+
+    measured: Tensor
+    visible: Tensor
+
+
+class Objective(abc.ABC):
+    """One way to fit: a network, the loss of one iteration, and the estimate so far."""
+
+    network: Prior
+
+    @abc.abstractmethod
+    def loss(self) -> tuple[Tensor, Tensor]:
+        """Run the network once; give the loss to descend, and the mean squared error on the pixels it was asked for."""
+
+    @abc.abstractmethod
+    def collect(self) -> None:
+        """Take the last output of the network into the estimate."""
+
+    @abc.abstractmethod
+    def estimate(self) -> Tensor:
+        """Give the restored image so far, (1, channels, [z,] y, x)."""
+
+
+class LatentPrior(Objective):
+    """The deep image prior: minimise |measurement(network(z)) - measured|^2 over the weights, for a fixed random z.
+
+    Each iteration adds fresh noise to z, which regularises; the estimate is an exponential average of the outputs.
+
+    Parameters
+    ----------
+    latent_channels : int
+        Channels of z, drawn uniformly from [0, 0.1].
+    latent_noise : float
+        Standard deviation of the noise added to z.
+    size : tuple of int
+        Size of the image to make; larger than the measured one in super-resolution.
+    average : float
+        Weight of the past in the average of the outputs.
+
+    References
+    ----------
+    Ulyanov, Vedaldi, Lempitsky: Deep Image Prior. CVPR 2018, eq. 2.
+    """
+
+    def __init__(
+        self,
+        network: Prior,
+        data: Data,
+        measurement: Measurement,
+        generator: torch.Generator,
+        *,
+        latent_channels: int,
+        latent_noise: float,
+        size: tuple[int, ...],
+        average: float = 0.99,
+    ):
+        self.network, self.data, self.measurement = network, data, measurement
+        self.generator, self.latent_noise, self.average = generator, latent_noise, average
+        latent = torch.empty(1, latent_channels, *size).uniform_(0, 0.1, generator=generator)
+        self.latent = latent.to(data.measured.device)
+        self._output: Tensor | None = None
+        self._mean: Tensor | None = None
+
+    def loss(self) -> tuple[Tensor, Tensor]:
+        """Mean squared error of the visible pixels."""
+        latent = self.latent
+        if self.latent_noise:
+            noise = torch.empty(latent.shape).normal_(generator=self.generator).to(latent.device)
+            latent = latent + self.latent_noise * noise
+        output = self.network(latent).float()
+        self._output = output.detach()
+        squared = (self.measurement(output) - self.data.measured) ** 2
+        error = _mean_where(squared, self.data.visible)
+        return error, error.detach()
+
+    def collect(self) -> None:
+        """Average the outputs."""
+        assert self._output is not None
+        if self._mean is None:
+            self._mean = self._output.clone()
+        self._mean.lerp_(self._output, 1 - self.average)
+
+    def estimate(self) -> Tensor:
+        """Give the averaged output."""
+        assert self._mean is not None
+        return self._mean
+
+
+class MaskedPrediction(Objective):
+    """Hide random pixels of the image from the network and let it predict them, with the variance of its error.
+
+    The likelihood of the hidden pixels is the loss. What was predicted while a pixel was hidden cannot have copied its
+    noise, so the average of those predictions does not overfit. The measured value is worth something, too: both are
+    combined as a posterior mean, weighted by the variances of prediction and noise.
+
+    Parameters
+    ----------
+    network : Prior
+        Takes channels + 1 (the image with hidden pixels filled in, and the mask of what is seen); gives channels + 1
+        (the mean and the logarithm-like raw variance of the prediction).
+    hidden : float
+        Part of the pixels that is hidden in each iteration.
+    radius : int
+        How far the noise of a pixel reaches into its neighbours, in pixels. They are hidden with it.
+
+    References
+    ----------
+    Krull, Buchholz, Jug: Noise2Void. CVPR 2019. Batson, Royer: Noise2Self. ICML 2019 (why hidden pixels suffice).
+    Quan et al.: Self2Self with dropout. CVPR 2020 (many random masks of one image, averaged).
+    Laine et al.: High-quality self-supervised deep image denoising. NeurIPS 2019, eq. 4 (posterior mean).
+    """
+
+    def __init__(
+        self,
+        network: Prior,
+        data: Data,
+        likelihood: Likelihood,
+        generator: torch.Generator,
+        *,
+        hidden: float,
+        radius: int = 0,
+    ):
+        self.network, self.data, self.likelihood = network, data, likelihood
+        self.generator, self.hidden, self.radius = generator, hidden, radius
+        self.dims = data.measured.ndim - 2
+        self._iteration = 0
+        self._sum = torch.zeros_like(data.measured)
+        self._weight = torch.full_like(data.visible, 1e-6)
+        self._last: tuple[Tensor, Tensor, Tensor] | None = None
+
+    def loss(self) -> tuple[Tensor, Tensor]:
+        """Give the mean negative log-likelihood of the hidden pixels."""
+        measured = self.data.measured
+        asked, hidden = self._draw()
+        seen = self.data.visible * (1 - hidden)
+        raw = self.network(torch.cat([fill(measured, seen), 1 - seen], 1)).float()
+        mean, variance = 0.5 + 0.2 * raw[:, :-1], 0.1 * F.softplus(raw[:, -1:] - 4)
+        self._last = mean.detach(), variance.detach(), asked
+        scored = asked * self.data.visible
+        loss = _mean_where(self.likelihood(mean, variance, measured), scored)
+        return loss, _mean_where((mean.detach() - measured) ** 2, scored)
+
+    def _draw(self) -> tuple[Tensor, Tensor]:
+        """Draw the pixels to be predicted, and all that are hidden for it: these, and as far as their noise reaches."""
+        shape, reach = self.data.visible.shape, 2 * self.radius + 1
+        density = 1 - (1 - self.hidden) ** (1 / reach**self.dims)
+        asked = (torch.rand(shape, generator=self.generator) < density).float().to(self.data.visible.device)
+        if not self.radius:
+            return asked, asked
+        pool = F.max_pool2d if self.dims == 2 else F.max_pool3d
+        return asked, pool(asked, reach, 1, self.radius)
+
+    def collect(self) -> None:
+        """Average the posterior means of the pixels that were predicted; of late ones more than of early ones."""
+        assert self._last is not None
+        mean, variance, asked = self._last
+        visible, noise = self.data.visible, self.likelihood.noise_variance(mean)
+        gain = visible * variance / (variance + noise)
+        asked = torch.maximum(asked, 1 - visible)  # what was never measured is always a prediction
+        self._iteration += 1
+        keep = min(0.985, self._iteration / (self._iteration + 9))
+        self._sum.mul_(keep).add_((mean + gain * (self.data.measured - mean)) * asked, alpha=1 - keep)
+        self._weight.mul_(keep).add_(asked, alpha=1 - keep)
+        self._mean = mean
+
+    def estimate(self) -> Tensor:
+        """Give the average; pixels that were not asked for yet take the last prediction."""
+        known = self._weight > 1e-4
+        return torch.where(known, self._sum / self._weight, self._mean)
+
+
+def _mean_where(values: Tensor, weight: Tensor) -> Tensor:
+    """Mean over channels and over the pixels of weight 1."""
+    return (values.mean(1, keepdim=True) * weight).sum() / weight.sum().clamp_min(1)
+
+
+def fill(image: Tensor, seen: Tensor) -> Tensor:
+    """Replace the pixels that are not seen by a mean of those around them that are.
+
+    The nearest ones count: where a 3 x 3 window holds none, coarser and coarser versions of the image are asked.
+    """
+    dims = image.ndim - 2
+    side = torch.tensor([1.0, 2.0, 1.0], device=image.device)
+    window = side
+    for _ in range(dims - 1):
+        window = window[..., None] * side
+    conv = F.conv2d if dims == 2 else F.conv3d
+
+    def blur(x: Tensor) -> Tensor:
+        kernel = (window / window.sum()).expand(x.shape[1], 1, *window.shape)
+        return conv(x, kernel, padding=1, groups=x.shape[1])
+
+    pool = F.avg_pool2d if dims == 2 else F.avg_pool3d
+    value, weight = image * seen, seen
+    near, near_weight = blur(value), blur(weight)
+    mean = near / near_weight.clamp_min(1e-6)
+    missing = (near_weight < 0.02) & (seen == 0)
+    if missing.any() and min(image.shape[2:]) > 1:
+        coarse_weight = pool(weight, 2, ceil_mode=True)
+        coarse = pool(value, 2, ceil_mode=True) / coarse_weight.clamp_min(1e-6)
+        coarse = fill(coarse, (coarse_weight > 0).float())
+        mode = "bilinear" if dims == 2 else "trilinear"
+        wide = F.interpolate(coarse, size=image.shape[2:], mode=mode)
+        mean = torch.where(missing, wide, mean)
+    return torch.where(seen > 0, image, mean)

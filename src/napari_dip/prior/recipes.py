@@ -1,0 +1,168 @@
+"""Which network, which objective and how many iterations: the presets, task by task.
+
+The rows of `PAPER` are the published settings (Ulyanov et al., IJCV 2020 and its supplement); nothing in them is ours.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+import torch
+from scipy.ndimage import distance_transform_edt
+
+from napari_dip.prior.fit import Optimisation
+from napari_dip.prior.likelihood import estimate_noise
+from napari_dip.prior.measurement import Downsample, Identity, Measurement
+from napari_dip.prior.network import Hourglass, Prior, SlimPrior
+from napari_dip.prior.objective import Data, LatentPrior, MaskedPrediction, Objective
+
+Preset = Literal["fast", "best", "paper"]
+Task = Literal["denoise", "inpaint", "super_resolve"]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides a fit but the data and the seed.
+
+    Attributes
+    ----------
+    name : str
+        What the record calls it.
+    iterations : int
+        How many are planned.
+    objective : str
+        "latent" (`LatentPrior`) or "masked" (`MaskedPrediction`).
+    network : str
+        "hourglass" (`Hourglass`) or "slim" (`SlimPrior`).
+    """
+
+    name: str
+    iterations: int
+    objective: Literal["latent", "masked"] = "latent"
+    network: Literal["hourglass", "slim"] = "hourglass"
+    channels: tuple[int, ...] = (128,) * 5
+    skip: tuple[int, ...] = (4,) * 5
+    down_size: int = 3
+    upsample: str = "linear"
+    mix: bool = True
+    latent_channels: int = 32
+    latent_noise: float = 1 / 30
+    width: int = 64
+    dropout: float = 0.05
+    hidden: float = 0.3
+    lobes: int = 2
+    optimisation: Optimisation = Optimisation()
+
+
+_nearest = Recipe("", 0, upsample="nearest", skip=(128,) * 5, latent_noise=0.03)
+PAPER = {
+    "denoise": Recipe("denoise", 1800),
+    "scattered": Recipe("scattered pixels", 11000, latent_noise=0.03, optimisation=Optimisation(rate=0.001)),
+    "text": replace(_nearest, name="text-like mask", iterations=6000),
+    "hole": replace(
+        _nearest,
+        name="large hole",
+        iterations=3000,
+        channels=(16, 32, 64, 128, 128, 128),
+        skip=(0,) * 6,
+        down_size=5,
+        mix=False,
+        latent_channels=1,
+        latent_noise=0.0,
+    ),
+    "x4": Recipe("enlarge by 4", 2000, latent_noise=0.03),
+    "x8": Recipe("enlarge by 8", 4000, latent_noise=0.05),
+}
+
+_muon = Optimisation("muon", final_rate=0.05, bfloat16=True)
+_masked = Recipe("masked prediction", 400, "masked", "slim", optimisation=_muon)
+_latent = Recipe("latent", 600, "latent", "slim", latent_noise=0.03, dropout=0.0, lobes=3, optimisation=_muon)
+FAST: dict[Task, Recipe] = {"denoise": _masked, "inpaint": _masked, "super_resolve": _latent}
+BEST: dict[Task, Recipe] = {task: replace(recipe, iterations=4 * recipe.iterations) for task, recipe in FAST.items()}
+
+
+def choose(preset: Preset, task: Task, visible: np.ndarray, factor: int) -> Recipe:
+    """Give the recipe of a preset for a task; `paper` has several, by the look of the mask and by the factor."""
+    if preset != "paper":
+        return (FAST if preset == "fast" else BEST)[task]
+    if task == "denoise":
+        return PAPER["denoise"]
+    if task == "super_resolve":
+        return PAPER["x4" if factor < 6 else "x8"]
+    deepest = distance_transform_edt(~visible).max()
+    if deepest >= 16:
+        return PAPER["hole"]
+    return PAPER["scattered" if visible.mean() < 0.7 and deepest < 8 else "text"]
+
+
+def prepare(
+    recipe: Recipe, planes: np.ndarray, visible: np.ndarray, *, factor: int, device: str, seed: int
+) -> tuple[Objective, dict[str, object]]:
+    """Build network and objective for one image.
+
+    Parameters
+    ----------
+    planes : (channels, [z,] y, x) float32 array
+        The image, scaled to [0, 1].
+    visible : ([z,] y, x) bool array
+        Pixels that were measured.
+    factor : int
+        Enlargement; 1 for none.
+
+    Returns
+    -------
+    objective : Objective
+    found : dict
+        What was estimated from the image, for the record.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    dims = visible.ndim
+    channels = planes.shape[0]
+    data = Data(
+        torch.from_numpy(planes[None]).to(device),
+        torch.from_numpy(visible[None, None].astype(np.float32)).to(device),
+    )
+    if recipe.objective == "masked":
+        noise, reach = estimate_noise(planes.reshape(-1, *planes.shape[-2:]), _slices(visible, channels))
+        network = _network(recipe, channels + 1, channels + 1, dims, generator, device)
+        objective: Objective = MaskedPrediction(network, data, noise, generator, hidden=recipe.hidden, radius=reach)
+        return objective, {"noise_floor": noise.floor, "noise_gain": noise.gain, "noise_reach": reach}
+    size = (*visible.shape[:-2], *(n * factor for n in visible.shape[-2:]))
+    measurement: Measurement = Downsample(factor, size[-2:], recipe.lobes, device) if factor > 1 else Identity()
+    network = _network(recipe, recipe.latent_channels, channels, dims, generator, device)
+    objective = LatentPrior(
+        network,
+        data,
+        measurement,
+        generator,
+        latent_channels=recipe.latent_channels,
+        latent_noise=recipe.latent_noise,
+        size=size,
+    )
+    return objective, {}
+
+
+def _slices(visible: np.ndarray, channels: int) -> np.ndarray:
+    """Repeat the mask for each channel, as (channels * z, y, x)."""
+    return np.broadcast_to(visible, (channels, *visible.shape)).reshape(-1, *visible.shape[-2:])
+
+
+def _network(recipe: Recipe, inputs: int, outputs: int, dims: int, generator: torch.Generator, device: str) -> Prior:
+    if recipe.network == "hourglass":
+        network: Prior = Hourglass(
+            inputs,
+            outputs,
+            recipe.channels,
+            recipe.skip,
+            dims=dims,
+            down_size=recipe.down_size,
+            upsample=recipe.upsample,
+            mix=recipe.mix,
+        )
+    else:
+        network = SlimPrior(inputs, outputs, generator, channels=recipe.width, dropout=recipe.dropout, dims=dims)
+    network.initialise(generator)
+    layout = torch.channels_last if dims == 2 else torch.channels_last_3d
+    return network.to(device=device, memory_format=layout)
