@@ -25,7 +25,7 @@ class Settings(BaseModel):
     preset: Literal["fast", "best", "paper"] = Field(
         "fast",
         title="Preset",
-        description="fast: minutes on a laptop. best: slower, higher quality. paper: the published method to the letter.",
+        description="fast: a minute or two. best: slower, higher quality. paper: the published method, for hours.",
     )
     noise: Literal["gaussian"] = Field(
         "gaussian", title="Noise", description="What the noise is like; its strength is estimated from the image."

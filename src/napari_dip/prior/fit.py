@@ -170,7 +170,7 @@ class _State:
             self._keep()  # before the step: only these weights have been seen to be good
         for optimiser in self.optimisers:
             optimiser.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         for optimiser in self.optimisers:
             for group in optimiser.param_groups:
                 group["lr"] = group.setdefault("full_lr", group["lr"]) * rate
@@ -183,20 +183,22 @@ class _State:
             return True
         return len(self.errors) >= 10 and self.error > JUMP * median(self.errors)
 
+    @property
+    def _parts(self) -> list[Any]:
+        return [self.objective.network, *self.optimisers]
+
     def _keep(self) -> None:
-        self.good: list[dict[str, Any]] = [
-            deepcopy(part.state_dict()) for part in (self.objective.network, *self.optimisers)
-        ]
+        self.good: list[dict[str, Any]] = [deepcopy(part.state_dict()) for part in self._parts]
 
     def _go_back(self) -> None:
         self.fallbacks += 1
         self.scale /= 2
-        for part, state in zip((self.objective.network, *self.optimisers), self.good, strict=True):
+        for part, state in zip(self._parts, self.good, strict=True):
             part.load_state_dict(deepcopy(state))
 
 
 def has_fast_bfloat16(device: str) -> bool:
     """Whether convolutions in bfloat16 are faster than in float32 there."""
     if device == "cuda":
-        return torch.cuda.is_bf16_supported()
+        return bool(torch.cuda.is_bf16_supported())
     return device == "cpu" and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())

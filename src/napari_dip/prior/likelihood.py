@@ -104,13 +104,15 @@ def _second_difference(x: np.ndarray, step: int, weights: list[int]) -> np.ndarr
     """Weighted sum of three pixels `step` apart, along y and then x, where all of them exist."""
     a, b, c = weights
     x = a * x[: -2 * step] + b * x[step:-step] + c * x[2 * step :]
-    return a * x[:, : -2 * step] + b * x[:, step:-step] + c * x[:, 2 * step :]
+    x = a * x[:, : -2 * step] + b * x[:, step:-step] + c * x[:, 2 * step :]
+    return x
 
 
 def _block_sum(values: np.ndarray, side: int) -> np.ndarray:
     rows, columns = (n // side for n in values.shape)
     whole = values[: rows * side, : columns * side].astype(np.float64)
-    return whole.reshape(rows, side, columns, side).sum((1, 3))
+    total: np.ndarray = whole.reshape(rows, side, columns, side).sum((1, 3))
+    return total
 
 
 def _variance_line(brightness: np.ndarray, variance: np.ndarray) -> Gaussian:

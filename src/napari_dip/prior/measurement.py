@@ -61,5 +61,6 @@ def _lanczos_matrix(size: int, factor: int, lobes: int) -> np.ndarray:
     """Rows of weights, one for each coarse pixel, over the fine pixels of one axis; each sums to one."""
     centre = (np.arange(size // factor) + 0.5) * factor - 0.5
     distance = (np.arange(size) - centre[:, None]) / factor
-    weight = np.sinc(distance) * np.sinc(distance / lobes) * (np.abs(distance) < lobes)
-    return (weight / weight.sum(1, keepdims=True)).astype(np.float32)
+    weight: np.ndarray = np.sinc(distance) * np.sinc(distance / lobes) * (np.abs(distance) < lobes)
+    weight /= weight.sum(1, keepdims=True)
+    return weight.astype(np.float32)

@@ -245,4 +245,5 @@ class SlimPrior(Prior):
         x = F.interpolate(self.narrow(x), scale_factor=2, mode=linear)
         x = self.head(torch.cat([full, x], 1))
         with torch.autocast(x.device.type, enabled=False):  # the last step in full precision
-            return self.out(x.float())
+            image: Tensor = self.out(x.float())
+        return image

@@ -38,6 +38,7 @@ class Objective(abc.ABC):
     """One way to fit: a network, the loss of one iteration, and the estimate so far."""
 
     network: Prior
+    data: Data
 
     @abc.abstractmethod
     def loss(self) -> tuple[Tensor, Tensor]:

@@ -5,7 +5,7 @@ The rows of `PAPER` are the published settings (Ulyanov et al., IJCV 2020 and it
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -53,7 +53,7 @@ class Recipe:
     dropout: float = 0.05
     hidden: float = 0.3
     lobes: int = 2
-    optimisation: Optimisation = Optimisation()
+    optimisation: Optimisation = field(default_factory=Optimisation)
 
 
 _nearest = Recipe("", 0, upsample="nearest", skip=(128,) * 5, latent_noise=0.03)
@@ -164,5 +164,4 @@ def _network(recipe: Recipe, inputs: int, outputs: int, dims: int, generator: to
     else:
         network = SlimPrior(inputs, outputs, generator, channels=recipe.width, dropout=recipe.dropout, dims=dims)
     network.initialise(generator)
-    layout = torch.channels_last if dims == 2 else torch.channels_last_3d
-    return network.to(device=device, memory_format=layout)
+    return network.to(device)
