@@ -1,0 +1,252 @@
+"""Score restorations of a folder of images with known truth: quality and time, ours beside classical methods.
+
+The folder holds SUITE/IMAGE/input.png and truth.png. What a suite is for is seen from its content: with a mask.png
+(255 where a pixel is missing) it is inpainting, with a truth larger than the input it is super-resolution, else
+denoising. Figures of a published.csv (suite, image, method, size, psnr, ssim) in the folder are shown beside ours.
+
+Protocol: values in [0, 1], the result clipped to [0, 1]; PSNR over all pixels and channels, SSIM from scikit-image.
+Super-resolution is scored on the luma of BT.601 without a border of 4 pixels. Seconds are the wall time of the call.
+
+    python benchmarks/scoreboard.py FOLDER --suite denoise-sigma25 --methods fast nlm bm3d --crop 256 --json scores.json
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import os
+import platform
+import re
+import shlex
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from importlib import import_module, metadata
+from pathlib import Path
+from typing import Any
+
+import baselines
+import numpy as np
+from cases import Case, full, load, measure, unit
+
+TASKS = ("denoise", "inpaint", "super_resolve")
+
+
+@dataclass
+class Score:
+    """How one method did on one image, with what it had to say about itself."""
+
+    suite: str
+    image: str
+    method: str
+    psnr: float
+    ssim: float
+    seconds: float | None = None
+    size: str = ""
+    notes: dict[str, Any] = field(default_factory=dict)
+
+
+Method = Callable[[Case, dict[str, Any]], tuple[np.ndarray, dict[str, Any]]]
+"""Takes a case and settings for our presets; gives the restored image in [0, 1] and notes."""
+
+
+def ours(preset: str) -> Method:
+    """One of our presets, through the public functions."""
+
+    def run(case: Case, settings: dict[str, Any]) -> tuple[np.ndarray, dict[str, Any]]:
+        import napari_dip
+
+        given: dict[str, Any] = {"preset": preset, "axes": "YXS" if case.input.ndim == 3 else "YX", **settings}
+        if case.mask is not None:
+            restored = napari_dip.inpaint(case.input, case.mask, **given)
+        elif case.factor > 1:
+            restored = napari_dip.super_resolve(case.input, case.factor, **given)
+        else:
+            restored = napari_dip.denoise(case.input, **given)
+        return restored.image / full(case.input), restored.record
+
+    return run
+
+
+def told_sigma(suite: str) -> float | None:
+    """Sigma in [0, 1] from a name such as denoise-sigma25; None where it has none."""
+    found = re.search(r"sigma(\d+)", suite)
+    return int(found[1]) / 255 if found else None
+
+
+METHODS: dict[str, tuple[tuple[str, ...], Method]] = {
+    "input": (TASKS, lambda case, _: (unit(case.input).repeat(case.factor, 0).repeat(case.factor, 1), {})),
+    **{preset: (TASKS, ours(preset)) for preset in ("fast", "best", "paper")},
+    "nlm": (("denoise",), lambda case, _: baselines.nlm(unit(case.input))),
+    "bm3d": (("denoise",), lambda case, _: baselines.bm3d(unit(case.input))),
+    "bm3d-told": (("denoise",), lambda case, _: baselines.bm3d(unit(case.input), told_sigma(case.suite))),
+    "bicubic": (("super_resolve",), lambda case, _: baselines.bicubic(unit(case.input), case.factor)),
+    "biharmonic": (("inpaint",), lambda case, _: baselines.biharmonic(unit(case.input), np.asarray(case.mask))),
+}
+"""Each method with the tasks it can do."""
+DEFAULT = ["fast", "nlm", "bm3d", "bm3d-told", "bicubic", "biharmonic"]
+
+
+def score(method: str, case: Case, settings: dict[str, Any]) -> Score:
+    """Run one method on one case."""
+    started = time.perf_counter()
+    result, notes = METHODS[method][1](case, settings)
+    seconds = None if method == "input" else time.perf_counter() - started
+    return Score(case.suite, case.image, method, *measure(result, case), seconds, case.size, notes)
+
+
+def usable(methods: list[str], suite: str, task: str) -> list[str]:
+    """Pick the methods for a suite, and say which are left out for want of something."""
+    chosen = [m for m in ["input", *(m for m in methods if m != "input")] if task in METHODS[m][0]]
+    if any(m.startswith("bm3d") for m in chosen):
+        try:
+            import bm3d  # noqa: F401
+        except ImportError:
+            say("BM3D is left out: its package is not installed (pip install --group benchmark; see its licence).")
+            chosen = [m for m in chosen if not m.startswith("bm3d")]
+    if "bm3d-told" in chosen and told_sigma(suite) is None:
+        chosen.remove("bm3d-told")
+    return chosen
+
+
+def read_published(folder: Path) -> dict[tuple[str, str], list[Score]]:
+    """Read published figures by suite and image; nothing where there is no file."""
+    table: dict[tuple[str, str], list[Score]] = defaultdict(list)
+    if (folder / "published.csv").exists():
+        with open(folder / "published.csv", newline="") as file:
+            for row in csv.DictReader(file):
+                key = (row["suite"], row["image"])
+                table[key].append(Score(*key, f"published {row['method']}", float(row["psnr"]), float(row["ssim"])))
+    return table
+
+
+def cell(scores: list[Score], expected: int) -> str:
+    """Mean PSNR / SSIM / seconds of some scores; a dash where one is missing."""
+    if len(scores) < expected:
+        return "-"
+    psnr, ssim = (float(np.mean([getattr(s, name) for s in scores])) for name in ("psnr", "ssim"))
+    times = [s.seconds for s in scores if s.seconds is not None]
+    return f"{psnr:.2f} / {ssim:.3f}" + (f" / {np.mean(times):.1f} s" if times else "")
+
+
+def show(name: str, cells: list[str]) -> None:
+    """Print one row of a table."""
+    print("| " + " | ".join([f"{name:28}", *(f"{text:24}" for text in cells)]) + " |", flush=True)
+
+
+def say(sentence: str) -> None:
+    """Tell the one at the terminal, apart from the table."""
+    print(sentence, file=sys.stderr, flush=True)
+
+
+def score_suite(
+    cases: list[Case], methods: list[str], settings: dict[str, Any], published: dict[tuple[str, str], list[Score]]
+) -> Iterator[Score]:
+    """Score one suite, printing its table row by row."""
+    suite = cases[0].suite
+    known = [published[suite, case.image] for case in cases]
+    columns = [*methods, *dict.fromkeys(s.method for row in known for s in row)]
+    print(f"\n## {suite}: PSNR (dB) / SSIM / seconds\n")
+    show("image", columns)
+    show("-" * 28, ["-" * 24] * len(columns))
+    done: dict[str, list[Score]] = defaultdict(list)
+    for case, row in zip(cases, known, strict=True):
+        found = {s.method: s for s in row}
+        for method in methods:
+            try:
+                found[method] = score(method, case, settings)
+            except Exception as error:  # the other methods and images are still worth having
+                say(f"{suite}/{case.image}: {method} failed: {type(error).__name__}: {error}")
+                continue
+            yield found[method]
+        for method, one in found.items():
+            done[method].append(one)
+        show(f"{case.image} {case.size}", [cell([found[m]] if m in found else [], 1) for m in columns])
+    show(f"mean of {len(cases)}", [cell(done[m], len(cases)) for m in columns])
+
+
+def about(arguments: argparse.Namespace, settings: dict[str, Any]) -> dict[str, Any]:
+    """Gather what is needed to judge and repeat the figures."""
+    packages = ("napari-dip", "torch", "numpy", "scipy", "scikit-image", "pillow", "bm3d")
+    versions = {name: metadata.version(name) for name in packages if any(metadata.distributions(name=name))}
+    return {
+        "command": arguments.command,
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "crop": arguments.crop,
+        "settings": settings,
+        "versions": {"python": platform.python_version(), **versions},
+        "machine": {"cpu": cpu_name(), "cores": os.cpu_count(), "threads": arguments.threads},
+    }
+
+
+def cpu_name() -> str:
+    """Name of the processor."""
+    info = Path("/proc/cpuinfo")
+    found = re.search(r"model name\s*: (.*)", info.read_text()) if info.exists() else None
+    return found[1] if found else platform.processor() or platform.machine()
+
+
+def read_arguments(given: list[str] | None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path, help="holds SUITE/IMAGE/input.png and truth.png")
+    parser.add_argument("--suite", nargs="+", metavar="NAME", help="only these suites")
+    parser.add_argument("--images", nargs="+", metavar="NAME", help="only images of these names")
+    parser.add_argument(
+        "--methods", nargs="+", choices=METHODS, default=DEFAULT, metavar="NAME", help=", ".join(METHODS)
+    )
+    parser.add_argument("--crop", type=int, metavar="N", help="score the centre, N x N pixels of the truth")
+    parser.add_argument("--set", nargs="+", default=[], metavar="NAME=VALUE", help="settings for our presets")
+    parser.add_argument("--threads", type=int, metavar="N", help="CPU threads, for every method")
+    parser.add_argument(
+        "--json", type=Path, metavar="FILE", help="write every figure here, with what is needed to repeat it"
+    )
+    arguments = parser.parse_args(given)
+    arguments.command = shlex.join(["python", "benchmarks/scoreboard.py", *(sys.argv[1:] if given is None else given)])
+    return arguments
+
+
+def main(given: list[str] | None = None) -> int:
+    """Score a folder; the exit status is 1 if any method failed."""
+    arguments = read_arguments(given)
+    settings: dict[str, Any] = dict(pair.split("=", 1) for pair in arguments.set)
+    if arguments.threads:
+        settings["threads"] = arguments.threads
+        for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+            os.environ[name] = str(arguments.threads)  # read when torch and scipy are loaded, which is later
+    folders: dict[str, list[Path]] = defaultdict(list)
+    for found in sorted(arguments.folder.glob("*/*/truth.png")):
+        image, suite = found.parent.name, found.parent.parent.name
+        if suite in (arguments.suite or [suite]) and image in (arguments.images or [image]):
+            folders[suite].append(found.parent)
+    if not folders:
+        say(f"There is no image to score in {arguments.folder}: nothing like SUITE/IMAGE/truth.png that was asked for.")
+        return 1
+    published = read_published(arguments.folder)
+    for module in ("napari_dip.restore", "skimage.restoration", "skimage.metrics", "scipy.ndimage", "PIL.Image"):
+        import_module(module)  # before any clock runs
+    report = about(arguments, settings)
+    print(f"{report['date']}, {report['machine']['cpu']}, `{report['command']}`")
+    if arguments.crop and published:
+        print(f"The published figures are on whole images, all others on a centre crop of {arguments.crop}.")
+    results: list[dict[str, Any]] = []
+    expected = 0
+    for suite, paths in folders.items():
+        cases = [load(path, arguments.crop) for path in paths]
+        methods = usable(arguments.methods, suite, cases[0].task)
+        expected += len(methods) * len(cases)
+        for one in score_suite(cases, methods, settings, published):
+            results.append(asdict(one))
+            if arguments.json:  # after each figure, so that an interrupted run is not lost
+                beside = arguments.json.with_name(arguments.json.name + ".part")
+                beside.write_text(json.dumps({**report, "results": results}, indent=1) + "\n")
+                beside.replace(arguments.json)
+    return 0 if len(results) == expected else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
