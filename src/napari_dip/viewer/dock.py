@@ -1,0 +1,174 @@
+"""The dock widgets: a form, a run panel, and the run between them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from napari.components import ViewerModel
+from napari.utils.notifications import show_error, show_warning
+from qtpy.QtCore import QEvent
+from qtpy.QtWidgets import QVBoxLayout, QWidget
+
+from napari_dip.settings import InputError
+from napari_dip.viewer.forms import DenoiseForm, Form, InpaintForm, SuperResolveForm
+from napari_dip.viewer.links import Links
+from napari_dip.viewer.live import LiveLayer
+from napari_dip.viewer.run_panel import RunPanel, in_time
+from napari_dip.viewer.worker import Done, Failed, Outcome, Report, Runner, Stopped
+
+WIDTH = 330
+WHY = {
+    "seconds": "its time was up",
+    "diverged": "the computation became unstable; this is the best it had",
+}
+
+
+class Dock(QWidget):
+    """One task in the viewer.
+
+    Parameters
+    ----------
+    viewer : napari viewer
+    form : Form
+    """
+
+    def __init__(self, viewer: ViewerModel, form: Form):
+        super().__init__()
+        self.viewer, self.form, self.panel = viewer, form, RunPanel()
+        self.runner = Runner(self._reported, self._ended)
+        self.live: LiveLayer | None = None
+        self.links = Links()
+        self._docked = False
+        self.setMinimumWidth(WIDTH)
+        layout = QVBoxLayout(self)
+        layout.addWidget(form.native)
+        layout.addWidget(self.panel)
+        layout.addStretch(1)
+        self._connect()
+        self._refresh()
+
+    def run(self) -> None:
+        """Start a restoration of what the form says."""
+        try:
+            job, look = self.form.job()
+            self.runner.start(job)
+        except InputError as error:
+            self.panel.say(str(error))
+            show_warning(str(error))
+            return
+        control = self.runner.control
+        assert control is not None
+        self.live = LiveLayer(self.viewer, job.title, look, job.image.dtype, control)
+        self.form.native.setEnabled(False)
+        self.panel.begin(job.settings.get("max_seconds"))
+
+    def pause(self) -> None:
+        """Hold the run."""
+        self.runner.pause()
+        self.panel.set_state("paused")
+
+    def resume(self) -> None:
+        """Go on with the run."""
+        self.runner.resume()
+        self.panel.set_state("running")
+
+    def stop(self) -> None:
+        """End the run and keep its result."""
+        self.runner.stop()
+        self.panel.set_state("ending")
+
+    def cancel(self) -> None:
+        """End the run and drop its result."""
+        self.runner.cancel()
+        self.panel.set_state("ending")
+        self.panel.say("Cancelling ...")
+
+    def shut(self) -> None:
+        """Drop the run, if any, and listen to nothing any more."""
+        self.links.undo()
+        self.runner.forget()
+        if self.live is not None:
+            self.live.drop()
+            self.live = None
+
+    def event(self, event: QEvent | None) -> bool:
+        """Notice when the dock is closed: napari then takes this widget out of its window."""
+        if event is not None and event.type() == QEvent.Type.ParentChange:
+            if self.parent() is None and self._docked:
+                self.shut()
+            self._docked = self.parent() is not None
+        return bool(super().event(event))
+
+    def _connect(self) -> None:
+        layers, panel = self.viewer.layers.events, self.panel
+        for happened in (layers.inserted, layers.removed, layers.reordered, layers.renamed):
+            self.links.connect(happened, self._refresh)
+        for asked, do in (
+            (panel.run, self.run),
+            (panel.pause, self.pause),
+            (panel.resume, self.resume),
+            (panel.stop, self.stop),
+            (panel.cancel, self.cancel),
+            (self.form.top.changed, self._refresh),
+        ):
+            self.links.connect(asked, do)
+        # the viewer is closed: this widget is gone before it can hear of it, so the runner hears of it by itself
+        runner = self.runner
+        self.destroyed.connect(lambda *_: runner.forget())
+
+    def _refresh(self, *_: Any) -> None:
+        self.form.refresh()
+        if self.panel.state in ("nothing", "ready"):
+            self.panel.set_state(self._idle_state())
+
+    def _idle_state(self) -> Any:
+        return "nothing" if self.form.missing() else "ready"
+
+    def _reported(self, report: Report) -> None:
+        if report.preview is not None and self.live is not None:
+            self.live.show(report.preview)
+        self.panel.show_report(report)
+
+    def _ended(self, outcome: Outcome) -> None:
+        live, self.live = self.live, None
+        self.form.native.setEnabled(True)
+        if isinstance(outcome, Done) and live is not None:
+            layer = live.finish(outcome)
+            self.panel.end(_in_words(outcome, layer.name), self._idle_state(), 1.0)
+            return
+        if live is not None:
+            live.drop()
+        if isinstance(outcome, Failed):
+            self.panel.end(outcome.reason, self._idle_state(), 0.0)
+            show_error(outcome.reason)
+        else:
+            self.panel.end("Cancelled; nothing was kept.", self._idle_state(), 0.0)
+
+
+def _in_words(outcome: Done, name: str) -> str:
+    record = outcome.record
+    how = "Stopped" if isinstance(outcome, Stopped) else "Done"
+    words = f"{how} after {record['iterations']} iterations in {in_time(record['seconds'])}."
+    why = WHY.get(record["stopped_by"])
+    return f"{words} {f'It ended there: {why}. ' if why else ''}The result is the layer “{name}”."
+
+
+class Denoise(Dock):
+    """Remove noise."""
+
+    def __init__(self, napari_viewer: ViewerModel):
+        super().__init__(napari_viewer, DenoiseForm(napari_viewer))
+
+
+class Inpaint(Dock):
+    """Fill in marked pixels."""
+
+    def __init__(self, napari_viewer: ViewerModel):
+        super().__init__(napari_viewer, InpaintForm(napari_viewer))
+
+
+class SuperResolve(Dock):
+    """Enlarge."""
+
+    def __init__(self, napari_viewer: ViewerModel):
+        super().__init__(napari_viewer, SuperResolveForm(napari_viewer))

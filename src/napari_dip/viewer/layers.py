@@ -1,0 +1,123 @@
+"""Layer -> array and where it lies in the world; restored array -> a new layer that lies and looks the same."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from napari.layers import Image, Labels
+from napari.utils.transforms import Affine
+
+from napari_dip.image import AXES
+
+WORDS = {"time": "T", "channel": "C", "depth": "Z", "plane": "Z", "slice": "Z", "height": "Y", "width": "X"}
+"""Axis names that stand for a letter."""
+PLACE = ("scale", "translate", "rotate", "shear", "units", "axis_labels")
+LOOK = ("opacity", "blending", "interpolation2d", "interpolation3d", "rendering", "depiction", "projection_mode")
+GRAY_LOOK = ("colormap", "contrast_limits", "gamma", "iso_threshold", "attenuation")
+
+
+def read_data(layer: Image | Labels) -> Any:
+    """Give the array of a layer as it is (it may be lazy): the sharpest level, if it has several."""
+    return layer.data[0] if layer.multiscale else layer.data
+
+
+def read_axes(layer: Image) -> str | None:
+    """Name the dimensions of an image layer for the engine.
+
+    The layer's own axis labels are used where each stands for a different known letter. Otherwise the last two are Y
+    and X (an RGB layer's colours come after them), and what comes before is walked plane by plane.
+
+    Returns
+    -------
+    str or None
+        None if the layer has more dimensions than there are letters.
+    """
+    letters = [WORDS.get(label.lower(), label.upper()) for label in layer.axis_labels]
+    usable = len(set(letters)) == len(letters) and {"Y", "X"} <= set(letters) <= set(AXES) - {"S"}
+    if not usable:
+        outer = {0: "", 1: "Z", 2: "TZ", 3: "TZC"}.get(layer.ndim - 2)
+        if outer is None:
+            return None
+        letters = list(outer + "YX")
+    return "".join(letters) + "S" * bool(layer.rgb)
+
+
+def read_mask(labels: Any, label: int) -> np.ndarray:
+    """Turn the array of a Labels layer into a mask: every nonzero label if `label` is 0, else only that one."""
+    array = np.asarray(labels)
+    return array != 0 if label == 0 else array == label
+
+
+def describe(source: Image) -> dict[str, Any]:
+    """Take down place and look of an image layer, so that it can be deleted while a run goes on.
+
+    Returns
+    -------
+    dict
+        Keyword arguments of `napari.layers.Image`.
+    """
+    names = PLACE + LOOK + (() if source.rgb else GRAY_LOOK)
+    found = {name: _copy(getattr(source, name)) for name in names}
+    return {**found, "rgb": bool(source.rgb), "affine": np.array(source.affine.affine_matrix), "visible": True}
+
+
+def enlarge(place: dict[str, Any], axes: str, factor: int) -> dict[str, Any]:
+    """Give the place of an image with `factor` times the pixels along Y and X, so that it covers what it did before.
+
+    A pixel's middle is its position, so the first small pixel lies (1/factor - 1)/2 of a large one before the first
+    large one; scale, shear and rotation take this shift to the world. `affine` comes after them and stays as it is.
+    """
+    grows = np.array([axis in "YX" for axis in axes if axis != "S"])
+    large = Affine(scale=place["scale"], rotate=place["rotate"], shear=place["shear"], ndim=len(grows))
+    shift = np.where(grows, (1 / factor - 1) / 2, 0.0)
+    return {
+        **place,
+        "scale": np.where(grows, np.asarray(place["scale"]) / factor, place["scale"]),
+        "translate": np.asarray(place["translate"]) + large.linear_matrix @ shift,
+    }
+
+
+def displayable(image: np.ndarray, dtype: np.dtype[Any], *, rgb: bool) -> np.ndarray:
+    """Give a restored array as a layer's data.
+
+    Gray results stay float32 in the units of their source. napari shows colours that are floats only from 0 to 1, so
+    the colours of an integer source are rounded back to its dtype.
+    """
+    if not rgb or dtype.kind not in "iu":
+        return image
+    info = np.iinfo(dtype)
+    # the largest int32 and up is no float32; so clip in float64
+    return np.clip(np.rint(image.astype(np.float64)), info.min, info.max).astype(dtype.newbyteorder("="))
+
+
+def unique_name(wanted: str, taken: Iterable[str]) -> str:
+    """Make a name that no layer has, by numbering it.
+
+    >>> unique_name("cell denoised", ["cell", "cell denoised"])
+    'cell denoised [1]'
+    """
+    names, number, name = set(taken), 0, wanted
+    while name in names:
+        number += 1
+        name = f"{wanted} [{number}]"
+    return name
+
+
+def empty_mask(source: Image, taken: Iterable[str]) -> Labels:
+    """Make an empty Labels layer that lies exactly on an image."""
+    shape = read_data(source).shape
+    place = {name: _copy(getattr(source, name)) for name in PLACE}
+    mask = Labels(
+        np.zeros(shape[:-1] if source.rgb else shape, np.uint8),
+        name=unique_name(f"{source.name} mask", taken),
+        affine=np.array(source.affine.affine_matrix),
+        **place,
+    )
+    mask.brush_size = max(3, round(min(shape[:-1][-2:] if source.rgb else shape[-2:]) / 50))
+    return mask
+
+
+def _copy(value: Any) -> Any:
+    return np.array(value) if isinstance(value, np.ndarray) else value

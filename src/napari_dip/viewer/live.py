@@ -1,0 +1,84 @@
+"""The layer that shows a run while it goes on, and that its result ends in."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from napari.components import ViewerModel
+from napari.layers import Image
+
+from napari_dip.viewer.layers import displayable, unique_name
+from napari_dip.viewer.links import Links
+from napari_dip.viewer.worker import Control, Done
+
+
+class LiveLayer:
+    """Added with the first preview; deleting it does no harm.
+
+    Parameters
+    ----------
+    viewer : napari viewer
+    name : str
+        Numbered if a layer has it.
+    look : dict
+        Keyword arguments of the layer: where it lies and what it looks like.
+    dtype : numpy dtype
+        Of the source.
+    control : Control
+        Told whether the layer is looked at.
+    """
+
+    def __init__(self, viewer: ViewerModel, name: str, look: dict[str, Any], dtype: np.dtype[Any], control: Control):
+        self.viewer, self.name, self.look, self.dtype, self.control = viewer, name, look, dtype, control
+        self.layer: Image | None = None
+        self.deleted = False
+        self.links = Links()
+
+    def show(self, image: np.ndarray) -> None:
+        """Show the image so far, unless the user has thrown its layer away."""
+        if not self.deleted:
+            self._put(image)
+
+    def finish(self, outcome: Done) -> Image:
+        """Put the result where the preview was, or into a new layer, with its record."""
+        layer = self._put(outcome.image)
+        layer.metadata = {**layer.metadata, "napari-dip": outcome.record}
+        self.links.undo()
+        return layer
+
+    def drop(self) -> None:
+        """Take the preview away."""
+        self.links.undo()
+        if self._alive():
+            self.viewer.layers.remove(self.layer)
+        self.layer = None
+
+    def release(self) -> None:
+        """Leave everything as it is and listen no more."""
+        self.links.undo()
+
+    def _alive(self) -> bool:
+        return self.layer is not None and self.layer in self.viewer.layers
+
+    def _put(self, image: np.ndarray) -> Image:
+        data = displayable(image, self.dtype, rgb=self.look["rgb"])
+        if self._alive():
+            self.layer.data = data
+            return self.layer
+        return self._add(data)
+
+    def _add(self, data: np.ndarray) -> Image:
+        self.links.undo()
+        name = unique_name(self.name, (layer.name for layer in self.viewer.layers))
+        self.layer = self.viewer.add_image(data, name=name, multiscale=False, **self.look)
+        self.links.connect(self.layer.events.visible, self._look)
+        self.links.connect(self.viewer.layers.events.removed, self._removed)
+        return self.layer
+
+    def _look(self) -> None:
+        self.control.watched = bool(self._alive() and self.layer.visible)
+
+    def _removed(self) -> None:
+        if not self._alive():
+            self.deleted, self.layer, self.control.watched = True, None, False

@@ -1,0 +1,155 @@
+"""Buttons, progress and curve of a run."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtWidgets import QGridLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
+
+from napari_dip.viewer.curve import Curve
+from napari_dip.viewer.worker import Report
+
+State = Literal["nothing", "ready", "running", "paused", "ending"]
+STEPS = 1000
+
+
+class RunPanel(QWidget):
+    """Says what to do with a run and shows how it goes; knows nothing of runs itself.
+
+    Parameters
+    ----------
+    parent : QWidget, optional
+    """
+
+    run = Signal()
+    pause = Signal()
+    resume = Signal()
+    stop = Signal()
+    cancel = Signal()
+
+    def __init__(self, parent: QWidget | None = None):
+        super().__init__(parent)
+        self.run_button = QPushButton("Run")
+        self.pause_button = QPushButton("Pause")
+        self.stop_button = QPushButton("Stop and keep")
+        self.cancel_button = QPushButton("Cancel")
+        self.run_button.setToolTip("Start. The result appears as a new layer and gets better while you watch.")
+        self.pause_button.setToolTip("Hold the computation; Resume goes on from there.")
+        self.stop_button.setToolTip("End now and keep the image as it is.")
+        self.cancel_button.setToolTip("End now and throw the result away.")
+        self.bar = QProgressBar()
+        self.bar.setRange(0, STEPS)
+        self.bar.setTextVisible(False)
+        self.bar.setFixedHeight(10)
+        self.status = QLabel()
+        self.status.setWordWrap(True)
+        self.status.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.status.setMinimumHeight(3 * self.status.fontMetrics().lineSpacing())
+        self.status.setAlignment(Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeft)
+        self.curve = Curve()
+        self.plane = 0
+        self.max_seconds: float | None = None
+        self._arrange()
+        self.run_button.clicked.connect(self.run)
+        self.pause_button.clicked.connect(self._toggle_pause)
+        self.stop_button.clicked.connect(self.stop)
+        self.cancel_button.clicked.connect(self.cancel)
+        self.set_state("nothing")
+
+    def set_state(self, state: State) -> None:
+        """Allow what makes sense now."""
+        self.state = state
+        going = state in ("running", "paused")
+        self.run_button.setEnabled(state == "ready")
+        for button in (self.pause_button, self.stop_button):
+            button.setEnabled(going)
+        self.cancel_button.setEnabled(going)
+        self.pause_button.setText("Resume" if state == "paused" else "Pause")
+        self.bar.setEnabled(going)
+
+    def begin(self, max_seconds: float | None) -> None:
+        """Show a run that has just started."""
+        self.max_seconds = max_seconds
+        self.plane = 0
+        self.curve.clear()
+        self.bar.setRange(0, 0)  # a moving bar: the first run loads torch, which takes some seconds
+        self.say("Preparing ...")
+        self.set_state("running")
+
+    def show_report(self, report: Report) -> None:
+        """Show where a run stands."""
+        self.bar.setRange(0, STEPS)
+        self.bar.setValue(round(STEPS * report.done))
+        if report.plane != self.plane:
+            self.plane = report.plane
+            self.curve.clear()
+        self.curve.add([(i, loss) for plane, i, loss in report.losses if plane == self.plane], report.iterations)
+        self.say("\n".join(self._words(report)))
+
+    def end(self, words: str, state: State, done: float | None = None) -> None:
+        """Show a run that has ended."""
+        self.bar.setRange(0, STEPS)
+        if done is not None:
+            self.bar.setValue(round(STEPS * done))
+        self.say(words)
+        self.set_state(state)
+
+    def say(self, words: str) -> None:
+        """Show a sentence."""
+        self.status.setText(words)
+
+    def _words(self, report: Report) -> list[str]:
+        where = f"Iteration {report.iteration} of {report.iterations}"
+        if report.planes > 1:
+            where = f"Plane {report.plane + 1} of {report.planes}, iteration {report.iteration} of {report.iterations}"
+        if self.state == "paused":
+            left = "Paused"
+        elif self.state == "ending":
+            left = "Ending ..."
+        else:
+            left = time_left(report.seconds, report.done, self.max_seconds)
+        return [where, f"Loss {report.loss:.4g}", left]
+
+    def _toggle_pause(self) -> None:
+        (self.resume if self.state == "paused" else self.pause).emit()
+
+    def _arrange(self) -> None:
+        buttons = QGridLayout()
+        buttons.addWidget(self.run_button, 0, 0)
+        buttons.addWidget(self.pause_button, 0, 1)
+        buttons.addWidget(self.stop_button, 1, 0)
+        buttons.addWidget(self.cancel_button, 1, 1)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addLayout(buttons)
+        for widget in (self.bar, self.status, self.curve):
+            layout.addWidget(widget)
+
+
+def time_left(seconds: float, done: float, limit: float | None = None) -> str:
+    """Say how long a run will still take.
+
+    >>> time_left(10, 0.25)
+    'About 30 s left'
+    >>> time_left(10, 0.25, limit=15)
+    'About 5 s left'
+    """
+    if done <= 0 or seconds < 1:
+        return "Estimating the time left ..."
+    left = seconds / done - seconds
+    return f"About {in_time(left if limit is None else min(left, max(limit - seconds, 0)))} left"
+
+
+def in_time(seconds: float) -> str:
+    """Give a duration in words.
+
+    >>> in_time(4.2), in_time(312), in_time(7400)
+    ('4 s', '5 min 12 s', '2 h 3 min')
+    """
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s" if whole < 600 else f"{round(whole / 60)} min"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"

@@ -1,0 +1,298 @@
+"""A restoration off the GUI thread: start, pause, stop and keep, cancel. Its outcomes are values, never exceptions."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, field
+from time import perf_counter
+from typing import Any
+from weakref import WeakMethod
+
+import numpy as np
+from napari.qt.threading import create_worker
+
+from napari_dip.settings import InputError, Task
+from napari_dip.viewer.layers import read_mask
+
+REPORT_EVERY = 0.1
+PREVIEW_EVERY = 0.25
+PREVIEW_SHARE = 0.1
+"""Most of the time that previews may take."""
+BUSY = "Another restoration is running; wait until it ends, or stop it first."
+OUT_OF_MEMORY = "There is not enough memory for this image; crop it, close other programs, or choose another device."
+
+log = logging.getLogger("napari_dip")
+
+
+@dataclass(frozen=True)
+class Job:
+    """What to restore, read from layers and forms before the run starts, so that the run looks at neither.
+
+    Attributes
+    ----------
+    task : str
+        As in `napari_dip.restore_steps`.
+    title : str
+        What the viewer says is running.
+    image, axes, factor, settings
+        As in `napari_dip.restore_steps`.
+    labels : array, optional
+        The data of the mask layer.
+    label : int
+        The label to fill in; 0 for all.
+    """
+
+    task: Task
+    title: str
+    image: Any
+    axes: str | None
+    settings: dict[str, Any]
+    factor: int | None = None
+    labels: Any = None
+    label: int = 0
+
+
+@dataclass(frozen=True)
+class Report:
+    """How a run goes: where it stands, the errors since the report before, and the image if it is time for one."""
+
+    plane: int
+    planes: int
+    iteration: int
+    iterations: int
+    seconds: float
+    done: float
+    loss: float
+    losses: list[tuple[int, int, float]]
+    preview: np.ndarray | None
+
+
+@dataclass(frozen=True)
+class Done:
+    """The run came to its end."""
+
+    image: np.ndarray
+    record: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Stopped(Done):
+    """The run was stopped by hand; what it had is kept."""
+
+
+@dataclass(frozen=True)
+class Cancelled:
+    """The run was dropped."""
+
+
+@dataclass(frozen=True)
+class Failed:
+    """The run failed; says why in one sentence."""
+
+    reason: str
+
+
+Outcome = Done | Stopped | Cancelled | Failed
+
+
+@dataclass
+class Control:
+    """What the GUI thread asks of a run. The worker reads it between two iterations."""
+
+    paused: bool = False
+    stopping: bool = False
+    cancelled: bool = False
+    watched: bool = True
+    shown: bool = True
+    """Whether the preview before was taken: previews never pile up."""
+    wake: threading.Event = field(default_factory=threading.Event)
+    over: threading.Event = field(default_factory=threading.Event)
+
+
+_current: Control | None = None
+
+
+def busy() -> bool:
+    """Whether a restoration runs in this process."""
+    return _current is not None and not _current.over.is_set()
+
+
+class Runner:
+    """One place's runs: starts them, steers them, and hears of them in the GUI thread.
+
+    Parameters
+    ----------
+    on_report, on_end : bound methods
+        Called with a `Report` and an `Outcome`; held weakly, so that a run keeps no widget alive.
+    """
+
+    def __init__(self, on_report: Callable[[Report], None], on_end: Callable[[Outcome], None]):
+        self._on_report, self._on_end = WeakMethod(on_report), WeakMethod(on_end)
+        self.control: Control | None = None
+
+    def start(self, job: Job) -> None:
+        """Start a run.
+
+        Raises
+        ------
+        InputError
+            If one runs already, here or elsewhere in this process.
+        """
+        global _current
+        if busy():
+            raise InputError(BUSY)
+        self.control = _current = Control()
+
+        def steps() -> Generator[Report | None, None, Outcome]:
+            return (yield from _guarded(job, control))
+
+        control = self.control
+        steps.__qualname__ = f"{job.title} (napari-dip)"  # what napari's close dialog shows
+        worker = create_worker(steps)
+        worker.yielded.connect(self._yielded)
+        worker.returned.connect(self._returned)
+        worker.finished.connect(self._finished)
+        worker.finished.connect(control.over.set)
+        worker.start()
+
+    def pause(self) -> None:
+        """Hold after this iteration."""
+        if self.control:
+            self.control.paused = True
+
+    def resume(self) -> None:
+        """Go on."""
+        if self.control:
+            self.control.paused = False
+            self.control.wake.set()
+
+    def stop(self) -> None:
+        """End after this iteration and keep the result."""
+        if self.control:
+            self.control.stopping = True
+            self.control.wake.set()
+
+    def cancel(self) -> None:
+        """End after this iteration and drop the result."""
+        if self.control:
+            self.control.cancelled = True
+            self.control.wake.set()
+
+    def forget(self, *_: Any) -> None:
+        """Cancel, and hear no more of it: who wanted to know is gone."""
+        self.cancel()
+        self.control = None
+
+    def _yielded(self, report: Report | None) -> None:
+        told = self._on_report()
+        if report is not None and self.control and not self.control.cancelled and told:
+            told(report)
+            self.control.shown = True
+
+    def _returned(self, outcome: Outcome) -> None:
+        if self.control is None:
+            return
+        cancelled, self.control = self.control.cancelled, None
+        told = self._on_end()
+        if told:
+            told(Cancelled() if cancelled else outcome)
+
+    def _finished(self) -> None:
+        # napari's close dialog ends a worker without an outcome
+        self._returned(Cancelled())
+
+
+def _guarded(job: Job, control: Control) -> Generator[Report | None, None, Outcome]:
+    """Turn whatever goes wrong into an outcome: the thread workers of napari swallow some exceptions."""
+    try:
+        return (yield from _run(job, control))
+    except Exception as error:
+        if not isinstance(error, InputError):
+            log.exception("The restoration failed.")
+        return Failed(in_words(error))
+    finally:
+        control.over.set()
+
+
+def _run(job: Job, control: Control) -> Generator[Report | None, None, Outcome]:
+    from napari_dip import restore  # loads torch
+
+    extra: dict[str, Any] = {} if job.factor is None else {"factor": job.factor}
+    if job.labels is not None:
+        extra["mask"] = read_mask(job.labels, job.label)
+    steps = restore.restore_steps(job.task, job.image, axes=job.axes, **extra, **job.settings)
+    clock = _Clock(control)
+    while True:
+        try:
+            now = next(steps)
+        except StopIteration as end:
+            kind = Stopped if control.stopping else Done
+            return kind(end.value.image, end.value.record)
+        clock.note(now.plane, now.iteration, now.loss)
+        # a pause lets the report of its last iteration out, and goes on yielding so that napari can end it
+        if clock.wants_report() or control.paused:
+            yield Report(
+                plane=now.plane,
+                planes=now.planes,
+                iteration=now.iteration,
+                iterations=now.iterations,
+                seconds=now.seconds,
+                done=now.done,
+                loss=now.loss,
+                losses=clock.take_losses(),
+                preview=clock.preview(now.preview),
+            )
+        while control.paused and not control.stopping and not control.cancelled:
+            control.wake.clear()
+            if control.paused and not control.wake.wait(REPORT_EVERY):
+                yield None
+        if control.cancelled:
+            steps.close()
+            return Cancelled()
+        if control.stopping:
+            now.stop()
+
+
+class _Clock:
+    """When to report and when to send a picture along."""
+
+    def __init__(self, control: Control):
+        self.control = control
+        self.losses: list[tuple[int, int, float]] = []
+        self.reported = self.previewed = -np.inf
+        self.pause = PREVIEW_EVERY
+
+    def note(self, plane: int, iteration: int, loss: float) -> None:
+        self.losses.append((plane, iteration, loss))
+
+    def wants_report(self) -> bool:
+        return perf_counter() - self.reported >= REPORT_EVERY
+
+    def take_losses(self) -> list[tuple[int, int, float]]:
+        self.reported = perf_counter()
+        losses, self.losses = self.losses, []
+        return losses
+
+    def preview(self, make: Callable[[], np.ndarray]) -> np.ndarray | None:
+        """Make a picture if it is time, somebody looks, and the one before was shown."""
+        started = perf_counter()
+        if not (self.control.watched and self.control.shown) or started - self.previewed < self.pause:
+            return None
+        image = np.array(make())
+        self.previewed = perf_counter()
+        self.pause = max(PREVIEW_EVERY, (self.previewed - started) / PREVIEW_SHARE)
+        self.control.shown = False
+        return image
+
+
+def in_words(error: Exception) -> str:
+    """Say in one sentence what went wrong."""
+    if isinstance(error, InputError):
+        return str(error)
+    text = " ".join(str(error).split())
+    full = ("out of memory", "can't allocate memory", "not enough memory")
+    if isinstance(error, MemoryError) or any(words in text.lower() for words in full):
+        return OUT_OF_MEMORY
+    return f"The restoration failed with {type(error).__name__}: {text or 'no further words'}"
