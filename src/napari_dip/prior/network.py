@@ -107,7 +107,8 @@ class Prior(nn.Module):
         missing = [max(2 * step, math.ceil(n / step) * step) - n for n in size]
         if any(missing):
             x = F.pad(x, [side for m in reversed(missing) for side in (m // 2, m - m // 2)], mode="replicate")
-        x = self.body(x)
+        layout = torch.channels_last if self.dims == 2 else torch.channels_last_3d  # faster on CPU and GPU
+        x = self.body(x.contiguous(memory_format=layout))
         inside = tuple(slice(m // 2, m // 2 + n) for m, n in zip(missing, size, strict=True))
         return x[(slice(None), slice(None), *inside)]
 

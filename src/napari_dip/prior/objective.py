@@ -68,6 +68,9 @@ class LatentPrior(Objective):
         Size of the image to make; larger than the measured one in super-resolution.
     average : float
         Weight of the past in the average of the outputs.
+    warm_up : int
+        With 0 that weight holds from the start; otherwise it rises to it as i / (i + warm_up), so that the first
+        outputs are soon forgotten.
 
     References
     ----------
@@ -85,9 +88,11 @@ class LatentPrior(Objective):
         latent_noise: float,
         size: tuple[int, ...],
         average: float = 0.99,
+        warm_up: int = 0,
     ):
         self.network, self.data, self.measurement = network, data, measurement
-        self.generator, self.latent_noise, self.average = generator, latent_noise, average
+        self.generator, self.latent_noise = generator, latent_noise
+        self.average, self.warm_up, self._iteration = average, warm_up, 0
         latent = torch.empty(1, latent_channels, *size).uniform_(0, 0.1, generator=generator)
         self.latent = latent.to(data.measured.device)
         self._output: Tensor | None = None
@@ -110,7 +115,9 @@ class LatentPrior(Objective):
         assert self._output is not None
         if self._mean is None:
             self._mean = self._output.clone()
-        self._mean.lerp_(self._output, 1 - self.average)
+        self._iteration += 1
+        keep = min(self.average, self._iteration / (self._iteration + self.warm_up))
+        self._mean.lerp_(self._output, 1 - keep)
 
     def estimate(self) -> Tensor:
         """Give the averaged output."""
@@ -134,6 +141,8 @@ class MaskedPrediction(Objective):
         Part of the pixels that is hidden in each iteration.
     radius : int
         How far the noise of a pixel reaches into its neighbours, in pixels. They are hidden with it.
+    like_missing : bool
+        Whether a moved copy of the mask of missing pixels is hidden, too: for inpainting.
 
     References
     ----------
@@ -151,9 +160,11 @@ class MaskedPrediction(Objective):
         *,
         hidden: float,
         radius: int = 0,
+        like_missing: bool = False,
     ):
         self.network, self.data, self.likelihood = network, data, likelihood
-        self.generator, self.hidden, self.radius = generator, hidden, radius
+        self.generator, self.hidden = generator, hidden
+        self.radius, self.like_missing = radius, like_missing
         self.dims = data.measured.ndim - 2
         self._iteration = 0
         self._sum = torch.zeros_like(data.measured)
@@ -177,10 +188,20 @@ class MaskedPrediction(Objective):
         shape, reach = self.data.visible.shape, 2 * self.radius + 1
         density = 1 - (1 - self.hidden) ** (1 / reach**self.dims)
         asked = (torch.rand(shape, generator=self.generator) < density).float().to(self.data.visible.device)
+        if self.like_missing:
+            asked = torch.maximum(asked, self._moved_mask())
         if not self.radius:
             return asked, asked
         pool = F.max_pool2d if self.dims == 2 else F.max_pool3d
         return asked, pool(asked, reach, 1, self.radius)
+
+    def _moved_mask(self) -> Tensor:
+        """Shift and mirror the mask of what is missing, so that the network learns to fill in gaps of that shape."""
+        axes = tuple(range(2, 2 + self.dims))
+        draw = torch.rand(2, self.dims, generator=self.generator)
+        shifts = [int(part * n) for part, n in zip(draw[0].tolist(), self.data.visible.shape[2:], strict=True)]
+        mirrored = [axis for axis, coin in zip(axes, draw[1].tolist(), strict=True) if coin < 0.5]
+        return torch.roll(1 - self.data.visible, shifts, axes).flip(mirrored)
 
     def collect(self) -> None:
         """Average the posterior means of the pixels that were predicted; of late ones more than of early ones."""

@@ -13,7 +13,7 @@ import torch
 from scipy.ndimage import distance_transform_edt
 
 from napari_dip.prior.fit import Optimisation
-from napari_dip.prior.likelihood import estimate_noise
+from napari_dip.prior.likelihood import Gaussian, estimate_noise
 from napari_dip.prior.measurement import Downsample, Identity, Measurement
 from napari_dip.prior.network import Hourglass, Prior, SlimPrior
 from napari_dip.prior.objective import Data, LatentPrior, MaskedPrediction, Objective
@@ -49,9 +49,13 @@ class Recipe:
     mix: bool = True
     latent_channels: int = 32
     latent_noise: float = 1 / 30
+    warm_up: int = 0
     width: int = 64
     dropout: float = 0.05
     hidden: float = 0.3
+    hidden_with_neighbours: float = 0.65
+    like_missing: bool = False
+    noise_variance: float | None = None
     lobes: int = 2
     optimisation: Optimisation = field(default_factory=Optimisation)
 
@@ -78,8 +82,11 @@ PAPER = {
 
 _muon = Optimisation("muon", final_rate=0.05, bfloat16=True)
 _masked = Recipe("masked prediction", 400, "masked", "slim", optimisation=_muon)
-_latent = Recipe("latent", 600, "latent", "slim", latent_noise=0.03, dropout=0.0, lobes=3, optimisation=_muon)
-FAST: dict[Task, Recipe] = {"denoise": _masked, "inpaint": _masked, "super_resolve": _latent}
+_inpaint = replace(_masked, name="masked prediction of gaps", dropout=0.0, like_missing=True, noise_variance=1e-4)
+_latent = Recipe(
+    "latent", 600, "latent", "slim", latent_noise=0.01, warm_up=9, dropout=0.0, lobes=3, optimisation=_muon
+)
+FAST: dict[Task, Recipe] = {"denoise": _masked, "inpaint": _inpaint, "super_resolve": _latent}
 BEST: dict[Task, Recipe] = {task: replace(recipe, iterations=4 * recipe.iterations) for task, recipe in FAST.items()}
 
 
@@ -125,9 +132,15 @@ def prepare(
         torch.from_numpy(visible[None, None].astype(np.float32)).to(device),
     )
     if recipe.objective == "masked":
-        noise, reach = estimate_noise(planes.reshape(-1, *planes.shape[-2:]), _slices(visible, channels))
+        if recipe.noise_variance is None:
+            noise, reach = estimate_noise(planes.reshape(-1, *planes.shape[-2:]), _slices(visible, channels))
+        else:
+            noise, reach = Gaussian(recipe.noise_variance), 0
         network = _network(recipe, channels + 1, channels + 1, dims, generator, device)
-        objective: Objective = MaskedPrediction(network, data, noise, generator, hidden=recipe.hidden, radius=reach)
+        hidden = recipe.hidden_with_neighbours if reach else recipe.hidden
+        objective: Objective = MaskedPrediction(
+            network, data, noise, generator, hidden=hidden, radius=reach, like_missing=recipe.like_missing
+        )
         return objective, {"noise_floor": noise.floor, "noise_gain": noise.gain, "noise_reach": reach}
     size = (*visible.shape[:-2], *(n * factor for n in visible.shape[-2:]))
     measurement: Measurement = Downsample(factor, size[-2:], recipe.lobes, device) if factor > 1 else Identity()
@@ -139,6 +152,7 @@ def prepare(
         generator,
         latent_channels=recipe.latent_channels,
         latent_noise=recipe.latent_noise,
+        warm_up=recipe.warm_up,
         size=size,
     )
     return objective, {}
