@@ -1,0 +1,292 @@
+"""The command line: a thin face on `restore`."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import logging
+import signal
+import sys
+import warnings
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
+from enum import Enum
+from pathlib import Path
+from types import FrameType, NoneType
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
+
+import typer
+
+import napari_dip
+from napari_dip.settings import FACTORS, InputError, Settings, Task, field, read_settings
+
+if TYPE_CHECKING:
+    from napari_dip.restore import Progress, Restoration
+
+# restore (torch) and files are imported once there is work to do, so that --help comes at once
+
+SPECIAL = {"stop_at"}
+"""Settings that only a record has a use for."""
+FORMATS = "TIFF, PNG or NPY, by its suffix"
+EPILOG = """TIFF keeps axes and pixel size, and TIFF and NPY results are float32 in the units of the image. PNG holds
+whole numbers of 8 or 16 bits, so results are rounded and clipped there. Ctrl-C ends a run and writes the best so far.
+Exit status: 0 done, 1 something cannot be used, 2 wrong usage, 130 interrupted."""
+
+app = typer.Typer(
+    name="napari-dip",
+    help="Restore a single image without training data, with a deep image prior.",
+    epilog=EPILOG,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+def main() -> None:
+    """Run the command line."""
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")  # what a library warns of is no message of ours
+    logging.getLogger("tifffile").setLevel(logging.CRITICAL)
+    app()
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"napari-dip {napari_dip.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _common(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", callback=_show_version, is_eager=True)
+    ] = False,
+) -> None:
+    pass
+
+
+def _kind(annotation: Any) -> Any:
+    """Give the type that an option is read as: a choice for a Literal, and what may be None without it."""
+    if get_origin(annotation) is Literal:
+        return Enum("Choice", {str(value): value for value in get_args(annotation)})
+    some = [part for part in get_args(annotation) if part is not NoneType]
+    return _kind(some[0]) if some else annotation
+
+
+def _setting(name: str) -> inspect.Parameter:
+    """Make the option of a setting from its one definition."""
+    info = field(name)
+    kind = _kind(info.annotation)
+    bounds = {
+        end: rule
+        for part in info.metadata
+        for end, key in (("min", "ge"), ("max", "le"))
+        if (rule := getattr(part, key, None)) is not None
+    }
+
+    def check(value: Any) -> Any:
+        try:
+            read_settings({name: _plain(value)})
+        except InputError as error:
+            raise typer.BadParameter(str(error)) from None
+        return value
+
+    option = typer.Option(f"--{name.replace('_', '-')}", help=info.description, callback=check, **bounds)
+    optional = info.default is None
+    return _parameter(name, kind | None if optional else kind, option, None if optional else kind(info.default))
+
+
+def _parameter(name: str, kind: Any, info: Any, default: Any = inspect.Parameter.empty) -> inspect.Parameter:
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, info])
+
+
+def _plain(value: Any) -> Any:
+    return value.value if isinstance(value, Enum) else value
+
+
+SOURCE = _parameter("source", Path, typer.Argument(metavar="IN", help=f"Image to restore: {FORMATS}."))
+TARGET = _parameter("target", Path, typer.Argument(metavar="OUT", help=f"File to write: {FORMATS}."))
+MASK = _parameter("mask", Path, typer.Option("--mask", help="Image that is not zero where pixels are to be filled in."))
+FACTOR = _parameter(
+    "factor",
+    int,
+    typer.Option("--factor", min=FACTORS[0], max=FACTORS[-1], help="How many times larger along Y and X."),
+    4,
+)
+AXES = _parameter(
+    "axes",
+    str | None,
+    typer.Option("--axes", help="One letter of T Z C Y X S for each dimension; left out, what the file says."),
+    None,
+)
+RECORD = _parameter(
+    "record", Path | None, typer.Option("--record", help="Write what is needed to repeat the run, as JSON."), None
+)
+FORCE = _parameter("force", bool, typer.Option("--force", help="Replace files that exist."), False)
+
+
+def _add_command(name: str, task: Task, text: str, *own: inspect.Parameter) -> None:
+    """Add a command whose options are those of all commands, the settings, and its own."""
+    settings = [_setting(key) for key in Settings.model_fields if key not in SPECIAL]
+
+    def command(**given: Any) -> None:
+        chosen = {parameter.name: _plain(given.pop(parameter.name)) for parameter in settings}
+        raise typer.Exit(_guarded(lambda: _restore(task, chosen, **given)))
+
+    command.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+        [SOURCE, TARGET, *own, AXES, *settings, RECORD, FORCE]
+    )
+    app.command(name, help=text, epilog=EPILOG)(command)
+
+
+_add_command("denoise", "denoise", "Remove noise from an image, knowing nothing but that image.")
+_add_command("inpaint", "inpaint", "Fill in the masked pixels of an image; all others stay exactly as they are.", MASK)
+_add_command(
+    "super-resolve", "super_resolve", "Enlarge an image so that, shrunk again, it gives the one there is.", FACTOR
+)
+
+
+def _guarded(work: Callable[[], int]) -> int:
+    """Do it, and put what goes wrong for reasons outside of this program into one sentence."""
+    try:
+        return work()
+    except KeyboardInterrupt:
+        _say("Interrupted; there is no result.")
+        return 128 + signal.SIGINT
+    except InputError as error:
+        _say(str(error))
+    except OSError as error:
+        _say(f"{error.strerror or error}: {error.filename}." if error.filename else f"{error.strerror or error}.")
+    except (MemoryError, RuntimeError) as error:
+        _say(_failure(error))
+    return 1
+
+
+def _failure(error: Exception) -> str:
+    """Say why the computation failed; torch has many words for a lack of memory."""
+    text = str(error)
+    short = ("out of memory", "can't allocate memory", "not enough memory")
+    if isinstance(error, MemoryError) or any(words in text.lower() for words in short):
+        return "There is not enough memory for this image; crop it, or use a machine or device with more."
+    return f"The restoration failed: {(text.strip().splitlines() or [type(error).__name__])[0]}"
+
+
+def _say(sentence: str) -> None:
+    print(f"napari-dip: {' '.join(sentence.split())}", file=sys.stderr)
+
+
+def _restore(
+    task: Task,
+    settings: dict[str, Any],
+    *,
+    source: Path,
+    target: Path,
+    axes: str | None,
+    record: Path | None,
+    force: bool,
+    mask: Path | None = None,
+    factor: int | None = None,
+) -> int:
+    """Read, restore and write; give the exit status."""
+    from napari_dip import files
+
+    files.format_of(target)
+    inputs = [source] if mask is None else [source, mask]
+    files.check_output(target, inputs, force=force)
+    if record is not None:
+        files.check_output(record, [*inputs, target], force=force)
+    picture = files.read_image(source)
+    axes = axes or picture.axes
+    files.check_fits(target, picture, axes)
+    hidden = None if mask is None else files.read_mask(mask)
+    with _bar() as show:
+        from napari_dip.restore import restore_steps
+
+        steps = restore_steps(task, picture.array, axes=axes, mask=hidden, factor=factor, **settings)
+        with _stopping() as stop:
+            restoration = _walk(steps, show, stop)
+    files.write_image(target, restoration.image, restoration.axes, picture, factor or 1)
+    if record is not None:
+        named = {"input": source, "mask": mask, "output": target}
+        about = {"files": {role: str(path) for role, path in named.items() if path is not None}}
+        about |= {"command": f"napari-dip {napari_dip.__version__}"}  # type: ignore[dict-item]
+        with files.replacing(record) as file:
+            file.write(json.dumps({**restoration.record, **about}, indent=2, ensure_ascii=False).encode() + b"\n")
+    return _farewell(restoration, target, stop)
+
+
+def _farewell(restoration: Restoration, target: Path, stop: _Stop) -> int:
+    done = f"{restoration.record['iterations']} iterations in {restoration.record['seconds']:.0f} s"
+    if stop.signal:
+        _say(f"Interrupted after {done}; the best so far is in {str(target)!r}.")
+        return 128 + stop.signal
+    if sys.stderr.isatty():
+        _say(f"{done}; the result is in {str(target)!r}.")
+    return 0
+
+
+class _Stop:
+    """Remembers the signal that asked for the end of the run."""
+
+    signal = 0
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        """Take a signal: the first ends the run and keeps its result, the second gives it up."""
+        if self.signal:
+            raise KeyboardInterrupt
+        self.signal = number
+
+
+@contextmanager
+def _stopping() -> Iterator[_Stop]:
+    """Let Ctrl-C, and the end of a cluster job's time, end the run instead of the program."""
+    stop = _Stop()
+    # a shell that starts a program in the background may have it ignore Ctrl-C: leave that as it is
+    taken = [number for number in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(number) != signal.SIG_IGN]
+    before = {number: signal.signal(number, stop) for number in taken}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _walk(steps: Generator[Progress, None, Restoration], show: Callable[[Progress], None], stop: _Stop) -> Restoration:
+    said = False
+    while True:
+        try:
+            progress = next(steps)
+        except StopIteration as end:
+            restoration: Restoration = end.value
+            return restoration
+        show(progress)
+        if stop.signal:
+            progress.stop()
+            if not said:
+                _say("Stopping; Ctrl-C once more gives up the result.")
+            said = True
+
+
+@contextmanager
+def _bar() -> Iterator[Callable[[Progress], None]]:
+    """Show a progress bar where there is a terminal to show it on."""
+    if not sys.stderr.isatty():
+        yield lambda progress: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, TaskProgressColumn, TextColumn
+    from rich.progress import Progress as Bar
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[state]}"))
+    with Bar(*columns, console=Console(stderr=True)) as bar:
+        job = bar.add_task("Starting", total=None, state="")
+
+        def show(now: Progress) -> None:
+            plane = f"Plane {now.plane + 1}/{now.planes}, iteration" if now.planes > 1 else "Iteration"
+            left = now.seconds * (1 - now.done) / now.done
+            state = f"loss {now.loss:.4g}, {int(left // 60)}:{int(left % 60):02} left"
+            words = f"{plane} {now.iteration}/{now.iterations}"
+            bar.update(job, total=1.0, completed=now.done, description=words, state=state)
+
+        yield show

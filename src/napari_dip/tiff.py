@@ -1,0 +1,209 @@
+"""TIFF files of ImageJ, of OME and of anyone else: their axes and pixel size, read and written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import IO, Any, Literal
+from xml.etree import ElementTree
+
+import numpy as np
+import tifffile
+
+from napari_dip.image import AXES
+
+Dialect = Literal["imagej", "ome", "plain"]
+
+CENTIMETRES = {"inch": 2.54, "cm": 1.0, "mm": 0.1, "µm": 1e-4, "nm": 1e-7, "m": 100.0}
+NAMES = {"micron": "µm", "microns": "µm", "um": "µm", "\\u00B5m": "µm", "μm": "µm", "in": "inch", "pixel": None}
+RESOLUTION_UNITS = {None: 1, "inch": 2, "cm": 3}
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How large the pixels of a file are, and how the file says so.
+
+    Attributes
+    ----------
+    step : dict
+        Size of a pixel along Y, X and Z, and time in seconds between frames along T, as far as it is known.
+    unit : str or None
+        Of Y, X and Z: "µm", "inch", ...; None if it is not known.
+    dialect : str or None
+        Whose TIFF it was: "imagej", "ome" or "plain"; None if it was none.
+    kept : dict
+        What else the file says in that dialect, to be written as it was.
+    """
+
+    step: dict[str, float] = field(default_factory=dict)
+    unit: str | None = None
+    dialect: Dialect | None = None
+    kept: dict[str, Any] = field(default_factory=dict)
+
+    def divided(self, factor: int) -> Scale:
+        """Give the scale of an image that was enlarged along Y and X."""
+        return replace(self, step={a: size / (factor if a in "YX" else 1) for a, size in self.step.items()})
+
+
+def read(path: Path) -> tuple[np.ndarray, str | None, Scale]:
+    """Read the first image of a TIFF file, its axes (None where they are not to be known) and its scale."""
+    with tifffile.TiffFile(path) as file:
+        series = file.series[0]
+        page = series.keyframe
+        array, axes = series.asarray(), series.axes
+        has_samples = page.photometric in (tifffile.PHOTOMETRIC.RGB, tifffile.PHOTOMETRIC.YCBCR)
+        if page.photometric == tifffile.PHOTOMETRIC.PALETTE and not file.is_imagej:
+            # ImageJ's palettes only colour the values; elsewhere the values mean nothing without them
+            array, axes, has_samples = page.colormap.T[array], axes + "S", True
+        return array, _known_axes(axes, has_samples=has_samples), _read_scale(file, page)
+
+
+def _known_axes(axes: str, *, has_samples: bool) -> str | None:
+    """Name all axes by letters that we know; samples that are no colours are channels.
+
+    >>> _known_axes("QYX", has_samples=False)
+    'ZYX'
+    >>> _known_axes("IYXS", has_samples=False)
+    'ZYXC'
+    """
+    if not has_samples and "C" not in axes:
+        axes = axes.replace("S", "C")
+    free = [a for a in "ZTC" if a not in axes]
+    known = ""
+    for letter in axes:
+        if letter not in AXES or letter in known or (letter == "S" and not has_samples):
+            if not free:
+                return None
+            letter = free.pop(0)
+        known += letter
+    return known if {"Y", "X"} <= set(known) else None
+
+
+def _read_scale(file: tifffile.TiffFile, page: Any) -> Scale:
+    if file.is_ome:
+        return _read_ome(file.ome_metadata)
+    step = {a: size for a in "XY" if (size := _tag_size(page.tags.get(f"{a}Resolution")))}
+    if len(step) < 2:
+        step = {}
+    if not file.is_imagej:
+        number = page.tags["ResolutionUnit"].value if "ResolutionUnit" in page.tags else 2
+        unit = {n: name for name, n in RESOLUTION_UNITS.items()}.get(int(number))
+        white = page.photometric == tifffile.PHOTOMETRIC.MINISWHITE
+        return Scale(step, unit if step else None, "plain", {"photometric": "miniswhite"} if white else {})
+    found = file.imagej_metadata or {}
+    for axis, key in (("Z", "spacing"), ("T", "finterval")):
+        if isinstance(found.get(key), int | float):
+            step[axis] = float(found[key])
+    kept = {key: found[key] for key in ("fps", "loop", "mode", "LUTs", "Labels", "Info") if key in found}
+    unit = found.get("unit")
+    return Scale(step, None if unit is None else str(unit), "imagej", kept)
+
+
+def _tag_size(tag: Any) -> float | None:
+    """Give the size of a pixel from a tag that holds pixels per unit, as a fraction."""
+    if tag is None:
+        return None
+    above, below = tag.value
+    return below / above if above and below else None
+
+
+def _read_ome(text: str) -> Scale:
+    pixels = ElementTree.fromstring(text).find(".//{*}Image/{*}Pixels")
+    if pixels is None:
+        return Scale(dialect="ome")
+    step, units = {}, {}
+    for axis in "XYZ":
+        if size := float(pixels.get(f"PhysicalSize{axis}", 0)):
+            step[axis], units[axis] = size, pixels.get(f"PhysicalSize{axis}Unit", "µm")
+    kept: dict[str, Any] = {f"PhysicalSize{axis}Unit": unit for axis, unit in units.items()}
+    if interval := float(pixels.get("TimeIncrement", 0)):
+        step["T"] = interval
+        kept["TimeIncrementUnit"] = pixels.get("TimeIncrementUnit", "s")
+    names = [channel.get("Name") for channel in pixels.findall("{*}Channel")]
+    if all(names):
+        kept["Channel"] = {"Name": names}
+    return Scale(step, units.get("X"), "ome", kept)
+
+
+def write(file: IO[bytes], image: np.ndarray, axes: str, scale: Scale, *, ome: bool = False) -> None:
+    """Write a float32 image in the dialect that its source had, or the one that keeps most.
+
+    Parameters
+    ----------
+    axes : str
+        One letter for each dimension.
+    ome : bool
+        Write OME-TIFF, whatever the source was.
+    """
+    if "S" in axes and image.shape[axes.index("S")] == 1:
+        image, axes = image.squeeze(axes.index("S")), axes.replace("S", "")
+    dialect = "ome" if ome else _dialect(axes, scale)
+    order = _order(axes, dialect)
+    image = image.transpose([axes.index(a) for a in order])
+    options: dict[str, Any] = {"photometric": "rgb" if "S" in order else "minisblack"}
+    if order.endswith("SYX"):
+        options["planarconfig"] = "separate"
+    if "S" in order and image.shape[order.index("S")] == 4:
+        options["extrasamples"] = ["unassalpha"]
+    maker = {"imagej": _imagej_options, "ome": _ome_options, "plain": _plain_options}[dialect]
+    tifffile.imwrite(file, image, **{**options, **maker(image, order, scale)})
+
+
+def _dialect(axes: str, scale: Scale) -> Dialect:
+    """Keep the dialect of the source; a stack without one is ImageJ's, which most programs read as a stack."""
+    for_imagej = "S" not in axes and "".join(a for a in "TZCYX" if a in axes) == axes
+    if scale.dialect == "imagej" or (scale.dialect is None and len(axes) > 2):
+        return "imagej" if for_imagej else "plain"
+    return scale.dialect or "plain"
+
+
+def _order(axes: str, dialect: Dialect) -> str:
+    """Give the order of axes in the file: that of the array, as far as the dialect takes it."""
+    outer = "".join(a for a in axes if a not in "YXS")
+    if dialect == "ome":
+        return outer + "YX" + "S" * ("S" in axes)
+    if "S" in axes and not axes.endswith(("S", "SYX")):
+        return axes.replace("S", "") + "S"
+    return axes
+
+
+def _resolution(scale: Scale) -> dict[str, Any]:
+    return {"resolution": (1 / scale.step["X"], 1 / scale.step["Y"])} if {"X", "Y"} <= set(scale.step) else {}
+
+
+def _imagej_options(image: np.ndarray, axes: str, scale: Scale) -> dict[str, Any]:
+    metadata = {"axes": axes, **scale.kept, "unit": scale.unit}
+    for axis, key in (("Z", "spacing"), ("T", "finterval")):
+        metadata[key] = scale.step.get(axis)
+    # one label or colour table for each slice or channel, else they belong to another shape
+    return {"imagej": True, "metadata": {k: v for k, v in metadata.items() if v is not None}, **_resolution(scale)}
+
+
+def _ome_options(image: np.ndarray, axes: str, scale: Scale) -> dict[str, Any]:
+    metadata: dict[str, Any] = {"axes": axes}
+    unit = NAMES.get(scale.unit or "", scale.unit)
+    for axis in "XYZ":
+        if axis in scale.step and axis in axes:
+            metadata[f"PhysicalSize{axis}"] = scale.step[axis]
+            metadata[f"PhysicalSize{axis}Unit"] = {"inch": "in", None: "pixel"}.get(unit, unit)
+    if "T" in scale.step and "T" in axes:
+        metadata["TimeIncrement"] = scale.step["T"]
+    if scale.dialect == "ome":
+        named = (
+            "Channel" in scale.kept
+            and "C" in axes
+            and image.shape[axes.index("C")] == len(scale.kept["Channel"]["Name"])
+        )
+        metadata |= {k: v for k, v in scale.kept.items() if k != "Channel" or named}
+    return {"ome": True, "metadata": metadata}
+
+
+def _plain_options(image: np.ndarray, axes: str, scale: Scale) -> dict[str, Any]:
+    options: dict[str, Any] = {"metadata": {"axes": axes}}
+    if scale.dialect == "plain" and "S" not in axes:
+        options |= scale.kept
+    unit = NAMES.get(scale.unit or "", scale.unit)
+    if unit not in RESOLUTION_UNITS and unit in CENTIMETRES:
+        centimetres = {a: size * CENTIMETRES[unit] for a, size in scale.step.items()}
+        scale, unit = replace(scale, step=centimetres), "cm"
+    return {**options, **_resolution(scale), "resolutionunit": RESOLUTION_UNITS.get(unit, 1)}
