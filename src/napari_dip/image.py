@@ -73,7 +73,7 @@ class Source:
     axes : str, optional
         One letter of T Z C Y X S for each dimension; guessed where left out.
     mask : array-like, optional
-        Nonzero where the image is to be filled in: of the shape of the image, with or without S, or of one (y, x) plane.
+        Nonzero where the image is to be filled in: of the shape of the image, with or without S, or of one plane.
     allow_nonfinite : bool
         Fill in NaN and inf instead of refusing them.
 
@@ -98,7 +98,7 @@ class Source:
     @property
     def samples(self) -> int:
         """Samples to restore: 3 for RGB, with or without alpha, else 1."""
-        return min(self.sizes.get("S", 1), 3)
+        return min(int(self.sizes.get("S", 1)), 3)
 
     def raw(self, index: tuple[int, ...]) -> np.ndarray:
         """Read a plane as (samples, y, x), in the caller's units and a native dtype; alpha, if any, comes last."""
@@ -107,9 +107,7 @@ class Source:
     def plane(self, index: tuple[int, ...]) -> Plane:
         """Read a plane as the prior sees it."""
         raw = self.raw(index)[: self.samples].astype(np.float64)
-        visible = np.isfinite(raw).all(0)
-        if self.mask is not None:
-            visible &= ~self._masked(index)
+        visible = np.asarray(np.isfinite(raw).all(0) & ~self._masked(index))
         seen = raw[:, visible]
         low, high = (float(seen.min()), float(seen.max())) if seen.size else (0.0, 0.0)
         span = high - low if high > low else 1.0
@@ -136,7 +134,7 @@ class Source:
         """Put what was measured back into an inpainted plane."""
         raw = self.raw(index)[: self.samples]
         visible = np.isfinite(raw).all(0) & ~self._masked(index)
-        return np.where(visible, raw.astype(np.float32), values)
+        return np.asarray(np.where(visible, raw.astype(np.float32), values))
 
     def _cut(self, array: Any, axes: str, index: tuple[int, ...], *, native: bool = True) -> np.ndarray:
         """Take one plane as (samples, y, x): a view of numpy arrays, read where they are lazy."""
@@ -148,7 +146,7 @@ class Source:
         left = [a for a in axes if a in "YXS"]
         if "S" not in left:
             plane, left = plane[None], ["S", *left]
-        return plane.transpose([left.index(a) for a in "SYX"])
+        return np.asarray(plane.transpose([left.index(a) for a in "SYX"]))
 
     def _masked(self, index: tuple[int, ...]) -> np.ndarray:
         """Read the mask of a plane, (y, x)."""
@@ -156,8 +154,8 @@ class Source:
             return np.zeros((self.sizes["Y"], self.sizes["X"]), bool)
         array, axes = self.mask
         if axes == "YX":
-            return np.asarray(array) != 0
-        return (self._cut(array, axes, index) != 0).any(0)
+            return np.asarray(np.asarray(array) != 0)
+        return np.asarray((self._cut(array, axes, index) != 0).any(0))
 
     def _read_mask(self, mask: Any) -> tuple[Any, str]:
         array = mask if hasattr(mask, "ndim") and hasattr(mask, "dtype") else np.asarray(mask)
@@ -187,7 +185,7 @@ class Source:
                 )
                 raise InputError(
                     f"The image holds {(~finite).sum()} pixels that are NaN or inf, the first at {place}; "
-                    'repair them, or have them filled in with nonfinite="inpaint".'
+                    'repair them, or set nonfinite to "inpaint" to have them filled in.'
                 )
             seen = raw[:, finite & ~mask]
             if seen.size:
@@ -197,6 +195,10 @@ class Source:
             raise InputError("The mask is empty; mark the pixels to be filled in with a nonzero value.")
         if masked == pixels:
             raise InputError("The mask covers the whole image; leave some pixels to restore the others from.")
+        if low > high:
+            raise InputError("The image holds no finite number where it is not masked; there is nothing to restore.")
+        if max(-low, high) > float(np.finfo(np.float32).max):
+            raise InputError("The image holds values that float32, the type of the result, cannot hold; scale it down.")
         if not high > low:
             raise InputError("The image is constant where it is not masked; there is nothing to restore.")
 

@@ -8,10 +8,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+import napari_dip
+import napari_dip.prior  # sets how torch's threads wait, which they read when torch is imported
+
+# isort: split
 import numpy as np
 import torch
 
-import napari_dip
 from napari_dip.image import Plane, Source
 from napari_dip.prior.fit import Fit, fit, has_fast_bfloat16
 from napari_dip.prior.recipes import Recipe, choose, prepare
@@ -240,23 +243,40 @@ class _Run:
     def steps(self) -> Generator[Progress, None, Restoration]:
         """Walk the planes."""
         # libgomp keeps this for each thread that asks, so it is set where the work is done
-        torch.set_num_threads(self.settings.threads or torch.get_num_threads())
-        result = self.source.result(self.factor)
-        for number, index in enumerate(self.source):
-            plane = self.source.plane(index)
-            if not self._wants(plane, number):
-                continue
-            end = yield from self._fit_plane(number, index, plane, result)
-            self.source.put(result, index, self._in_units(index, plane, end.image))
-            if self.asked:
-                break
-        return Restoration(result, self.source.axes, self._record())
+        threads = torch.get_num_threads()
+        torch.set_num_threads(self.settings.threads or threads)
+        try:
+            result = self.source.result(self.factor)
+            for number, index in enumerate(self.source):
+                plane = self.source.plane(index)
+                if not self._wants(plane, number):
+                    self._fill_constant(index, plane, result)
+                    continue
+                if self._is_over():
+                    break
+                end = yield from self._fit_plane(number, index, plane, result)
+                self.source.put(result, index, self._in_units(index, plane, end.image))
+            return Restoration(result, self.source.axes, self._record())
+        finally:
+            torch.set_num_threads(threads)
+
+    def _is_over(self) -> bool:
+        """Whether the run was stopped, now or when it was recorded; planes it did not come to stay as they were."""
+        stop_at = self.settings.stop_at
+        return self.asked or (stop_at is not None and len(self.planes) >= len(stop_at))
 
     def _wants(self, plane: Plane, number: int) -> bool:
         """Whether there is anything to do: constant planes, and those without a masked pixel, stay as they are."""
         if not plane.visible.any() or np.ptp(plane.values[:, plane.visible]) == 0:
             return False
         return self.task != "inpaint" or not plane.visible.all()
+
+    def _fill_constant(self, index: tuple[int, ...], plane: Plane, result: np.ndarray) -> None:
+        """Fill in what is masked in a constant plane."""
+        hidden = ~plane.visible.repeat(self.factor, 0).repeat(self.factor, 1)
+        if hidden.any() and not hidden.all():
+            raw = self.source.raw(index)[: self.source.samples].repeat(self.factor, -2).repeat(self.factor, -1)
+            self.source.put(result, index, np.where(hidden, np.float32(plane.low), raw))
 
     def _fit_plane(
         self, number: int, index: tuple[int, ...], plane: Plane, result: np.ndarray
@@ -302,7 +322,7 @@ class _Run:
         left = len(self.source.indices) - number
         return Limits(
             iterations=settings.max_iterations or recipe.iterations,
-            stop_at=stop_at[len(self.planes)] if stop_at and len(self.planes) < len(stop_at) else None,
+            stop_at=stop_at[len(self.planes)] if stop_at is not None else None,
             seconds=max(settings.max_seconds - self.seconds, 0) / left if settings.max_seconds else None,
         )
 
@@ -330,13 +350,13 @@ class _Run:
     def _record(self) -> dict[str, Any]:
         """Everything needed to repeat the run."""
         reasons = [plane["stopped_by"] for plane in self.planes]
-        cut_short = any(reason in ("asked", "seconds") for reason in reasons)
+        cut_short = self.asked or any(reason in ("asked", "seconds") for reason in reasons)
         settings = self.settings.model_copy(
             update={
                 "device": self.device,
                 "threads": torch.get_num_threads(),
                 "stop_at": tuple(plane["iterations"] for plane in self.planes) if cut_short else self.settings.stop_at,
-                "max_seconds": None if cut_short else self.settings.max_seconds,
+                "max_seconds": None,  # the clock may run otherwise next time
             }
         )
         return {
@@ -352,7 +372,9 @@ class _Run:
             "bfloat16": has_fast_bfloat16(self.device) and self.settings.preset != "paper",
             "iterations": sum(plane["iterations"] for plane in self.planes),
             "seconds": round(sum(plane["seconds"] for plane in self.planes), 3),
-            "stopped_by": next((reason for reason in reversed(reasons) if reason != "iterations"), "iterations"),
+            "stopped_by": "asked"
+            if self.asked
+            else next((reason for reason in reversed(reasons) if reason != "iterations"), "iterations"),
             "planes_in_image": len(self.source.indices),
             "planes_restored": len(self.planes),
             "planes": self.planes,
