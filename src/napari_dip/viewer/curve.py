@@ -13,7 +13,7 @@ MOST_POINTS = 400
 MARGIN = 6
 
 
-class Curve(QWidget):
+class Curve(QWidget):  # type: ignore[misc]
     """Draws how the loss falls over the iterations of a plane.
 
     Parameters
@@ -43,7 +43,7 @@ class Curve(QWidget):
     def ranges(self) -> tuple[float, float]:
         """Give the losses at the bottom and the top; the few first ones, far above the rest, are left out of sight."""
         losses = sorted(loss for _, loss in self.points)
-        low, high = losses[0], losses[min(len(losses) - 1, int(0.98 * len(losses)))]
+        low, high = losses[0], losses[min(len(losses) - 1, int(0.9 * len(losses)))]
         return (low, high) if high > low else (low - 0.5, low + 0.5)
 
     def path(self, area: QRectF) -> QPainterPath:

@@ -23,7 +23,7 @@ WHY = {
 }
 
 
-class Dock(QWidget):
+class Dock(QWidget):  # type: ignore[misc]
     """One task in the viewer.
 
     Parameters
@@ -58,7 +58,7 @@ class Dock(QWidget):
             return
         control = self.runner.control
         assert control is not None
-        self.live = LiveLayer(self.viewer, job.title, look, job.image.dtype, control)
+        self.live = LiveLayer(self.viewer, job.title, look, control)
         self.form.native.setEnabled(False)
         self.panel.begin(job.settings.get("max_seconds"))
 
@@ -109,7 +109,7 @@ class Dock(QWidget):
             (panel.resume, self.resume),
             (panel.stop, self.stop),
             (panel.cancel, self.cancel),
-            (self.form.top.changed, self._refresh),
+            *((widget.changed, self._refresh) for widget in self.form.top),
         ):
             self.links.connect(asked, do)
         # the viewer is closed: this widget is gone before it can hear of it, so the runner hears of it by itself

@@ -6,10 +6,11 @@ from collections.abc import Callable
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
-from magicgui.widgets import ComboBox, Container, FloatSpinBox, PushButton, SpinBox, Widget
+from magicgui.widgets import ComboBox, FloatSpinBox, PushButton, SpinBox, Widget
 from napari.components import ViewerModel
 from napari.layers import Image, Labels
-from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
+from qtpy.QtGui import QIcon
+from qtpy.QtWidgets import QFormLayout, QLabel, QVBoxLayout, QWidget
 from superqt import QCollapsible
 
 from napari_dip.settings import FACTORS, InputError, Task, field
@@ -35,13 +36,32 @@ def setting_widget(name: str) -> Widget:
     low, high = _bounds(knob.metadata)
     if not optional:
         return SpinBox(value=knob.default, min=int(low), max=int(high), **common)
-    # of the spin boxes that magicgui has, this one can show words in place of 0
-    spin = FloatSpinBox(value=0, min=0, max=high, step=10 if high > 1000 else 1, **common)
-    spin.native.setDecimals(0)
-    spin.native.setSpecialValueText(EMPTY.get(name, "auto"))
+    spin = number_or_words(EMPTY.get(name, "auto"), high, **common)
     if isinstance(knob.json_schema_extra, dict) and "unit" in knob.json_schema_extra:
         spin.native.setSuffix(f" {knob.json_schema_extra['unit']}")
     return spin
+
+
+def number_or_words(words: str, high: float, **common: Any) -> FloatSpinBox:
+    """Make a box for whole numbers that shows words in place of 0."""
+    # of the spin boxes that magicgui has, only this one can
+    spin = FloatSpinBox(value=0, min=0, max=high, step=1, **common)
+    spin.native.setDecimals(0)
+    spin.native.setSpecialValueText(words)
+    return spin
+
+
+def lay_out(widgets: list[Widget]) -> QWidget:
+    """Put widgets below each other, their labels in a column of their own."""
+    native = QWidget()
+    rows = QFormLayout(native)
+    rows.setContentsMargins(0, 0, 0, 0)
+    rows.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+    for widget in widgets:
+        label = QLabel("" if isinstance(widget, PushButton) else widget.label)
+        label.setToolTip(widget.tooltip or "")
+        rows.addRow(label, widget.native)
+    return native
 
 
 def _choices(values: tuple[str, ...], description: str) -> list[tuple[str, str]]:
@@ -78,8 +98,8 @@ class Form:
             tooltip="The image layer to restore; it is never changed.",
         )
         self.preset = setting_widget("preset")
-        self.top = Container(widgets=[self.image, *self.own_widgets(), self.preset])
-        self.more = Container(widgets=[setting_widget(name) for name in MORE])
+        self.top = [self.image, *self.own_widgets(), self.preset]
+        self.more = {name: setting_widget(name) for name in MORE}
         self.native = self._arrange()
         self._preselect()
 
@@ -93,7 +113,9 @@ class Form:
 
     def refresh(self, *_: Any) -> None:
         """Offer the layers that there are now."""
-        self.top.reset_choices()
+        for widget in self.top:
+            if isinstance(widget, ComboBox):
+                widget.reset_choices()
         words = self.missing()
         self.hint.setText(words)
         self.hint.setVisible(bool(words))
@@ -105,12 +127,11 @@ class Form:
     def settings(self) -> dict[str, Any]:
         """Give what differs from nothing: every knob on the form, optional ones only where they are set."""
         values = {"preset": self.preset.value}
-        for widget in self.more:
-            optional = isinstance(widget, FloatSpinBox)
-            if not optional:
-                values[widget.name] = widget.value
+        for name, widget in self.more.items():
+            if not isinstance(widget, FloatSpinBox):
+                values[name] = widget.value
             elif widget.value:
-                values[widget.name] = float(widget.value) if widget.name == "max_seconds" else int(widget.value)
+                values[name] = int(widget.value)
         return values
 
     def job(self) -> tuple[Job, dict[str, Any]]:
@@ -150,22 +171,31 @@ class Form:
         for label in (self.words_label, self.hint):
             label.setWordWrap(True)
         self.hint.setStyleSheet("font-weight: bold;")
-        self.collapsible = QCollapsible("More", expandedIcon="▼", collapsedIcon="▶")
+        self.collapsible = QCollapsible("", expandedIcon=QIcon(), collapsedIcon=QIcon())
+        self.collapsible.toggled.connect(self._name_more)
+        self._name_more(False)
         self.collapsible.toggleButton().setToolTip("Limits, seed, device: the defaults suit most images.")
         self.collapsible.setDuration(0)
-        self.collapsible.addWidget(self.more.native)
+        self.collapsible.addWidget(lay_out(list(self.more.values())))
         layout = QVBoxLayout(native)
         layout.setContentsMargins(0, 0, 0, 0)
-        for widget in (self.words_label, self.hint, self.top.native, self.collapsible):
+        for widget in (self.words_label, self.hint, lay_out(self.top), self.collapsible):
             layout.addWidget(widget)
         return native
 
+    def _name_more(self, expanded: bool) -> None:
+        # as text, since icons are painted before the theme is known
+        self.collapsible.setText(f"{'▼' if expanded else '▶'}  More")
+
     def _preselect(self) -> None:
-        """Choose the layer that is selected in the viewer."""
+        """Choose what is selected in the viewer, or else the uppermost image that is seen."""
         self.refresh()
-        active = self.viewer.layers.selection.active
-        if isinstance(active, Image):
-            self.image.value = active
+        layers = self.viewer.layers
+        for box, kind in ((self.image, Image), (getattr(self, "mask", None), Labels)):
+            found = [layer for layer in layers if isinstance(layer, kind)]
+            seen = [layer for layer in found if layer.visible]
+            if box is not None and found:
+                box.value = layers.selection.active if layers.selection.active in found else (seen or found)[-1]
         self.refresh()
 
 
@@ -194,15 +224,13 @@ class InpaintForm(Form):
             "over what is to be filled in.",
         )
         self.new_mask.changed.connect(self.add_mask)
-        self.label = SpinBox(
+        self.label = number_or_words(
+            "every label",
+            MOST,
             name="label",
             label="Label",
-            value=0,
-            min=0,
-            max=MOST,
             tooltip="Fill in only pixels of this label number; 0 fills in every label.",
         )
-        self.label.native.setToolTip(self.label.tooltip)
         return [self.mask, self.new_mask, self.label]
 
     def own_job(self, source: Image) -> dict[str, Any]:

@@ -47,7 +47,8 @@ def read_axes(layer: Image) -> str | None:
 def read_mask(labels: Any, label: int) -> np.ndarray:
     """Turn the array of a Labels layer into a mask: every nonzero label if `label` is 0, else only that one."""
     array = np.asarray(labels)
-    return array != 0 if label == 0 else array == label
+    mask: np.ndarray = array != 0 if label == 0 else array == label
+    return mask
 
 
 def describe(source: Image) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Image
 
-from napari_dip.viewer.layers import displayable, unique_name
+from napari_dip.viewer.layers import unique_name
 from napari_dip.viewer.links import Links
 from napari_dip.viewer.worker import Control, Done
 
@@ -23,15 +23,13 @@ class LiveLayer:
         Numbered if a layer has it.
     look : dict
         Keyword arguments of the layer: where it lies and what it looks like.
-    dtype : numpy dtype
-        Of the source.
     control : Control
         Told whether the layer is looked at.
     """
 
-    def __init__(self, viewer: ViewerModel, name: str, look: dict[str, Any], dtype: np.dtype[Any], control: Control):
-        self.viewer, self.name, self.look, self.dtype, self.control = viewer, name, look, dtype, control
-        self.layer: Image | None = None
+    def __init__(self, viewer: ViewerModel, name: str, look: dict[str, Any], control: Control):
+        self.viewer, self.name, self.look, self.control = viewer, name, look, control
+        self.layer: Any = None
         self.deleted = False
         self.links = Links()
 
@@ -62,16 +60,19 @@ class LiveLayer:
         return self.layer is not None and self.layer in self.viewer.layers
 
     def _put(self, image: np.ndarray) -> Image:
-        data = displayable(image, self.dtype, rgb=self.look["rgb"])
-        if self._alive():
-            self.layer.data = data
-            return self.layer
-        return self._add(data)
+        if not self._alive():
+            return self._add(image)
+        self.layer.data = image
+        return self.layer
 
     def _add(self, data: np.ndarray) -> Image:
         self.links.undo()
-        name = unique_name(self.name, (layer.name for layer in self.viewer.layers))
+        layers = self.viewer.layers
+        selected = list(layers.selection)
+        name = unique_name(self.name, (layer.name for layer in layers))
         self.layer = self.viewer.add_image(data, name=name, multiscale=False, **self.look)
+        if selected:  # a new layer takes the selection, and the brush out of the hand of who is painting
+            layers.selection = selected
         self.links.connect(self.layer.events.visible, self._look)
         self.links.connect(self.viewer.layers.events.removed, self._removed)
         return self.layer

@@ -14,7 +14,7 @@ State = Literal["nothing", "ready", "running", "paused", "ending"]
 STEPS = 1000
 
 
-class RunPanel(QWidget):
+class RunPanel(QWidget):  # type: ignore[misc]
     """Says what to do with a run and shows how it goes; knows nothing of runs itself.
 
     Parameters
@@ -48,6 +48,7 @@ class RunPanel(QWidget):
         self.status.setMinimumHeight(3 * self.status.fontMetrics().lineSpacing())
         self.status.setAlignment(Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeft)
         self.curve = Curve()
+        self.curve.hide()  # until there is something to see
         self.plane = 0
         self.max_seconds: float | None = None
         self._arrange()
@@ -73,6 +74,7 @@ class RunPanel(QWidget):
         self.max_seconds = max_seconds
         self.plane = 0
         self.curve.clear()
+        self.curve.show()
         self.bar.setRange(0, 0)  # a moving bar: the first run loads torch, which takes some seconds
         self.say("Preparing ...")
         self.set_state("running")

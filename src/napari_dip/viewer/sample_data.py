@@ -98,7 +98,8 @@ def _pair(name: str, image: np.ndarray, truth: np.ndarray, look: dict[str, Any])
 def _nuclei(random: np.random.Generator, size: int) -> np.ndarray:
     """Soft ellipses with chromatin inside, none on top of another."""
     y, x = np.mgrid[:size, :size].astype(float)
-    canvas, places = np.zeros((size, size)), []
+    canvas = np.zeros((size, size))
+    places: list[tuple[np.ndarray, float]] = []
     for _ in range(400):
         middle, radius = random.uniform(0, size, 2), random.uniform(0.05, 0.085) * size
         if any(np.hypot(*(middle - m)) < 1.15 * (radius + r) for m, r in places):
@@ -113,7 +114,8 @@ def _nuclei(random: np.random.Generator, size: int) -> np.ndarray:
             break
     chromatin = ndimage.gaussian_filter(random.normal(size=(size, size)), 2.2)
     chromatin /= chromatin.std()
-    return canvas * np.clip(0.75 + 0.28 * chromatin, 0.15, 1.8)
+    textured: np.ndarray = canvas * np.clip(0.75 + 0.28 * chromatin, 0.15, 1.8)
+    return textured
 
 
 def _filaments(random: np.random.Generator, size: int) -> np.ndarray:

@@ -14,7 +14,7 @@ import numpy as np
 from napari.qt.threading import create_worker
 
 from napari_dip.settings import InputError, Task
-from napari_dip.viewer.layers import read_mask
+from napari_dip.viewer.layers import displayable, read_mask
 
 REPORT_EVERY = 0.1
 PREVIEW_EVERY = 0.25
@@ -224,12 +224,16 @@ def _run(job: Job, control: Control) -> Generator[Report | None, None, Outcome]:
         extra["mask"] = read_mask(job.labels, job.label)
     steps = restore.restore_steps(job.task, job.image, axes=job.axes, **extra, **job.settings)
     clock = _Clock(control)
+
+    def shown(image: np.ndarray) -> np.ndarray:
+        return displayable(image, job.image.dtype, rgb="S" in (job.axes or ""))
+
     while True:
         try:
             now = next(steps)
         except StopIteration as end:
             kind = Stopped if control.stopping else Done
-            return kind(end.value.image, end.value.record)
+            return kind(shown(end.value.image), end.value.record)
         clock.note(now.plane, now.iteration, now.loss)
         # a pause lets the report of its last iteration out, and goes on yielding so that napari can end it
         if clock.wants_report() or control.paused:
@@ -242,7 +246,7 @@ def _run(job: Job, control: Control) -> Generator[Report | None, None, Outcome]:
                 done=now.done,
                 loss=now.loss,
                 losses=clock.take_losses(),
-                preview=clock.preview(now.preview),
+                preview=clock.preview(now.preview, shown),
             )
         while control.paused and not control.stopping and not control.cancelled:
             control.wake.clear()
@@ -275,12 +279,12 @@ class _Clock:
         losses, self.losses = self.losses, []
         return losses
 
-    def preview(self, make: Callable[[], np.ndarray]) -> np.ndarray | None:
+    def preview(self, make: Callable[[], np.ndarray], shown: Callable[[np.ndarray], np.ndarray]) -> np.ndarray | None:
         """Make a picture if it is time, somebody looks, and the one before was shown."""
         started = perf_counter()
         if not (self.control.watched and self.control.shown) or started - self.previewed < self.pause:
             return None
-        image = np.array(make())
+        image = shown(np.array(make()))
         self.previewed = perf_counter()
         self.pause = max(PREVIEW_EVERY, (self.previewed - started) / PREVIEW_SHARE)
         self.control.shown = False
