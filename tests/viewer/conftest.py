@@ -1,0 +1,84 @@
+"""A real viewer with a real dock, tiny images and short runs."""
+
+import gc
+
+import numpy as np
+import pytest
+
+LONG = 100_000
+WAIT = 60_000
+
+
+@pytest.fixture
+def picture() -> np.ndarray:
+    """A smooth picture with noise, uint16, 32 x 40."""
+    y, x = np.mgrid[:32, :40]
+    clean = 500 + 300 * np.sin(x / 6) * np.cos(y / 7)
+    return (clean + np.random.default_rng(0).normal(0, 60, clean.shape)).astype(np.uint16)
+
+
+@pytest.fixture
+def notes():
+    """Collect what the viewer tells its user, as (severity, sentence)."""
+    from napari.utils.notifications import notification_manager
+
+    told = []
+
+    def note(notification):
+        told.append((str(notification.severity), notification.message))
+
+    notification_manager.notification_ready.connect(note)
+    yield told
+    notification_manager.notification_ready.disconnect(note)
+
+
+@pytest.fixture(autouse=True)
+def no_run_left(request):
+    """Let a run that a test has dropped come to its end before the next one starts."""
+    yield
+    from napari_dip.viewer import worker
+
+    if worker._current is not None:
+        worker._current.cancelled = True
+        worker._current.wake.set()
+        assert worker._current.over.wait(60)
+    gc.collect()
+
+
+@pytest.fixture
+def viewer(make_napari_viewer_proxy):
+    return make_napari_viewer_proxy()
+
+
+@pytest.fixture
+def open_dock(viewer):
+    """Open a dock of the plugin as the menu does; short runs unless told otherwise."""
+
+    def open_it(name, iterations=4):
+        _, dock = viewer.window.add_plugin_dock_widget("napari-dip", name)
+        dock.form.more["max_iterations"].value = iterations
+        dock.form.more["threads"].value = 1
+        return dock
+
+    return open_it
+
+
+@pytest.fixture
+def run_to_end(qtbot):
+    def run(dock):
+        dock.panel.run_button.click()
+        qtbot.waitUntil(lambda: dock.panel.state in ("ready", "nothing"), timeout=WAIT)
+
+    return run
+
+
+@pytest.fixture
+def start(qtbot):
+    """Start a long run and wait until it shows a picture."""
+
+    def begin(dock, layers=2):
+        dock.form.more["max_iterations"].value = LONG
+        dock.panel.run_button.click()
+        qtbot.waitUntil(lambda: len(dock.viewer.layers) == layers and bool(dock.panel.curve.points), timeout=WAIT)
+
+    return begin

@@ -1,0 +1,245 @@
+"""Runs in a real viewer: to the end, stopped, cancelled, paused, and with things taken away meanwhile."""
+
+import numpy as np
+import pytest
+
+from napari_dip.viewer import worker
+
+WAIT = 60_000
+
+
+def ended(dock):
+    return lambda: dock.panel.state in ("ready", "nothing")
+
+
+def test_opening_a_dock_loads_no_torch():
+    import subprocess
+    import sys
+
+    code = "import sys, napari_dip.viewer.dock, napari_dip.viewer.sample_data; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_run_to_the_end_gives_a_layer_and_leaves_the_input(viewer, open_dock, run_to_end, picture):
+    source = viewer.add_image(picture.copy(), name="cell", colormap="green", contrast_limits=(100, 900), gamma=0.8)
+    dock = open_dock("Denoise")
+    run_to_end(dock)
+    assert [layer.name for layer in viewer.layers] == ["cell", "cell denoised"]
+    result = viewer.layers["cell denoised"]
+    assert result.data.shape == picture.shape
+    assert result.data.dtype == np.float32
+    assert result.colormap.name == "green"
+    assert tuple(result.contrast_limits) == (100, 900)
+    assert result.gamma == 0.8
+    assert result.metadata["napari-dip"]["iterations"] == 4
+    assert abs(float(result.data.mean()) - float(picture.mean())) < 100
+    np.testing.assert_array_equal(source.data, picture)
+    assert "napari-dip" not in source.metadata
+    assert "cell denoised" in dock.panel.status.text()
+    assert dock.form.image.value == source
+
+
+def test_each_result_has_a_name_of_its_own(viewer, open_dock, run_to_end, picture):
+    viewer.add_image(picture, name="cell")
+    other = viewer.add_image(np.full((4, 4), 7.0), name="cell denoised")
+    viewer.layers.selection.active = viewer.layers["cell"]
+    dock = open_dock("Denoise", iterations=2)
+    run_to_end(dock)
+    run_to_end(dock)
+    assert {layer.name for layer in viewer.layers} == {
+        "cell",
+        "cell denoised",
+        "cell denoised [1]",
+        "cell denoised [2]",
+    }
+    assert (other.data == 7).all()
+
+
+def test_the_form_gives_what_a_script_gives(viewer, open_dock, run_to_end, picture):
+    import napari_dip
+
+    viewer.add_image(picture, name="cell")
+    dock = open_dock("Denoise", iterations=5)
+    dock.form.more["seed"].value = 3
+    run_to_end(dock)
+    expected = napari_dip.denoise(picture, axes="YX", seed=3, max_iterations=5, threads=1)
+    np.testing.assert_array_equal(viewer.layers[-1].data, expected.image)
+
+
+def test_stop_keeps(qtbot, viewer, open_dock, start, picture):
+    viewer.add_image(picture, name="cell")
+    dock = open_dock("Denoise")
+    start(dock)
+    dock.panel.stop_button.click()
+    qtbot.waitUntil(ended(dock), timeout=WAIT)
+    record = viewer.layers["cell denoised"].metadata["napari-dip"]
+    assert record["stopped_by"] == "asked"
+    assert 0 < record["iterations"] < 100_000
+    assert "Stopped" in dock.panel.status.text()
+    assert len(viewer.layers) == 2
+
+
+def test_cancel_drops(qtbot, viewer, open_dock, start, picture, notes):
+    viewer.add_image(picture, name="cell")
+    dock = open_dock("Denoise")
+    start(dock)
+    dock.panel.cancel_button.click()
+    qtbot.waitUntil(ended(dock), timeout=WAIT)
+    assert [layer.name for layer in viewer.layers] == ["cell"]
+    assert dock.form.native.isEnabled()
+    assert not notes
+
+
+def test_cancel_before_the_first_picture(qtbot, viewer, open_dock, picture):
+    viewer.add_image(picture, name="cell")
+    dock = open_dock("Denoise", iterations=100_000)
+    dock.panel.run_button.click()
+    dock.panel.cancel_button.click()
+    qtbot.waitUntil(ended(dock), timeout=WAIT)
+    assert len(viewer.layers) == 1
+
+
+def test_pause_holds_and_resume_goes_on(qtbot, viewer, open_dock, start, picture):
+    viewer.add_image(picture, name="cell")
+    dock = open_dock("Denoise")
+    start(dock)
+    dock.panel.pause_button.click()
+    assert dock.panel.pause_button.text() == "Resume"
+    qtbot.wait(600)  # the iteration at work, and the reports on their way
+    held = len(dock.panel.curve.points)
+    qtbot.wait(600)
+    assert len(dock.panel.curve.points) == held
+    assert "Paused" in dock.panel.status.text()
+    dock.panel.pause_button.click()
+    qtbot.waitUntil(lambda: len(dock.panel.curve.points) > held, timeout=WAIT)
+    dock.panel.cancel_button.click()
+    qtbot.waitUntil(ended(dock), timeout=WAIT)
+
+
+@pytest.mark.parametrize("button", ["stop_button", "cancel_button"])
+def test_a_paused_run_can_be_ended(qtbot, viewer, open_dock, start, picture, button):
+    viewer.add_image(picture, name="cell")
+    dock = open_dock("Denoise")
+    start(dock)
+    dock.panel.pause_button.click()
+    qtbot.wait(300)
+    getattr(dock.panel, button).click()
+    qtbot.waitUntil(ended(dock), timeout=WAIT)
+    assert len(viewer.layers) == (2 if button == "stop_button" else 1)
+
+
+def test_buttons_say_what_can_be_done(qtbot, viewer, open_dock, start, picture):
+    dock = open_dock("Denoise")
+    panel = dock.panel
+
+    def enabled():
+        buttons = (panel.run_button, panel.pause_button, panel.stop_button, panel.cancel_button)
+        return [button.isEnabled() for button in buttons]
+
+    assert enabled() == [False] * 4
+    assert "Open an image first" in dock.form.hint.text()
+    viewer.add_image(picture, name="cell")
+    assert enabled() == [True, False, False, False]
+    assert dock.form.hint.text() == ""
+    start(dock)
+    assert enabled() == [False, True, True, True]
+    assert not dock.form.native.isEnabled()
+    panel.cancel_button.click()
+    assert enabled() == [False] * 4
+    qtbot.waitUntil(ended(dock), timeout=WAIT)
+    assert enabled() == [True, False, False, False]
+
+
+def test_source_deleted_during_a_run(qtbot, viewer, open_dock, start, picture, notes):
+    viewer.add_image(picture, name="cell", scale=(0.5, 0.2))
+    dock = open_dock("Denoise")
+    start(dock)
+    viewer.layers.remove("cell")
+    dock.panel.stop_button.click()
+    qtbot.waitUntil(ended(dock), timeout=WAIT)
+    assert [layer.name for layer in viewer.layers] == ["cell denoised"]
+    assert tuple(viewer.layers[0].scale) == (0.5, 0.2)
+    assert not notes
+
+
+def test_preview_deleted_during_a_run(qtbot, viewer, open_dock, start, picture, notes):
+    viewer.add_image(picture, name="cell")
+    dock = open_dock("Denoise")
+    start(dock)
+    viewer.layers.remove("cell denoised")
+    seen = len(dock.panel.curve.points)
+    qtbot.waitUntil(lambda: len(dock.panel.curve.points) > seen + 20, timeout=WAIT)
+    assert len(viewer.layers) == 1
+    dock.panel.stop_button.click()
+    qtbot.waitUntil(ended(dock), timeout=WAIT)
+    assert "napari-dip" in viewer.layers["cell denoised"].metadata
+    assert not notes
+
+
+def test_no_pictures_are_made_while_the_preview_is_hidden(qtbot, viewer, open_dock, start, picture):
+    viewer.add_image(picture, name="cell")
+    dock = open_dock("Denoise")
+    start(dock)
+    viewer.layers["cell denoised"].visible = False
+    qtbot.wait(600)  # a picture may be on its way
+    before = np.array(viewer.layers["cell denoised"].data)
+    seen = len(dock.panel.curve.points)
+    qtbot.waitUntil(lambda: len(dock.panel.curve.points) > seen + 50, timeout=WAIT)
+    np.testing.assert_array_equal(viewer.layers["cell denoised"].data, before)
+    viewer.layers["cell denoised"].visible = True
+    qtbot.waitUntil(lambda: (viewer.layers["cell denoised"].data != before).any(), timeout=WAIT)
+    dock.panel.cancel_button.click()
+    qtbot.waitUntil(ended(dock), timeout=WAIT)
+
+
+def test_a_preview_leaves_the_selection_and_the_contrast(qtbot, viewer, open_dock, start, picture):
+    viewer.add_image(picture, name="cell", contrast_limits=(300, 700))
+    mask = viewer.add_labels(np.zeros(picture.shape, np.uint8))
+    mask.mode = "paint"
+    dock = open_dock("Denoise")
+    start(dock, layers=3)
+    assert viewer.layers.selection.active == mask
+    assert mask.mode == "paint"
+    assert tuple(viewer.layers["cell denoised"].contrast_limits) == (300, 700)
+    dock.panel.cancel_button.click()
+    qtbot.waitUntil(ended(dock), timeout=WAIT)
+
+
+def test_a_second_run_is_refused_in_words(qtbot, viewer, open_dock, start, run_to_end, picture, notes):
+    viewer.add_image(picture, name="cell")
+    first, second = open_dock("Denoise"), open_dock("Super-resolve", iterations=2)
+    start(first)
+    second.panel.run_button.click()
+    assert notes == [("warning", worker.BUSY)]
+    assert second.panel.state == "ready"
+    first.panel.cancel_button.click()
+    qtbot.waitUntil(ended(first), timeout=WAIT)
+    qtbot.waitUntil(lambda: not worker.busy(), timeout=WAIT)
+    viewer.layers.selection.active = viewer.layers["cell"]
+    run_to_end(second)
+    assert "cell x4" in viewer.layers
+
+
+def test_a_stack_goes_plane_by_plane(qtbot, viewer, open_dock, run_to_end, picture):
+    viewer.add_image(np.stack([picture, picture[::-1]]), name="stack", axis_labels=("t", "y", "x"))
+    dock = open_dock("Denoise", iterations=3)
+    run_to_end(dock)
+    result = viewer.layers["stack denoised"]
+    assert result.data.shape == (2, 32, 40)
+    assert result.metadata["napari-dip"]["axes"] == "TYX"
+    assert result.metadata["napari-dip"]["planes_restored"] == 2
+
+
+def test_napari_can_end_a_paused_run_itself(qtbot, viewer, open_dock, start, picture):
+    """Its close dialog and the end of the program call `quit` on every worker."""
+    from superqt.utils._qthreading import WorkerBase
+
+    viewer.add_image(picture, name="cell")
+    dock = open_dock("Denoise")
+    start(dock)
+    dock.panel.pause_button.click()
+    for thread_worker in list(WorkerBase._worker_set):
+        thread_worker.quit()
+    qtbot.waitUntil(ended(dock), timeout=WAIT)
+    qtbot.waitUntil(lambda: not worker.busy(), timeout=WAIT)
+    assert [layer.name for layer in viewer.layers] == ["cell"]
