@@ -1,0 +1,374 @@
+import json
+from threading import Thread
+
+import dask.array as da
+import numpy as np
+import pytest
+import torch
+
+import napari_dip as dip
+from napari_dip.restore import choose_device
+
+QUICK = {"max_iterations": 3, "threads": 1, "device": "cpu"}
+
+
+def picture(shape=(24, 20), seed=0):
+    """A smooth image with noise, of values 0 to 200."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[: shape[0], : shape[1]]
+    return (100 + 60 * np.sin(y / 5) * np.cos(x / 4) + rng.normal(0, 8, shape)).clip(0, 200)
+
+
+def stack(planes=3, shape=(16, 18)):
+    return np.stack([picture(shape, seed) for seed in range(planes)])
+
+
+def hole(shape=(24, 20)):
+    mask = np.zeros(shape, bool)
+    mask[5:9, 6:12] = True
+    return mask
+
+
+def walk(steps, stop_after=None):
+    """Walk to the end, stopping by hand after some steps; give the restoration and the steps."""
+    seen = []
+    while True:
+        try:
+            seen.append(next(steps))
+        except StopIteration as end:
+            return end.value, seen
+        if len(seen) == stop_after:
+            seen[-1].stop()
+
+
+TASKS = {
+    "denoise": lambda image, **given: dip.denoise(image, **given),
+    "inpaint": lambda image, **given: dip.inpaint(image, hole(image.shape[:2]), **given),
+    "super_resolve": lambda image, **given: dip.super_resolve(image, 2, **given),
+}
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("preset", ["fast", "best", "paper"])
+@pytest.mark.parametrize("axes", ["YX", "YXS"])
+def test_every_task_with_every_preset_gives_float32_in_the_units_of_the_image(task, preset, axes):
+    image = np.stack([picture(seed=s) for s in range(3)], -1) if "S" in axes else picture()
+    image = image.astype(np.uint8)
+    iterations = 2 if preset == "paper" else 12
+    result = TASKS[task](image, axes=axes, preset=preset, **QUICK | {"max_iterations": iterations})
+    factor = 2 if task == "super_resolve" else 1
+    assert result.image.dtype == np.float32 and result.axes == axes
+    assert result.image.shape == (24 * factor, 20 * factor, *image.shape[2:])
+    assert np.isfinite(result.image).all()
+    assert 0 < result.image.mean() < 255
+    assert result.record["iterations"] == iterations and result.record["settings"]["preset"] == preset
+
+
+def test_denoising_denoises():
+    clean = np.add.outer(np.sin(np.arange(48) / 8), np.cos(np.arange(48) / 8))
+    noisy = clean + np.random.default_rng(0).normal(0, 0.3, clean.shape)
+    result = dip.denoise(noisy, max_iterations=80, threads=1).image
+    assert np.mean((result - clean) ** 2) < 0.5 * np.mean((noisy - clean) ** 2)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_another_unit_gives_the_same_picture(task):
+    image = picture().round()
+    result, other = (TASKS[task](i, **QUICK).image for i in (image, 4 * image - 300))
+    np.testing.assert_allclose(other, 4 * result - 300, rtol=1e-3, atol=0.5)
+
+
+@pytest.mark.parametrize("shape", [(17, 301), (33, 31), (8, 8), (45, 9)])
+@pytest.mark.parametrize("task", TASKS)
+def test_any_size_will_do(task, shape):
+    image = picture(shape)
+    mask = np.zeros(shape, bool)
+    mask[3, 4] = True
+    run = {"denoise": lambda: dip.denoise(image, **QUICK), "inpaint": lambda: dip.inpaint(image, mask, **QUICK)}
+    result = run.get(task, lambda: dip.super_resolve(image, 3, **QUICK))().image
+    assert result.shape == tuple(n * (3 if task == "super_resolve" else 1) for n in shape)
+    assert np.isfinite(result).all()
+
+
+@pytest.mark.parametrize("preset", ["fast", "paper"])
+def test_the_published_method_takes_any_size(preset):
+    for shape in [(8, 8), (17, 45)]:
+        assert dip.denoise(picture(shape), preset=preset, **QUICK | {"max_iterations": 1}).image.shape == shape
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_the_input_stays_as_it_is(task):
+    image, mask = picture(), hole()
+    before = image.tobytes(), mask.tobytes()
+    for array in (image, mask):
+        array.setflags(write=False)
+    if task == "inpaint":
+        dip.inpaint(image, mask, **QUICK)
+    else:
+        TASKS[task](image, **QUICK)
+    assert (image.tobytes(), mask.tobytes()) == before
+
+
+def test_a_lazy_stack_gives_what_a_loaded_one_does():
+    image = stack(2)
+    lazy = da.from_array(image, chunks=(1, 7, 9))
+    np.testing.assert_array_equal(dip.denoise(lazy, **QUICK).image, dip.denoise(image, **QUICK).image)
+
+
+def test_the_seed_decides():
+    image = picture()
+    one, same, other = (dip.denoise(image, seed=seed, **QUICK).image for seed in (1, 1, 2))
+    assert one.tobytes() == same.tobytes()
+    assert one.tobytes() != other.tobytes()
+
+
+def test_random_numbers_and_threads_of_others_are_left_alone():
+    threads, np_state, torch_state = torch.get_num_threads(), np.random.get_state()[1].copy(), torch.get_rng_state()
+    for task in TASKS.values():
+        task(picture(), **QUICK)
+    dip.denoise(picture(), preset="paper", **QUICK | {"max_iterations": 1})
+    dip.denoise(picture((8, 8)), max_iterations=1, threads=2 if threads == 1 else 1)
+    assert torch.equal(torch.get_rng_state(), torch_state)
+    assert (np.random.get_state()[1] == np_state).all()
+    assert torch.get_num_threads() == threads
+
+
+def test_what_others_draw_does_not_change_a_run():
+    torch.manual_seed(1)
+    np.random.seed(1)
+    one = dip.super_resolve(picture(), 2, **QUICK).image
+    torch.rand(5), np.random.rand(5)
+    assert one.tobytes() == dip.super_resolve(picture(), 2, **QUICK).image.tobytes()
+
+
+def repeats(task, image, restoration, **given):
+    """Whether a record, gone through JSON, gives the same bits again."""
+    record = json.loads(json.dumps(restoration.record, allow_nan=False))
+    again = getattr(dip, task)(image, **given, **record["settings"])
+    return again.image.tobytes() == restoration.image.tobytes() and again.record["settings"] == record["settings"]
+
+
+@pytest.mark.parametrize("preset", ["fast", "paper"])
+def test_a_record_repeats_its_run(preset):
+    image = picture()
+    settings = QUICK | {"preset": preset, "seed": 5, "max_iterations": 2}
+    assert repeats("denoise", image, dip.denoise(image, **settings))
+    assert repeats("inpaint", image, dip.inpaint(image, hole(), **settings), mask=hole())
+    assert repeats("super_resolve", image, dip.super_resolve(image, 3, **settings), factor=3)
+
+
+def test_a_record_says_what_was_done():
+    record = dip.super_resolve(picture().astype("uint16"), 3, axes="YX", seed=4, **QUICK).record
+    assert (record["task"], record["factor"], record["seed"], record["axes"]) == ("super_resolve", 3, 4, "YX")
+    assert (record["device"], record["iterations"], record["stopped_by"]) == ("cpu", 3, "iterations")
+    assert (record["dtype"], record["shape"], record["axes_guessed"]) == ("uint16", [24, 20], False)
+    assert record["versions"]["napari-dip"] == dip.__version__ and record["versions"]["torch"] == torch.__version__
+    assert record["seconds"] > 0 and len(record["losses"]) == 3
+    assert dip.denoise(picture(), **QUICK).record["axes_guessed"]
+
+
+def test_a_run_stopped_by_hand_keeps_its_result_and_repeats():
+    image = picture()
+    stopped, seen = walk(dip.restore_steps("denoise", image, **QUICK | {"max_iterations": 50}), stop_after=4)
+    assert len(seen) == 4 and stopped.record["iterations"] == 4 and stopped.record["stopped_by"] == "asked"
+    assert stopped.image.std() > 0
+    assert repeats("denoise", image, stopped)
+    # the plan counts: the learning rate falls towards its end
+    assert dip.denoise(image, **QUICK | {"max_iterations": 4}).image.tobytes() != stopped.image.tobytes()
+
+
+@pytest.mark.parametrize("stop_after", [1, 3, 4, 5, 6])
+def test_a_stack_stopped_by_hand_keeps_what_is_done_and_repeats(stop_after):
+    image = stack()
+    whole = dip.denoise(image, **QUICK).image
+    stopped, _ = walk(dip.restore_steps("denoise", image, **QUICK), stop_after)
+    done, begun = stop_after // 3, -(-stop_after // 3)
+    np.testing.assert_array_equal(stopped.image[:done], whole[:done])
+    np.testing.assert_array_equal(stopped.image[begun:], image[begun:].astype(np.float32))
+    assert (stopped.image[:begun] != image[:begun].astype(np.float32)).any((1, 2)).all()
+    assert stopped.record["stopped_by"] == "asked" and stopped.record["planes_restored"] == begun
+    assert repeats("denoise", image, stopped)
+
+
+def test_a_run_stopped_by_the_clock_repeats():
+    image = stack(2)
+    result = dip.denoise(image, max_seconds=1e-6, **QUICK | {"max_iterations": 50})
+    assert result.record["stopped_by"] == "seconds"
+    assert result.record["iterations"] == 2  # one for each plane
+    assert repeats("denoise", image, result)
+
+
+def test_a_limit_in_seconds_that_was_not_reached_cannot_disturb_the_repetition():
+    result = dip.denoise(picture(), max_seconds=1e6, **QUICK)
+    assert result.record["stopped_by"] == "iterations"
+    assert result.record["settings"]["max_seconds"] is None
+
+
+def test_the_planes_of_a_stack_are_restored_one_by_one():
+    image = stack()
+    result = dip.denoise(image, axes="TYX", **QUICK)
+    assert result.record["planes_in_image"] == result.record["planes_restored"] == 3
+    alone = dip.denoise(image[1], **QUICK).image
+    np.testing.assert_array_equal(result.image[1], alone)
+
+
+@pytest.mark.parametrize("axes", ["XYZ", "CYX", "SYX", "YXS", "ZSYX", "TCYX", "XY"])
+def test_the_order_of_axes_is_kept(axes):
+    size = {"Y": 16, "X": 12, "Z": 2, "C": 2, "T": 1, "S": 3}
+    plain = "".join(a for a in "TZCYXS" if a in axes)
+    image = np.random.default_rng(0).random(tuple(size[a] for a in plain))
+    moved = image.transpose([plain.index(a) for a in axes])
+    result = dip.denoise(moved, axes=axes, **QUICK)
+    assert result.axes == axes and result.image.shape == moved.shape
+    expected = dip.denoise(image, axes=plain, **QUICK).image
+    np.testing.assert_array_equal(result.image.transpose([axes.index(a) for a in plain]), expected)
+
+
+@pytest.mark.parametrize("axes", ["ZYX", "XYZ", "YXS"])
+def test_super_resolution_enlarges_y_and_x_alone(axes):
+    image = np.random.default_rng(0).random([{"Y": 9, "X": 10, "Z": 2, "S": 3}[a] for a in axes])
+    result = dip.super_resolve(image, factor=4, axes=axes, **QUICK).image
+    assert result.shape == tuple({"Y": 36, "X": 40, "Z": 2, "S": 3}[a] for a in axes)
+
+
+def test_constant_planes_stay_as_they_are():
+    image = stack()
+    image[1] = 7
+    result = dip.denoise(image, **QUICK)
+    assert (result.image[1] == 7).all() and result.record["planes_restored"] == 2
+    assert dip.super_resolve(image, 2, **QUICK).image[1].tolist() == np.full((32, 36), 7.0).tolist()
+
+
+def test_a_hole_in_a_constant_plane_takes_its_value():
+    image, mask = stack(2), np.zeros((2, 16, 18), bool)
+    image[1] = 7
+    image[1, 4, 5], mask[:, 4, 5] = 1000, True
+    assert (dip.inpaint(image, mask, **QUICK).image[1] == 7).all()
+    image[1, 4, 5] = np.nan
+    assert (dip.denoise(image, nonfinite="inpaint", **QUICK).image[1] == 7).all()
+    assert (dip.super_resolve(image, 2, nonfinite="inpaint", **QUICK).image[1] == 7).all()
+
+
+def test_inpainting_leaves_known_pixels_exactly_and_fills_the_others():
+    image, mask = picture().astype(np.float32), hole()
+    image[mask] = -1e4
+    result = dip.inpaint(image, mask, **QUICK | {"max_iterations": 20}).image
+    assert result[~mask].tobytes() == image[~mask].tobytes()
+    assert (result[mask] > -1e3).all()
+
+
+def test_planes_without_a_masked_pixel_are_not_touched():
+    image, mask = stack(), np.zeros((3, 16, 18), bool)
+    mask[1, 4:6, 4:6] = True
+    result = dip.inpaint(image, mask, **QUICK)
+    assert result.record["planes_restored"] == 1
+    np.testing.assert_array_equal(result.image[[0, 2]], image[[0, 2]].astype(np.float32))
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_alpha_is_not_touched(task):
+    image = np.stack([picture(seed=s) for s in range(4)], -1).astype(np.uint8)
+    result = TASKS[task](image, axes="YXS", **QUICK).image
+    alpha = image[..., 3]
+    if task == "super_resolve":
+        alpha = alpha.repeat(2, 0).repeat(2, 1)
+    np.testing.assert_array_equal(result[..., 3], alpha)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_nan_is_refused_or_filled_in(task):
+    image = picture()
+    image[12, 13] = np.nan
+    with pytest.raises(dip.InputError, match="NaN"):
+        TASKS[task](image, **QUICK)
+    assert np.isfinite(TASKS[task](image, nonfinite="inpaint", **QUICK).image).all()
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_progress_counts_and_shows(task):
+    image = stack(2)
+    given = {"inpaint": {"mask": hole((16, 18))}, "super_resolve": {"factor": 2}}.get(task, {})
+    steps = dip.restore_steps(task, image, **given, **QUICK)
+    seen = []
+    for now in steps:
+        seen.append((now.plane, now.planes, now.iteration, now.iterations, now.done))
+        preview = now.preview()
+        assert preview.dtype == np.float32 and np.isfinite(preview).all()
+        assert preview.shape == ((2, 32, 36) if task == "super_resolve" else (2, 16, 18))
+        assert np.isfinite(now.loss) and now.error >= 0 and now.seconds > 0
+    assert [s[:4] for s in seen] == [(p, 2, i, 3) for p in range(2) for i in (1, 2, 3)]
+    assert [s[4] for s in seen] == pytest.approx([k / 6 for k in range(1, 7)])
+
+
+def test_the_last_preview_is_the_result_and_earlier_ones_stay():
+    previews = []
+    steps = dip.restore_steps("denoise", picture(), **QUICK)
+    while True:
+        try:
+            previews.append(next(steps).preview())
+        except StopIteration as end:
+            result = end.value.image
+            break
+    np.testing.assert_array_equal(previews[-1], result)
+    assert (previews[0] != previews[-1]).any()
+
+
+def test_looking_does_not_change_a_run():
+    image = picture()
+    steps = dip.restore_steps("denoise", image, **QUICK)
+    while True:
+        try:
+            next(steps).preview()
+        except StopIteration as end:
+            looked = end.value
+            break
+    assert looked.image.tobytes() == dip.denoise(image, **QUICK).image.tobytes()
+
+
+def test_a_run_can_be_left():
+    steps = dip.restore_steps("denoise", picture(), **QUICK | {"max_iterations": 1000})
+    threads = torch.get_num_threads()
+    next(steps)
+    steps.close()
+    assert torch.get_num_threads() == threads
+
+
+def test_a_run_in_a_thread_gives_the_same_bits():
+    results = []
+    thread = Thread(target=lambda: results.append(dip.denoise(picture(), **QUICK).image))
+    thread.start()
+    thread.join()
+    assert results[0].tobytes() == dip.denoise(picture(), **QUICK).image.tobytes()
+
+
+WRONG = {
+    "unknown task": (lambda: dip.restore_steps("sharpen", picture()), "denoise, inpaint, super_resolve"),
+    "unknown setting": (lambda: dip.denoise(picture(), iterations=3), "no setting named 'iterations'"),
+    "bad setting": (lambda: dip.denoise(picture(), preset="good"), "preset='good'"),
+    "no mask": (lambda: dip.inpaint(picture(), None), "needs a mask"),
+    "mask not asked for": (lambda: dip.restore_steps("denoise", picture(), mask=hole()), "no mask"),
+    "no factor": (lambda: dip.restore_steps("super_resolve", picture()), "needs a factor"),
+    "factor not asked for": (lambda: dip.restore_steps("denoise", picture(), factor=2), "no factor"),
+    "factor 1": (lambda: dip.super_resolve(picture(), 1), "from 2 to 8"),
+    "factor 9": (lambda: dip.super_resolve(picture(), 9), "from 2 to 8"),
+    "factor 2.5": (lambda: dip.super_resolve(picture(), 2.5), "from 2 to 8"),
+    "constant": (lambda: dip.denoise(np.ones((20, 20))), "constant"),
+    "axes": (lambda: dip.denoise(picture(), axes="AB"), "'A'"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_what_cannot_be_used_is_refused_before_any_work(case):
+    call, words = WRONG[case]
+    with pytest.raises(dip.InputError, match=words) as refusal:
+        call()
+    assert str(refusal.value).endswith(".")
+    assert isinstance(refusal.value, ValueError)
+
+
+def test_a_device_that_is_not_there_is_refused():
+    assert choose_device("cpu") == "cpu" and choose_device("auto") in ("cpu", "cuda", "mps")
+    present = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    for device in [name for name, is_here in present.items() if not is_here]:
+        with pytest.raises(dip.InputError, match=f"no device '{device}'.*cpu"):
+            dip.denoise(picture(), device=device)
