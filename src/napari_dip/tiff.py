@@ -55,6 +55,8 @@ def read(path: Path) -> tuple[np.ndarray, str | None, Scale]:
         if page.photometric == tifffile.PHOTOMETRIC.PALETTE and not file.is_imagej:
             # ImageJ's palettes only colour the values; elsewhere the values mean nothing without them
             array, axes, has_samples = page.colormap.T[array], axes + "S", True
+        single = tuple(i for i, a in enumerate(axes) if array.shape[i] == 1 and a not in "YXS")
+        array, axes = array.squeeze(single), "".join(a for i, a in enumerate(axes) if i not in single)
         return array, _known_axes(axes, has_samples=has_samples), _read_scale(file, page)
 
 
