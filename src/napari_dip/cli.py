@@ -230,10 +230,13 @@ class _Stop:
     """Remembers the signal that asked for the end of the run."""
 
     signal = 0
+    given_up = False
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
         """Take a signal: the first ends the run and keeps its result, the second gives it up."""
         if self.signal:
+            self.given_up = True
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # an impatient third one would break off the farewell
             raise KeyboardInterrupt
         self.signal = number
 
@@ -249,7 +252,8 @@ def _stopping() -> Iterator[_Stop]:
         yield stop
     finally:
         for number, handler in before.items():
-            signal.signal(number, handler)
+            if not stop.given_up:
+                signal.signal(number, handler)
 
 
 def _walk(steps: Generator[Progress, None, Restoration], show: Callable[[Progress], None], stop: _Stop) -> Restoration:

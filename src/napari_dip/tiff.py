@@ -177,7 +177,6 @@ def _imagej_options(image: np.ndarray, axes: str, scale: Scale) -> dict[str, Any
     metadata = {"axes": axes, **scale.kept, "unit": scale.unit}
     for axis, key in (("Z", "spacing"), ("T", "finterval")):
         metadata[key] = scale.step.get(axis)
-    # one label or colour table for each slice or channel, else they belong to another shape
     return {"imagej": True, "metadata": {k: v for k, v in metadata.items() if v is not None}, **_resolution(scale)}
 
 

@@ -1,0 +1,211 @@
+"""The command line as a shell runs it: real processes, files, signals and terminals."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import napari_dip as dip
+
+pty = pytest.importorskip("pty", reason="terminals and signals of this kind are not there on Windows")
+resource = pytest.importorskip("resource")
+
+COMMAND = [sys.executable, "-c", "from napari_dip.cli import main; main()"]
+QUICK = ["--max-iterations", "3", "--threads", "1"]
+ENDLESS = ["--max-iterations", "100000", "--threads", "1"]
+LONG = 120
+"""Seconds after which a test gives up waiting; nothing is expected to take as long."""
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "120")
+    np.save("in.npy", np.random.default_rng(0).random((24, 24)))
+    return tmp_path
+
+
+def run(*arguments, command=COMMAND, **options):
+    done = subprocess.run(
+        [*command, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=LONG,
+        check=False,
+        stdin=subprocess.DEVNULL,
+        **options,
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+def listen_to_interrupts():
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # a shell may have started the tests without
+
+
+class OnTerminal:
+    """A process whose error output is a terminal."""
+
+    def __init__(self, *arguments, **options):
+        self.master, slave = pty.openpty()
+        self.process = subprocess.Popen(
+            [*COMMAND, *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=slave,
+            preexec_fn=listen_to_interrupts,
+            env=os.environ | {"TERM": "xterm"},
+            **options,
+        )
+        os.close(slave)
+        self.text = ""
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *reason):
+        self.process.kill()
+        self.process.communicate()
+        os.close(self.master)
+
+    def read(self):
+        """Take what the terminal shows; False at its end."""
+        try:
+            new = os.read(self.master, 65536)
+        except OSError:  # how Linux says that the other side is closed
+            return False
+        self.text += new.decode(errors="replace")
+        return bool(new)
+
+    def wait_for(self, pattern):
+        while not re.search(pattern, self.text):
+            assert self.read(), f"never saw {pattern!r} in {self.text!r}"
+
+    def end(self):
+        """Wait for the end; give exit status and standard output."""
+        while self.read():
+            pass
+        out, _ = self.process.communicate(timeout=LONG)
+        return self.process.returncode, out
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["denoise", "--help"], ["denoise"]])
+def test_help_does_not_wait_for_torch(arguments):
+    code = (
+        "import sys\n"
+        "from napari_dip.cli import main\n"
+        "try: main()\n"
+        "finally: print('loaded', *(m for m in ('torch', 'scipy', 'tifffile', 'qtpy', 'napari') if m in sys.modules))\n"
+    )
+    _, out, _ = run(*arguments, command=[sys.executable, "-c", code])
+    assert out.splitlines()[-1].strip() == "loaded"
+
+
+def test_the_command_is_installed():
+    script = Path(sys.executable).with_name("napari-dip")
+    if not script.exists():
+        pytest.skip("the package is on the path, but not installed")
+    assert run("--version", command=[str(script)]) == (0, f"napari-dip {dip.__version__}\n", "")
+
+
+def test_a_run_in_a_pipe_is_silent(here):
+    assert run("denoise", "in.npy", "out.npy", "--record", "out.json", *QUICK) == (0, "", "")
+    record = json.loads((here / "out.json").read_text())
+    again = dip.denoise(np.load("in.npy"), **record["settings"]).image
+    assert np.load("out.npy").tobytes() == again.tobytes()
+    assert sorted(path.name for path in here.iterdir()) == ["in.npy", "out.json", "out.npy"]
+
+
+def test_a_terminal_shows_progress(here):
+    with OnTerminal("denoise", "in.npy", "out.npy", "--max-iterations", "30", "--threads", "1") as process:
+        status, out = process.end()
+    assert (status, out) == (0, b"")
+    plain = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", process.text)
+    assert "Iteration 30/30" in plain and "100%" in plain
+    assert re.search(r"loss -?[\d.e+-]+, \d+:\d\d left", plain)
+    assert "30 iterations in" in plain and "out.npy" in plain
+
+
+def test_ctrl_c_writes_the_best_so_far(here):
+    with OnTerminal("denoise", "in.npy", "out.npy", "--record", "out.json", *ENDLESS) as process:
+        process.wait_for(r"Iteration [1-9]\d*/100000")
+        process.process.send_signal(signal.SIGINT)
+        status, out = process.end()
+    assert (status, out) == (130, b"")
+    assert "Interrupted after" in process.text and "best so far is in 'out.npy'" in process.text
+    assert "Traceback" not in process.text
+    record = json.loads((here / "out.json").read_text())
+    assert record["stopped_by"] == "asked" and 1 <= record["iterations"] < 100_000
+    assert record["settings"]["stop_at"] == [record["iterations"]]
+    assert np.load("out.npy").shape == (24, 24)
+    again = dip.denoise(np.load("in.npy"), **record["settings"]).image
+    assert np.load("out.npy").tobytes() == again.tobytes()
+    assert sorted(path.name for path in here.iterdir()) == ["in.npy", "out.json", "out.npy"]
+
+
+def test_the_end_of_a_cluster_job_writes_the_best_so_far(here):
+    with OnTerminal("super-resolve", "in.npy", "out.npy", "--factor", "2", *ENDLESS) as process:
+        process.wait_for(r"Iteration [1-9]\d*/100000")
+        process.process.terminate()
+        status, _ = process.end()
+    assert status == 128 + signal.SIGTERM and "best so far" in process.text
+    assert np.load("out.npy").shape == (48, 48)
+
+
+def test_a_second_ctrl_c_gives_up(here):
+    np.save("large.npy", np.random.default_rng(0).random((128, 128)))
+    with OnTerminal("denoise", "large.npy", "out.npy", "--preset", "paper", *ENDLESS) as process:
+        process.wait_for(r"Iteration [1-9]\d*/100000")
+        while process.process.poll() is None:  # both within one iteration, which takes much longer than this
+            process.process.send_signal(signal.SIGINT)
+            with suppress(subprocess.TimeoutExpired):
+                process.process.wait(0.03)
+        status, _ = process.end()
+    assert status == 130 and "there is no result" in process.text
+    assert "Traceback" not in process.text
+    assert sorted(path.name for path in here.iterdir()) == ["in.npy", "large.npy"]
+
+
+def test_a_refusal_is_one_line_on_stderr(here):
+    status, out, err = run("denoise", "missing.tif", "out.tif")
+    assert (status, out, err) == (1, "", "napari-dip: There is no file 'missing.tif'.\n")
+    Path("broken.tif").write_bytes(b"II*\0" + bytes(range(200)))
+    status, out, err = run("denoise", "broken.tif", "out.tif")
+    assert (status, out, err.count("\n")) == (1, "", 1) and "cannot be read as TIFF" in err
+
+
+def test_wrong_usage_has_a_status_of_its_own(here):
+    assert run("denoise", "in.npy", "out.npy", "--preset", "good")[0] == 2
+
+
+def test_a_full_disk_leaves_the_old_file(here):
+    Path("out.npy").write_bytes(b"old")
+    limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))  # noqa: E731
+    status, out, err = run("denoise", "in.npy", "out.npy", "--force", *QUICK, preexec_fn=limit)
+    assert (status, out, err.count("\n")) == (1, "", 1) and "File too large" in err
+    assert Path("out.npy").read_bytes() == b"old"
+    assert sorted(path.name for path in here.iterdir()) == ["in.npy", "out.npy"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits memory like this")
+def test_a_lack_of_memory_is_one_sentence(here):
+    import torch
+
+    if torch.version.cuda:
+        pytest.skip("torch for GPUs asks for more than this limit when it is loaded")
+    np.save("large.npy", np.random.default_rng(0).random((1024, 1024), dtype=np.float32))
+    limit = lambda: resource.setrlimit(resource.RLIMIT_AS, (3 * 2**29, 3 * 2**29))  # noqa: E731
+    status, out, err = run(
+        "denoise", "large.npy", "out.npy", "--device", "cpu", "--preset", "paper", *QUICK, preexec_fn=limit
+    )
+    assert (status, out) == (1, "")
+    assert (
+        err == "napari-dip: There is not enough memory for this image; crop it, or use a machine or device with more.\n"
+    )
+    assert not Path("out.npy").exists()

@@ -1,0 +1,307 @@
+import json
+import re
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+import napari_dip as dip
+from napari_dip import cli
+from napari_dip.settings import Settings, field
+
+QUICK = ("--max-iterations", "3", "--threads", "1")
+COMMANDS = ["denoise", "inpaint", "super-resolve"]
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """A folder with an image and a mask, to work in."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "100")
+    rng = np.random.default_rng(0)
+    np.save("in.npy", (100 + 20 * rng.random((16, 20))).astype("float32"))
+    Image.fromarray(rng.integers(0, 255, (16, 20)).astype("uint8")).save("in.png")
+    mask = np.zeros((16, 20), bool)
+    mask[4:6, 7:9] = True
+    np.save("mask.npy", mask)
+    return tmp_path
+
+
+@pytest.fixture
+def run(here, capsys):
+    """Run the command line in this process; give its exit status, output and errors."""
+
+    def run(*arguments):
+        with pytest.raises(SystemExit) as end:
+            cli.app([str(a) for a in arguments])
+        said = capsys.readouterr()
+        return int(end.value.code or 0), said.out, said.err
+
+    return run
+
+
+def refused(answer):
+    """Check that a run ended with status 1 and one sentence; give that sentence."""
+    status, out, err = answer
+    assert (status, out) == (1, "")
+    assert err.startswith("napari-dip: ") and err.endswith(".\n") and err.count("\n") == 1
+    return err
+
+
+def test_version(run):
+    assert run("--version") == (0, f"napari-dip {dip.__version__}\n", "")
+
+
+def test_help_names_the_commands(run):
+    status, out, err = run("--help")
+    assert (status, err) == (0, "")
+    assert all(command in out for command in COMMANDS)
+    assert run("super-resolve", "--help")[1].count("--factor") == 1
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_says_of_every_setting_what_the_settings_say(run, command):
+    status, out, _ = run(command, "--help")
+    words = " ".join(out.split())
+    assert status == 0
+    for name in Settings.model_fields:
+        option, info = f"--{name.replace('_', '-')}", field(name)
+        if name in cli.SPECIAL:
+            assert option not in words
+            continue
+        assert option in words and info.description in words
+        if info.default is not None:
+            assert re.search(rf"{re.escape(info.description)} \[default: {info.default}", words)
+    assert "fast|best|paper" in words and "PNG holds whole numbers" in words
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ((), "Usage"),
+        (("sharpen",), "sharpen"),
+        (("denoise",), "IN"),
+        (("denoise", "in.npy"), "OUT"),
+        (("inpaint", "in.npy", "out.npy"), "--mask"),
+        (("denoise", "in.npy", "out.npy", "--preset", "good"), "paper"),
+        (("denoise", "in.npy", "out.npy", "--seed", "-1"), "--seed"),
+        (("denoise", "in.npy", "out.npy", "--max-iterations", "0"), "--max-iterations"),
+        (("denoise", "in.npy", "out.npy", "--max-seconds", "0"), "greater than 0"),
+        (("denoise", "in.npy", "out.npy", "--max-seconds", "soon"), "--max-seconds"),
+        (("denoise", "in.npy", "out.npy", "--device", "tpu"), "--device"),
+        (("denoise", "in.npy", "out.npy", "--stop-at", "3"), "--stop-at"),
+        (("denoise", "in.npy", "out.npy", "--mask", "mask.npy"), "--mask"),
+        (("super-resolve", "in.npy", "out.npy", "--factor", "9"), "--factor"),
+        (("super-resolve", "in.npy", "out.npy", "--factor", "2.5"), "--factor"),
+    ],
+)
+def test_wrong_usage_ends_with_status_2(run, here, arguments, words):
+    status, out, err = run(*arguments)
+    assert status == 2 and words in out + err
+    assert not (here / "out.npy").exists()
+
+
+def test_denoise_does_what_python_does(run):
+    assert run("denoise", "in.npy", "out.npy", "--seed", 4, *QUICK) == (0, "", "")
+    result = dip.denoise(np.load("in.npy"), seed=4, max_iterations=3, threads=1).image
+    assert np.load("out.npy").tobytes() == result.tobytes()
+
+
+def test_inpaint_does_what_python_does(run):
+    assert run("inpaint", "in.npy", "out.npy", "--mask", "mask.npy", *QUICK) == (0, "", "")
+    image, mask = np.load("in.npy"), np.load("mask.npy")
+    result = np.load("out.npy")
+    assert result.tobytes() == dip.inpaint(image, mask, max_iterations=3, threads=1).image.tobytes()
+    assert result[~mask].tobytes() == image[~mask].tobytes()
+
+
+@pytest.mark.parametrize("factor", [None, 3])
+def test_super_resolve_does_what_python_does(run, factor):
+    option = () if factor is None else ("--factor", factor)
+    assert run("super-resolve", "in.npy", "out.npy", *option, *QUICK) == (0, "", "")
+    result = dip.super_resolve(np.load("in.npy"), factor or 4, max_iterations=3, threads=1).image
+    assert np.load("out.npy").tobytes() == result.tobytes()
+
+
+def test_every_setting_reaches_the_run(run):
+    options = {
+        "preset": "paper",
+        "noise": "gaussian",
+        "seed": 9,
+        "device": "cpu",
+        "max_iterations": 2,
+        "max_seconds": 1000.0,
+        "threads": 1,
+        "nonfinite": "inpaint",
+    }
+    assert set(options) == set(Settings.model_fields) - cli.SPECIAL
+    arguments = [word for name, value in options.items() for word in (f"--{name.replace('_', '-')}", value)]
+    assert run("denoise", "in.npy", "out.npy", "--record", "r.json", *arguments)[0] == 0
+    found = json.loads(Path("r.json").read_text())["settings"]
+    del options["max_seconds"]  # a record leaves the clock out
+    assert {name: found[name] for name in options} == options
+
+
+def test_the_record_repeats_the_run(run, here):
+    assert run("denoise", "in.npy", "out.npy", "--seed", 3, "--record", "r.json", *QUICK)[0] == 0
+    text = (here / "r.json").read_text(encoding="utf-8")
+    record = json.loads(text)
+    assert record["files"] == {"input": "in.npy", "output": "out.npy"}
+    assert record["command"] == f"napari-dip {dip.__version__}" == f"napari-dip {record['versions']['napari-dip']}"
+    assert text.startswith("{\n  ") and text.endswith("}\n")
+    again = dip.denoise(np.load("in.npy"), **record["settings"]).image
+    assert again.tobytes() == np.load("out.npy").tobytes()
+    assert run("inpaint", "in.npy", "o.npy", "--mask", "mask.npy", "--record", "i.json", *QUICK)[0] == 0
+    assert json.loads((here / "i.json").read_text())["files"]["mask"] == "mask.npy"
+
+
+def test_axes_come_from_the_file_and_can_be_overruled(run):
+    stack = np.random.default_rng(0).random((3, 16, 20)).astype("float32")
+    tifffile.imwrite("stack.tif", stack, imagej=True, metadata={"axes": "TYX"})
+    assert run("denoise", "stack.tif", "a.npy", "--record", "a.json", *QUICK)[0] == 0
+    assert json.loads(Path("a.json").read_text())["axes"] == "TYX"
+    assert run("denoise", "stack.tif", "b.npy", "--record", "b.json", "--axes", "syx", *QUICK)[0] == 0
+    record = json.loads(Path("b.json").read_text())
+    assert record["axes"] == "SYX" and record["planes_in_image"] == 1
+    assert run("denoise", "in.npy", "c.npy", "--record", "c.json", *QUICK)[0] == 0
+    assert json.loads(Path("c.json").read_text())["axes_guessed"]
+    assert "names" not in refused(run("denoise", "in.npy", "d.npy", "--axes", "YQ"))
+
+
+def test_super_resolution_divides_the_pixel_size(run):
+    image = np.random.default_rng(0).integers(0, 99, (2, 16, 20)).astype("uint16")
+    metadata = {"unit": "micron", "spacing": 3.0, "axes": "ZYX"}
+    tifffile.imwrite("in.tif", image, imagej=True, resolution=(10, 5), metadata=metadata)
+    assert run("super-resolve", "in.tif", "out.tif", "--factor", 2, *QUICK) == (0, "", "")
+    with tifffile.TiffFile("out.tif") as file:
+        tags, found = file.pages[0].tags, file.imagej_metadata
+        assert file.series[0].axes == "ZYX" and file.series[0].shape == (2, 32, 40)
+        assert file.series[0].dtype == np.float32
+    assert [tags[f"{a}Resolution"].value for a in "XY"] == [(20, 1), (10, 1)]
+    assert (found["unit"], found["spacing"]) == ("micron", 3.0)
+
+
+def test_colours_stay_colours(run):
+    image = np.random.default_rng(0).integers(0, 255, (16, 20, 4)).astype("uint8")
+    Image.fromarray(image).save("colour.png")
+    assert run("denoise", "colour.png", "out.png", *QUICK) == (0, "", "")
+    assert run("denoise", "colour.png", "out.tif", *QUICK) == (0, "", "")
+    result = np.array(Image.open("out.png"))
+    assert result.shape == image.shape and (result[..., 3] == image[..., 3]).all()
+    exact = tifffile.imread("out.tif")
+    assert exact.dtype == np.float32 and (np.rint(exact.clip(0, 255)) == result).all()
+
+
+def test_16_bits_stay_16_bits_in_png(run):
+    image = np.random.default_rng(0).integers(0, 60000, (16, 20)).astype("uint16")
+    Image.fromarray(image).save("deep.png")
+    assert run("denoise", "deep.png", "out.png", *QUICK) == (0, "", "")
+    result = np.array(Image.open("out.png"))
+    assert result.max() > 255 and result.shape == image.shape
+
+
+def test_force_replaces_what_is_there(run, here):
+    (here / "out.npy").write_bytes(b"old")
+    assert "--force" in refused(run("denoise", "in.npy", "out.npy", *QUICK))
+    assert (here / "out.npy").read_bytes() == b"old"
+    assert run("denoise", "in.npy", "out.npy", "--force", *QUICK) == (0, "", "")
+    assert np.load("out.npy").shape == (16, 20)
+
+
+def spoilt(**values):
+    image = np.load("in.npy")
+    for place, value in values.items():
+        image[tuple(int(i) for i in re.findall(r"\d+", place))] = value
+    return image
+
+
+REFUSED = {
+    "missing file": (lambda: None, ("denoise", "no.tif", "out.tif"), "no file 'no.tif'"),
+    "missing mask": (lambda: None, ("inpaint", "in.npy", "out.npy", "--mask", "no.png"), "no file 'no.png'"),
+    "folder": (lambda: Path("dir.tif").mkdir(), ("denoise", "dir.tif", "out.tif"), "is a folder"),
+    "corrupt": (lambda: Path("bad.tif").write_bytes(b"II*\0 no"), ("denoise", "bad.tif", "out.tif"), "cannot be read"),
+    "unknown input": (lambda: None, ("denoise", "in.jpg", "out.tif"), "TIFF, PNG or NPY"),
+    "unknown output": (lambda: None, ("denoise", "in.npy", "out.jpg"), "TIFF, PNG or NPY"),
+    "no output folder": (lambda: None, ("denoise", "in.npy", "no/out.npy"), "no folder"),
+    "output is the input": (lambda: None, ("denoise", "in.npy", "in.npy", "--force"), "written over"),
+    "output is the mask": (
+        lambda: None,
+        ("inpaint", "in.npy", "mask.npy", "--mask", "mask.npy", "--force"),
+        "written over",
+    ),
+    "record is the output": (lambda: None, ("denoise", "in.npy", "out.npy", "--record", "./out.npy"), "written over"),
+    "record is the input": (
+        lambda: None,
+        ("denoise", "in.npy", "out.npy", "--record", "in.npy", "--force"),
+        "written over",
+    ),
+    "record exists": (
+        lambda: Path("r.json").touch(),
+        ("denoise", "in.npy", "out.npy", "--record", "r.json"),
+        "exists",
+    ),
+    "record without folder": (lambda: None, ("denoise", "in.npy", "out.npy", "--record", "no/r.json"), "no folder"),
+    "float to PNG": (lambda: None, ("denoise", "in.npy", "out.png"), "whole numbers"),
+    "mask of another shape": (
+        lambda: np.save("m.npy", np.ones((16, 21))),
+        ("inpaint", "in.npy", "out.npy", "--mask", "m.npy"),
+        "mask has shape (16, 21)",
+    ),
+    "empty mask": (
+        lambda: np.save("m.npy", np.zeros((16, 20))),
+        ("inpaint", "in.npy", "out.npy", "--mask", "m.npy"),
+        "mask is empty",
+    ),
+    "full mask": (
+        lambda: np.save("m.npy", np.ones((16, 20))),
+        ("inpaint", "in.npy", "out.npy", "--mask", "m.npy"),
+        "covers the whole image",
+    ),
+    "NaN": (lambda: np.save("x.npy", spoilt(p3_4=np.nan)), ("denoise", "x.npy", "out.npy"), "y=3, x=4"),
+    "inf": (lambda: np.save("x.npy", spoilt(p3_4=np.inf)), ("denoise", "x.npy", "out.npy"), "NaN or inf"),
+    "constant": (lambda: np.save("x.npy", np.ones((16, 20))), ("denoise", "x.npy", "out.npy"), "constant"),
+    "1 x N": (lambda: np.save("x.npy", spoilt()[:1]), ("denoise", "x.npy", "out.npy"), "1 x 20 pixels"),
+    "no pixels": (lambda: np.save("x.npy", np.zeros((0, 20))), ("denoise", "x.npy", "out.npy"), "no pixels"),
+    "complex": (lambda: np.save("x.npy", spoilt() * 1j), ("denoise", "x.npy", "out.npy"), "complex64"),
+    "unknown axes": (lambda: None, ("denoise", "in.npy", "out.npy", "--axes", "QX"), "'Q'"),
+    "too many axes": (lambda: None, ("denoise", "in.npy", "out.npy", "--axes", "ZYX"), "3 dimensions"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_cannot_be_used_gets_one_sentence_and_leaves_no_file(run, here, case):
+    prepare, arguments, words = REFUSED[case]
+    prepare()
+    before = {path: path.read_bytes() for path in here.iterdir() if path.is_file()}
+    assert words in refused(run(*arguments, *QUICK))
+    assert {path: path.read_bytes() for path in here.iterdir() if path.is_file()} == before
+
+
+def test_nan_is_filled_in_where_asked(run):
+    np.save("x.npy", spoilt(p3_4=np.nan))
+    assert run("denoise", "x.npy", "out.npy", "--nonfinite", "inpaint", *QUICK) == (0, "", "")
+    assert np.isfinite(np.load("out.npy")).all()
+
+
+def test_a_device_that_is_not_there_is_refused(run):
+    import torch
+
+    if torch.backends.mps.is_available():
+        pytest.skip("this machine has the device")
+    assert "no device 'mps'" in refused(run("denoise", "in.npy", "out.npy", "--device", "mps"))
+
+
+def test_a_lack_of_memory_gets_a_sentence():
+    words = ["CUDA out of memory. Tried to allocate 2 GiB", "DefaultCPUAllocator: can't allocate memory: you tried"]
+    for error in [MemoryError(), *map(RuntimeError, words)]:
+        assert "not enough memory" in cli._failure(error)
+    assert cli._failure(RuntimeError("something\nelse")) == "The restoration failed: something"
+
+
+def test_signals_are_given_back(run):
+    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    assert run("denoise", "in.npy", "out.npy", *QUICK)[0] == 0
+    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
