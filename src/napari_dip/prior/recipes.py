@@ -50,13 +50,14 @@ class Recipe:
     latent_channels: int = 32
     latent_noise: float = 1 / 30
     warm_up: int = 0
+    lobes: int = 2
     width: int = 64
     dropout: float = 0.05
     hidden: float = 0.3
-    hidden_with_neighbours: float = 0.65
-    like_missing: bool = False
-    noise_variance: float | None = None
-    lobes: int = 2
+    hidden_with_neighbours: float = 0.65  # where noise reaches into neighbouring pixels
+    correct_fill: bool = False
+    deep_gap: float = np.inf  # from this depth on, in pixels, gaps like the missing ones are hidden
+    noise_variance: float | None = None  # None: estimated from the image
     optimisation: Optimisation = field(default_factory=Optimisation)
 
 
@@ -82,7 +83,15 @@ PAPER = {
 
 _muon = Optimisation("muon", final_rate=0.05, bfloat16=True)
 _masked = Recipe("masked prediction", 400, "masked", "slim", optimisation=_muon)
-_inpaint = replace(_masked, name="masked prediction of gaps", dropout=0.0, like_missing=True, noise_variance=1e-4)
+_inpaint = replace(
+    _masked,
+    name="masked prediction of gaps",
+    hidden=0.1,
+    dropout=0.0,
+    correct_fill=True,
+    deep_gap=4,
+    noise_variance=1e-4,
+)
 _latent = Recipe(
     "latent", 600, "latent", "slim", latent_noise=0.01, warm_up=9, dropout=0.0, lobes=3, optimisation=_muon
 )
@@ -98,7 +107,7 @@ def choose(preset: Preset, task: Task, visible: np.ndarray, factor: int) -> Reci
         return PAPER["denoise"]
     if task == "super_resolve":
         return PAPER["x4" if factor < 6 else "x8"]
-    deepest = distance_transform_edt(~visible).max()
+    deepest = _deepest(visible)
     if deepest >= 16:
         return PAPER["hole"]
     return PAPER["scattered" if visible.mean() < 0.7 and deepest < 8 else "text"]
@@ -125,28 +134,44 @@ def prepare(
         What was estimated from the image, for the record.
     """
     generator = torch.Generator().manual_seed(seed)
-    dims = visible.ndim
-    channels = planes.shape[0]
     data = Data(
         torch.from_numpy(planes[None]).to(device),
         torch.from_numpy(visible[None, None].astype(np.float32)).to(device),
     )
     if recipe.objective == "masked":
-        if recipe.noise_variance is None:
-            noise, reach = estimate_noise(planes.reshape(-1, *planes.shape[-2:]), _slices(visible, channels))
-        else:
-            noise, reach = Gaussian(recipe.noise_variance), 0
-        network = _network(recipe, channels + 1, channels + 1, dims, generator, device)
-        hidden = recipe.hidden_with_neighbours if reach else recipe.hidden
-        objective: Objective = MaskedPrediction(
-            network, data, noise, generator, hidden=hidden, radius=reach, like_missing=recipe.like_missing
-        )
-        return objective, {"noise_floor": noise.floor, "noise_gain": noise.gain, "noise_reach": reach}
-    size = (*visible.shape[:-2], *(n * factor for n in visible.shape[-2:]))
-    measurement: Measurement = Downsample(factor, size[-2:], recipe.lobes, device) if factor > 1 else Identity()
-    network = _network(recipe, recipe.latent_channels, channels, dims, generator, device)
-    objective = LatentPrior(
-        network,
+        return _masked_prediction(recipe, data, planes, visible, generator)
+    return _latent_prior(recipe, data, factor, generator), {}
+
+
+def _masked_prediction(
+    recipe: Recipe, data: Data, planes: np.ndarray, visible: np.ndarray, generator: torch.Generator
+) -> tuple[Objective, dict[str, object]]:
+    noise, reach = Gaussian(recipe.noise_variance or 0.0), 0
+    if recipe.noise_variance is None:
+        slices = np.broadcast_to(visible, planes.shape)
+        noise, reach = estimate_noise(_flat(planes), _flat(slices))
+    channels = planes.shape[0]
+    objective = MaskedPrediction(
+        _network(recipe, channels + 1, channels + 1, data, generator),
+        data,
+        noise,
+        generator,
+        hidden=recipe.hidden_with_neighbours if reach else recipe.hidden,
+        radius=reach,
+        like_missing=_deepest(visible) >= recipe.deep_gap,
+        correct_fill=recipe.correct_fill,
+    )
+    return objective, {"noise_floor": noise.floor, "noise_gain": noise.gain, "noise_reach": reach}
+
+
+def _latent_prior(recipe: Recipe, data: Data, factor: int, generator: torch.Generator) -> Objective:
+    *outer, y, x = data.measured.shape[2:]
+    size = (*outer, y * factor, x * factor)
+    measurement: Measurement = Identity()
+    if factor > 1:
+        measurement = Downsample(factor, size[-2:], recipe.lobes, data.measured.device)
+    return LatentPrior(
+        _network(recipe, recipe.latent_channels, data.measured.shape[1], data, generator),
         data,
         measurement,
         generator,
@@ -155,15 +180,10 @@ def prepare(
         warm_up=recipe.warm_up,
         size=size,
     )
-    return objective, {}
 
 
-def _slices(visible: np.ndarray, channels: int) -> np.ndarray:
-    """Repeat the mask for each channel, as (channels * z, y, x)."""
-    return np.broadcast_to(visible, (channels, *visible.shape)).reshape(-1, *visible.shape[-2:])
-
-
-def _network(recipe: Recipe, inputs: int, outputs: int, dims: int, generator: torch.Generator, device: str) -> Prior:
+def _network(recipe: Recipe, inputs: int, outputs: int, data: Data, generator: torch.Generator) -> Prior:
+    dims = data.measured.ndim - 2
     if recipe.network == "hourglass":
         network: Prior = Hourglass(
             inputs,
@@ -178,4 +198,14 @@ def _network(recipe: Recipe, inputs: int, outputs: int, dims: int, generator: to
     else:
         network = SlimPrior(inputs, outputs, generator, channels=recipe.width, dropout=recipe.dropout, dims=dims)
     network.initialise(generator)
-    return network.to(device)
+    return network.to(data.measured.device)
+
+
+def _flat(planes: np.ndarray) -> np.ndarray:
+    """Lay channels and slices in one row, (n, y, x)."""
+    return planes.reshape(-1, *planes.shape[-2:])
+
+
+def _deepest(visible: np.ndarray) -> float:
+    """Distance in pixels from the middle of the largest gap to what is visible."""
+    return float(distance_transform_edt(~visible).max())
