@@ -197,7 +197,7 @@ def _restore(
     if record is not None:
         files.check_output(record, [*inputs, target], force=force)
     picture = files.read_image(source)
-    axes = axes or picture.axes
+    axes = axes.upper() if axes else picture.axes
     files.check_fits(target, picture, axes)
     hidden = None if mask is None else files.read_mask(mask)
     with _bar() as show:

@@ -167,7 +167,13 @@ def write_image(path: Path, image: np.ndarray, axes: str, source: Picture, facto
 
 @contextmanager
 def replacing(path: Path) -> Iterator[IO[bytes]]:
-    """Write a file beside its place; put it there once it is complete, and remove it if anything goes wrong."""
+    """Write a file beside its place; put it there once it is complete, and remove it if anything goes wrong.
+
+    Raises
+    ------
+    InputError
+        If the system refuses, because the disk is full for example.
+    """
     target, part = Path(os.path.realpath(path)), _beside(path)
     try:
         with part.open("xb+") as file:
@@ -177,6 +183,10 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
         if target.exists():
             part.chmod(target.stat().st_mode & 0o777)
         part.replace(target)
+    except OSError as error:
+        raise InputError(
+            f"The file {str(path)!r} cannot be written: {error.strerror or _first_line(error)}."
+        ) from error
     finally:
         part.unlink(missing_ok=True)
 
