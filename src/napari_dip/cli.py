@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
 from types import FrameType, NoneType
-from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Optional, get_args, get_origin
 
 import typer
 
@@ -69,7 +69,7 @@ def _common(
 def _kind(annotation: Any) -> Any:
     """Give the type that an option is read as: a choice for a Literal, and what may be None without it."""
     if get_origin(annotation) is Literal:
-        return Enum("Choice", {str(value): value for value in get_args(annotation)})
+        return Enum("Choice", {str(value): value for value in get_args(annotation)}, type=str)
     some = [part for part in get_args(annotation) if part is not NoneType]
     return _kind(some[0]) if some else annotation
 
@@ -94,7 +94,7 @@ def _setting(name: str) -> inspect.Parameter:
 
     option = typer.Option(f"--{name.replace('_', '-')}", help=info.description, callback=check, **bounds)
     optional = info.default is None
-    return _parameter(name, kind | None if optional else kind, option, None if optional else kind(info.default))
+    return _parameter(name, Optional[kind] if optional else kind, option, info.default)
 
 
 def _parameter(name: str, kind: Any, info: Any, default: Any = inspect.Parameter.empty) -> inspect.Parameter:
@@ -116,12 +116,12 @@ FACTOR = _parameter(
 )
 AXES = _parameter(
     "axes",
-    str | None,
+    Optional[str],
     typer.Option("--axes", help="One letter of T Z C Y X S for each dimension; left out, what the file says."),
     None,
 )
 RECORD = _parameter(
-    "record", Path | None, typer.Option("--record", help="Write what is needed to repeat the run, as JSON."), None
+    "record", Optional[Path], typer.Option("--record", help="Write what is needed to repeat the run, as JSON."), None
 )
 FORCE = _parameter("force", bool, typer.Option("--force", help="Replace files that exist."), False)
 
