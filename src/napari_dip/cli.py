@@ -93,11 +93,12 @@ def _setting(name: str) -> inspect.Parameter:
         return value
 
     option = typer.Option(f"--{name.replace('_', '-')}", help=info.description, callback=check, **bounds)
-    optional = info.default is None
-    return _parameter(name, Optional[kind] if optional else kind, option, info.default)
+    return _parameter(name, kind, option, info.default)
 
 
 def _parameter(name: str, kind: Any, info: Any, default: Any = inspect.Parameter.empty) -> inspect.Parameter:
+    if default is None:
+        kind = Optional[kind]  # noqa: UP045 (Typer takes no `kind | None` before 0.13)
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, info])
 
 
@@ -116,12 +117,12 @@ FACTOR = _parameter(
 )
 AXES = _parameter(
     "axes",
-    Optional[str],
+    str,
     typer.Option("--axes", help="One letter of T Z C Y X S for each dimension; left out, what the file says."),
     None,
 )
 RECORD = _parameter(
-    "record", Optional[Path], typer.Option("--record", help="Write what is needed to repeat the run, as JSON."), None
+    "record", Path, typer.Option("--record", help="Write what is needed to repeat the run, as JSON."), None
 )
 FORCE = _parameter("force", bool, typer.Option("--force", help="Replace files that exist."), False)
 
