@@ -98,7 +98,7 @@ def _setting(name: str) -> inspect.Parameter:
 
 def _parameter(name: str, kind: Any, info: Any, default: Any = inspect.Parameter.empty) -> inspect.Parameter:
     if default is None:
-        kind = Optional[kind]  # noqa: UP045 (Typer takes no `kind | None` before 0.13)
+        kind = Optional[kind]  # noqa: UP045 (Typer 0.12 takes no `kind | None`)
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, info])
 
 
