@@ -1,3 +1,4 @@
+import importlib.util
 import os
 import zlib
 
@@ -61,6 +62,17 @@ def test_imagej_units_with_a_micro_sign_survive(tmp_path):
         with tifffile.TiffFile(tmp_path / f"{name}.tif") as file:
             units.append(file.imagej_metadata["unit"])
     assert units[0] == units[1]
+
+
+def test_imagej_colours_and_labels_are_kept(tmp_path):
+    tables = [np.arange(768, dtype="uint16").reshape(3, 256).astype("uint8") // k for k in (1, 2)]
+    metadata = {"axes": "CYX", "mode": "composite", "LUTs": tables, "Labels": ["one", "two"]}
+    tifffile.imwrite(tmp_path / "a.tif", noise("CYX", "uint8"), imagej=True, metadata=metadata)
+    rewritten(tmp_path / "a.tif", tmp_path / "b.tif")
+    with tifffile.TiffFile(tmp_path / "b.tif") as file:
+        found = file.imagej_metadata
+    assert (found["mode"], found["Labels"]) == ("composite", ["one", "two"])
+    np.testing.assert_array_equal(found["LUTs"], tables)
 
 
 def test_imagej_rgb_becomes_plain_rgb_with_the_same_pixel_size(tmp_path):
@@ -304,6 +316,14 @@ def test_other_things_that_cannot_be_read(tmp_path):
     }.items():
         with pytest.raises(InputError, match=words):
             read_image(tmp_path / name)
+
+
+def test_a_compression_that_cannot_be_read_says_what_helps(tmp_path):
+    if importlib.util.find_spec("imagecodecs"):
+        pytest.skip("with imagecodecs it can be read")
+    Image.fromarray(noise("YX", "uint8")).save(tmp_path / "a.tif", compression="tiff_lzw")
+    with pytest.raises(InputError, match="install that, or save the file without compression"):
+        read_image(tmp_path / "a.tif")
 
 
 def test_an_npy_without_pixels_can_be_read(tmp_path):

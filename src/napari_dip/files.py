@@ -75,6 +75,8 @@ def read_image(path: Path) -> Picture:
         why = error.strerror or _first_line(error)
     except Exception as error:  # a damaged file can raise anything inside its reader
         why = _first_line(error)
+        if "imagecodecs" in why:  # tifffile reads some compressions only with its help
+            why = "its compression needs the package imagecodecs; install that, or save the file without compression"
     raise InputError(f"The file {str(path)!r} cannot be read as {kind}: {why}.")
 
 
