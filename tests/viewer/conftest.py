@@ -68,6 +68,7 @@ def run_to_end(qtbot):
     def run(dock):
         dock.panel.run_button.click()
         qtbot.waitUntil(lambda: dock.panel.state in ("ready", "nothing"), timeout=WAIT)
+        assert "The result is the layer" in dock.panel.status.text()
 
     return run
 
@@ -79,6 +80,12 @@ def start(qtbot):
     def begin(dock, layers=2):
         dock.form.more["max_iterations"].value = LONG
         dock.panel.run_button.click()
-        qtbot.waitUntil(lambda: len(dock.viewer.layers) == layers and bool(dock.panel.curve.points), timeout=WAIT)
+
+        def shows():
+            if dock.panel.state in ("ready", "nothing"):
+                pytest.fail(f"The run ended before it began: {dock.panel.status.text()}")
+            return len(dock.viewer.layers) == layers and bool(dock.panel.curve.points)
+
+        qtbot.waitUntil(shows, timeout=WAIT)
 
     return begin

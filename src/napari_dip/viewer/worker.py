@@ -143,12 +143,12 @@ class Runner:
         global _current
         if busy():
             raise InputError(BUSY)
-        self.control = _current = Control()
+        control = self.control = _current = Control()
+        jobs = [job]  # taken out at the start: napari holds on to the function long after its run, but not to the image
 
         def steps() -> Generator[Report | None, None, Outcome]:
-            return (yield from _guarded(job, control))
+            return (yield from _guarded(jobs.pop(), control))
 
-        control = self.control
         steps.__qualname__ = f"{job.title} (napari-dip)"  # what napari's close dialog shows
         worker = create_worker(steps)
         worker.yielded.connect(self._yielded)

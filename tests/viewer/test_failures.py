@@ -1,0 +1,131 @@
+"""What goes wrong ends in one clear sentence, and the form works again."""
+
+import numpy as np
+import pytest
+
+WAIT = 60_000
+
+
+@pytest.fixture
+def check(qtbot, viewer, notes):
+    def run(dock, *words):
+        """Run, and expect one notification with these words."""
+        before = len(viewer.layers)
+        dock.panel.run_button.click()
+        qtbot.waitUntil(lambda: len(notes) == 1, timeout=WAIT)
+        qtbot.waitUntil(lambda: dock.panel.state == "ready", timeout=WAIT)
+        _, sentence = notes.pop()
+        for word in words:
+            assert word in sentence
+        assert dock.panel.status.text() == sentence
+        assert dock.form.native.isEnabled()
+        assert len(viewer.layers) == before
+        qtbot.wait(50)
+        assert not notes
+
+    return run
+
+
+def test_masks_that_cannot_be_used(viewer, open_dock, check, run_to_end, picture):
+    viewer.add_image(picture, name="cell")
+    mask = viewer.add_labels(np.zeros(picture.shape, np.uint8), name="mask")
+    dock = open_dock("Inpaint", iterations=2)
+    check(dock, "empty")
+    mask.data = np.ones(picture.shape, np.uint8)
+    check(dock, "covers the whole image")
+    mask.data = np.ones((5, 6), np.uint8)
+    check(dock, "mask", "shape")
+    mask.data = np.pad(np.full((4, 4), 2, np.uint8), ((3, 25), (3, 33)))
+    dock.form.label.value = 7
+    check(dock, "empty")
+    dock.form.label.value = 2
+    run_to_end(dock)
+    assert "cell inpainted" in viewer.layers
+
+
+def test_images_that_cannot_be_used(viewer, open_dock, check, run_to_end, picture):
+    for name, data in {
+        "constant": np.full((32, 32), 3.0),
+        "small": picture[:5],
+        "nan": np.where(np.arange(40) == 7, np.nan, picture),
+        "cell": picture,
+    }.items():
+        viewer.add_image(data, name=name)
+    dock = open_dock("Denoise", iterations=2)
+    for name, word in (("constant", "constant"), ("small", "at least"), ("nan", "y=0, x=7")):
+        dock.form.image.value = viewer.layers[name]
+        check(dock, word)
+    dock.form.more["nonfinite"].value = "inpaint"
+    run_to_end(dock)
+    assert np.isfinite(viewer.layers["nan denoised"].data).all()
+
+
+def test_more_dimensions_than_there_are_letters(viewer, open_dock, check):
+    viewer.add_image(np.zeros((1, 1, 1, 1, 32, 32)), name="six")
+    check(open_dock("Super-resolve"), "axes")
+
+
+def test_a_device_that_is_not_there(viewer, open_dock, check, run_to_end, picture):
+    import torch
+
+    missing = "mps" if not torch.backends.mps.is_available() else "cuda"
+    viewer.add_image(picture, name="cell")
+    dock = open_dock("Denoise", iterations=2)
+    dock.form.more["device"].value = missing
+    check(dock, "no device")
+    dock.form.more["device"].value = "cpu"
+    run_to_end(dock)
+    assert "cell denoised" in viewer.layers
+
+
+def test_lazy_data_that_cannot_be_read(viewer, open_dock, check, picture):
+    dask_array = pytest.importorskip("dask.array")
+    readable = True
+
+    def read(block):
+        if not readable:
+            raise OSError("the disk was pulled out")
+        return block
+
+    lazy = dask_array.from_array(picture, chunks=-1).map_blocks(read, dtype=picture.dtype)
+    viewer.add_image(lazy, name="lazy", contrast_limits=(0, 1000), cache=False)
+    dock = open_dock("Denoise")
+    readable = False
+    try:
+        check(dock, "the disk was pulled out")
+    finally:
+        readable = True
+
+
+@pytest.mark.parametrize("when", ["before", "during"])
+@pytest.mark.parametrize(
+    "kind", ["torch.OutOfMemoryError", "MemoryError", "RuntimeError: DefaultCPUAllocator: can't allocate memory"]
+)
+def test_out_of_memory(viewer, open_dock, check, run_to_end, picture, monkeypatch, when, kind):
+    """Real memory cannot be used up here without harm to other programs, so the engine is made to say so."""
+    import torch
+
+    from napari_dip import restore
+    from napari_dip.viewer.worker import OUT_OF_MEMORY
+
+    error = {"torch.OutOfMemoryError": torch.OutOfMemoryError("CUDA out of memory"), "MemoryError": MemoryError()}.get(
+        kind, RuntimeError(kind)
+    )
+    real = restore.restore_steps
+
+    def fails(*args, **kwargs):
+        if when == "before":
+            raise error
+        return fails_later(*args, **kwargs)
+
+    def fails_later(*args, **kwargs):
+        yield next(real(*args, **kwargs))
+        raise error
+
+    viewer.add_image(picture, name="cell")
+    dock = open_dock("Denoise", iterations=2)
+    with monkeypatch.context() as patch:
+        patch.setattr(restore, "restore_steps", fails)
+        check(dock, OUT_OF_MEMORY)
+    run_to_end(dock)
+    assert "cell denoised" in viewer.layers

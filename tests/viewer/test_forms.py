@@ -1,0 +1,162 @@
+"""The forms: which layers they choose, what they read, and that every knob comes from the settings."""
+
+import dask.array
+import numpy as np
+
+from napari_dip.settings import Settings
+
+
+def test_the_selected_image_is_chosen(viewer, open_dock, picture):
+    viewer.add_image(picture, name="one")
+    viewer.add_image(picture, name="two")
+    viewer.layers.selection.active = viewer.layers["one"]
+    assert open_dock("Denoise").form.image.value == viewer.layers["one"]
+
+
+def test_else_the_uppermost_that_is_seen(viewer, open_dock, picture):
+    viewer.add_image(picture, name="one")
+    viewer.add_image(picture, name="hidden", visible=False)
+    viewer.add_labels(np.zeros(picture.shape, int), name="labels")
+    form = open_dock("Inpaint").form
+    assert form.image.value == viewer.layers["one"]
+    assert form.mask.value == viewer.layers["labels"]
+
+
+def test_the_choices_follow_the_viewer(viewer, open_dock, picture):
+    form = open_dock("Denoise").form
+    assert form.image.choices == ()
+    viewer.add_image(picture, name="one")
+    viewer.add_image(picture, name="two")
+    viewer.add_points([[1, 1]])
+    assert [layer.name for layer in form.image.choices] == ["one", "two"]
+    assert form.image.value == viewer.layers["one"]
+    viewer.layers["one"].name = "other"
+    assert form.image.native.currentText() == "other"
+    viewer.layers.remove("other")
+    assert form.image.value == viewer.layers["two"]
+
+
+def test_every_knob_is_on_the_form_with_its_default(viewer, open_dock, picture):
+    viewer.add_image(picture)
+    form = open_dock("Denoise", iterations=0).form
+    form.more["threads"].value = 0
+    shown = {"preset", *form.more}
+    # one kind of noise is no choice, and where to stop is for repeating a run
+    assert shown == set(Settings.model_fields) - {"noise", "stop_at"}
+    assert Settings(**form.settings()) == Settings()
+    for name, widget in {"preset": form.preset, **form.more}.items():
+        assert widget.tooltip
+        assert widget.label == Settings.model_fields[name].title
+    assert form.more["max_iterations"].native.text() == "as the preset says"
+    assert form.more["max_iterations"].max == 100_000
+    assert form.more["seed"].max == 2**31 - 1
+
+
+def test_what_is_set_is_read(viewer, open_dock, picture):
+    viewer.add_image(picture)
+    form = open_dock("Denoise", iterations=5000).form
+    form.preset.value = "paper"
+    form.more["max_seconds"].value = 90
+    form.more["seed"].value = 123456
+    form.more["nonfinite"].value = "inpaint"
+    assert form.settings() == {
+        "preset": "paper",
+        "max_iterations": 5000,
+        "max_seconds": 90,
+        "seed": 123456,
+        "device": "auto",
+        "threads": 1,
+        "nonfinite": "inpaint",
+    }
+    Settings(**form.settings())
+
+
+def test_more_is_closed_at_first(viewer, open_dock):
+    assert not open_dock("Denoise").form.collapsible.isExpanded()
+
+
+def test_a_new_mask_is_ready_to_be_painted(viewer, open_dock, run_to_end, picture):
+    image = viewer.add_image(picture, name="cell", scale=(0.5, 0.2), rotate=30, units=("um", "um"))
+    dock = open_dock("Inpaint", iterations=3)
+    assert "New mask" in dock.form.hint.text()
+    assert not dock.panel.run_button.isEnabled()
+    dock.form.new_mask.native.click()
+    mask = viewer.layers["cell mask"]
+    assert dock.form.mask.value == mask
+    assert viewer.layers.selection.active == mask
+    assert mask.mode == "paint"
+    np.testing.assert_allclose(mask.extent.world, image.extent.world)
+    assert mask.units == image.units
+    assert dock.panel.run_button.isEnabled()
+    mask.paint((10, 10), 3)
+    masked = np.array(mask.data) > 0
+    run_to_end(dock)
+    result = viewer.layers["cell inpainted"]
+    np.testing.assert_array_equal(result.data[~masked], picture[~masked])
+    assert (result.data[masked] != picture[masked]).any()
+    np.testing.assert_allclose(result.extent.world, image.extent.world)
+
+
+def test_one_label_of_several_is_filled_in(viewer, open_dock, run_to_end, picture):
+    viewer.add_image(picture, name="cell")
+    labels = np.zeros(picture.shape, int)
+    labels[4:8, 4:8], labels[20:24, 20:24], labels[10:12] = 1, 2, 70000
+    viewer.add_labels(labels)
+    dock = open_dock("Inpaint", iterations=3)
+    dock.form.label.value = 70000
+    run_to_end(dock)
+    dock.form.label.value = 0
+    run_to_end(dock)
+    for name, masked in (("cell inpainted", labels == 70000), ("cell inpainted [1]", labels > 0)):
+        changed = viewer.layers[name].data != picture
+        assert changed[masked].mean() > 0.9
+        assert not changed[~masked].any()
+
+
+def test_painting_on_does_not_change_a_run(qtbot, viewer, open_dock, start, picture):
+    viewer.add_image(picture, name="cell")
+    labels = viewer.add_labels(np.pad(np.ones((4, 4), int), ((3, 25), (3, 33))))
+    dock = open_dock("Inpaint")
+    start(dock, layers=3)
+    labels.data[20:24, 20:24] = 1
+    labels.refresh()
+    dock.panel.stop_button.click()
+    qtbot.waitUntil(lambda: dock.panel.state == "ready", timeout=60_000)
+    result = viewer.layers["cell inpainted"]
+    np.testing.assert_array_equal(result.data[20:24, 20:24], picture[20:24, 20:24])
+
+
+def test_super_resolution_covers_the_same_area(viewer, open_dock, run_to_end, picture):
+    source = viewer.add_image(
+        picture, name="cell", scale=(0.5, 0.2), translate=(7, 8), rotate=30, units=("um", "um"), axis_labels=("y", "x")
+    )
+    dock = open_dock("Super-resolve", iterations=2)
+    assert dock.form.factor.value == 4
+    dock.form.factor.value = 3
+    run_to_end(dock)
+    result = viewer.layers["cell x3"]
+    assert result.data.shape == (96, 120)
+    np.testing.assert_allclose(result.data_to_world((-0.5, -0.5)), source.data_to_world((-0.5, -0.5)))
+    np.testing.assert_allclose(result.data_to_world((95.5, 119.5)), source.data_to_world((31.5, 39.5)))
+    assert result.units == source.units
+    assert result.axis_labels == ("y", "x")
+
+
+def test_colours_dask_and_levels(viewer, open_dock, run_to_end, picture):
+    color = np.stack([picture // 8] * 3, -1).astype(np.uint8)
+    viewer.add_image(color, name="color", rgb=True, translate=(2, 3))
+    dock = open_dock("Denoise", iterations=2)
+    run_to_end(dock)
+    result = viewer.layers["color denoised"]
+    assert result.rgb
+    assert result.data.dtype == np.uint8
+    assert result.data.shape == color.shape
+    assert tuple(result.translate) == (2, 3)
+
+    lazy = dask.array.from_array(picture, chunks=16)
+    viewer.add_image([lazy, lazy[::2, ::2]], name="levels", multiscale=True)
+    dock.form.image.value = viewer.layers["levels"]
+    run_to_end(dock)
+    result = viewer.layers["levels denoised"]
+    assert not result.multiscale
+    assert result.data.shape == picture.shape

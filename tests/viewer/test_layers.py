@@ -1,0 +1,155 @@
+"""Layer -> array, and result -> layer in the right place with the right look. No viewer is needed for most of it."""
+
+import numpy as np
+import pytest
+from napari.layers import Image, Labels
+
+from napari_dip.viewer.layers import (
+    describe,
+    displayable,
+    empty_mask,
+    enlarge,
+    read_axes,
+    read_data,
+    read_mask,
+    unique_name,
+)
+
+PLACES = {
+    "plain": {"scale": (0.5, 0.2), "translate": (3, -4)},
+    "rotated": {"scale": (0.5, 0.2), "translate": (3, -4), "rotate": 30},
+    "sheared": {"scale": (2, 3), "translate": (1, 1), "shear": [0.3], "rotate": -75},
+    "mirrored": {"scale": (-1, 2), "translate": (7, 0)},
+    "affine": {"scale": (0.5, 0.2), "rotate": 20, "affine": [[1, 0.4, 5], [-0.2, 0.8, 6], [0, 0, 1]]},
+}
+
+
+def world(layer, corners):
+    """Positions of data coordinates in the world."""
+    return np.array([layer.data_to_world(corner) for corner in corners])
+
+
+@pytest.mark.parametrize(
+    ("shape", "rgb", "labels", "axes"),
+    [
+        ((9, 8), False, None, "YX"),
+        ((9, 8, 3), True, None, "YXS"),
+        ((5, 9, 8), False, None, "ZYX"),
+        ((9, 8, 3), False, None, "ZYX"),
+        ((5, 4, 9, 8), False, None, "TZYX"),
+        ((5, 2, 4, 9, 8), False, None, "TZCYX"),
+        ((5, 9, 8), False, ("t", "y", "x"), "TYX"),
+        ((5, 9, 8), False, ("Time", "height", "WIDTH"), "TYX"),
+        ((5, 9, 8, 4), True, ("c", "y", "x"), "CYXS"),
+        ((9, 8), False, ("x", "y"), "XY"),
+        ((5, 9, 8), False, ("frames", "y", "x"), "ZYX"),
+        ((5, 9, 8), False, ("y", "y", "x"), "ZYX"),
+        ((9, 8), False, ("s", "x"), "YX"),
+        ((1, 1, 1, 1, 9, 8), False, None, None),
+    ],
+)
+def test_axes(shape, rgb, labels, axes):
+    assert read_axes(Image(np.zeros(shape), rgb=rgb, axis_labels=labels)) == axes
+
+
+def test_the_sharpest_level_is_read():
+    levels = [np.zeros((32, 32)), np.zeros((16, 16))]
+    assert read_data(Image(levels, multiscale=True)).shape == (32, 32)
+    assert read_data(Labels(np.zeros((7, 8), int))).shape == (7, 8)
+
+
+def test_a_mask_of_every_label_or_one():
+    labels = np.array([[0, 1, 2], [2, 0, 5]])
+    np.testing.assert_array_equal(read_mask(labels, 0), [[0, 1, 1], [1, 0, 1]])
+    np.testing.assert_array_equal(read_mask(labels, 2), [[0, 0, 1], [1, 0, 0]])
+    assert not read_mask(labels, 4).any()
+
+
+@pytest.mark.parametrize("place", PLACES.values(), ids=PLACES)
+def test_a_result_lies_where_its_source_does(place):
+    source = Image(np.zeros((9, 8)), units=("um", "um"), axis_labels=("y", "x"), **place)
+    result = Image(np.ones((9, 8)), **describe(source))
+    corners = [(0, 0), (8, 0), (0, 7), (8, 7)]
+    np.testing.assert_allclose(world(result, corners), world(source, corners))
+    assert result.units == source.units
+    assert result.axis_labels == source.axis_labels
+
+
+@pytest.mark.parametrize("factor", [2, 3, 8])
+@pytest.mark.parametrize("place", PLACES.values(), ids=PLACES)
+def test_an_enlarged_result_covers_what_its_source_does(place, factor):
+    source = Image(np.zeros((9, 8)), **place)
+    look = enlarge(describe(source), "YX", factor)
+    result = Image(np.ones((9 * factor, 8 * factor)), **look)
+    # outer corners of the outer pixels
+    old = [(-0.5, -0.5), (8.5, -0.5), (-0.5, 7.5), (8.5, 7.5)]
+    new = [(-0.5, -0.5), (9 * factor - 0.5, -0.5), (-0.5, 8 * factor - 0.5), (9 * factor - 0.5, 8 * factor - 0.5)]
+    np.testing.assert_allclose(world(result, new), world(source, old), atol=1e-9)
+
+
+def test_enlarging_leaves_other_axes_alone():
+    source = Image(np.zeros((5, 9, 8)), scale=(3, 0.5, 0.2), translate=(1, 2, 3))
+    look = enlarge(describe(source), "ZYX", 4)
+    np.testing.assert_allclose(look["scale"], (3, 0.125, 0.05))
+    np.testing.assert_allclose(look["translate"], (1, 2 - 0.5 * 0.375, 3 - 0.2 * 0.375))
+    color = Image(np.zeros((9, 8, 3)), rgb=True, scale=(0.5, 0.2))
+    np.testing.assert_allclose(enlarge(describe(color), "YXS", 2)["scale"], (0.25, 0.1))
+
+
+def test_the_look_is_taken_over():
+    source = Image(
+        np.random.default_rng(0).random((9, 8)),
+        colormap="magma",
+        contrast_limits=(0.2, 0.6),
+        gamma=1.4,
+        blending="additive",
+        opacity=0.6,
+        interpolation2d="linear",
+        visible=False,
+    )
+    result = Image(np.ones((9, 8)), **describe(source))
+    for name in ("gamma", "blending", "opacity", "interpolation2d", "contrast_limits"):
+        assert getattr(result, name) == getattr(source, name)
+    assert result.colormap.name == "magma"
+    assert result.visible
+
+
+def test_a_description_outlives_its_layer():
+    source = Image(np.zeros((9, 8)), scale=(2, 2))
+    look = describe(source)
+    source.scale = (5, 5)
+    assert tuple(look["scale"]) == (2, 2)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", ">u2", "int32"])
+def test_integer_colours_stay_integers(dtype):
+    info = np.iinfo(dtype)
+    image = np.float32([[[-1e12, 0.4, 0.6], [100.5, 101.5, 1e12]]])
+    shown = displayable(image, np.dtype(dtype), rgb=True)
+    assert shown.dtype == np.dtype(dtype).newbyteorder("=")
+    assert shown[0, 0, 0] == info.min
+    assert shown[0, 1, 2] == info.max
+    assert list(shown[0, 0, 1:]) == [0, 1]
+
+
+def test_gray_and_float_colours_stay_as_they_are():
+    image = np.float32([[0.25, 1.5]])
+    assert displayable(image, np.dtype("uint8"), rgb=False) is image
+    assert displayable(image, np.dtype("float64"), rgb=True) is image
+
+
+def test_names_are_numbered():
+    assert unique_name("a", []) == "a"
+    assert unique_name("a", ["a", "a [1]", "b"]) == "a [2]"
+
+
+@pytest.mark.parametrize("place", PLACES.values(), ids=PLACES)
+def test_a_new_mask_lies_on_its_image(place):
+    source = Image(np.zeros((9, 8, 3)), rgb=True, name="cell", units=("um", "um"), **place)
+    mask = empty_mask(source, ["cell", "cell mask"])
+    assert mask.data.shape == (9, 8)
+    assert not mask.data.any()
+    assert mask.name == "cell mask [1]"
+    assert mask.units == source.units
+    corners = [(0, 0), (8, 0), (0, 7), (8, 7)]
+    np.testing.assert_allclose(world(mask, corners), world(source, corners))
