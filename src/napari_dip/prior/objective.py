@@ -185,8 +185,8 @@ class MaskedPrediction(Objective):
         if self.correct_fill:
             filled = relax(filled, seen)
         raw = self.network(torch.cat([filled, 1 - seen], 1)).float()
-        # Muon's steps are all of one size, so the output is scaled down to make them fine enough
-        mean = (filled if self.correct_fill else 0.5) + 0.2 * raw[:, :-1]
+        # Muon's steps are all of one size: scaling the output down makes them fine enough for what is left to predict
+        mean = filled + 0.05 * raw[:, :-1] if self.correct_fill else 0.5 + 0.2 * raw[:, :-1]
         variance = 0.1 * F.softplus(raw[:, -1:] - 4)
         self._last = mean.detach(), variance.detach(), asked
         scored = asked * self.data.visible

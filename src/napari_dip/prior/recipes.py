@@ -86,7 +86,7 @@ _masked = Recipe("masked prediction", 400, "masked", "slim", optimisation=_muon)
 _inpaint = replace(
     _masked,
     name="masked prediction of gaps",
-    hidden=0.1,
+    hidden=0.2,
     dropout=0.0,
     correct_fill=True,
     deep_gap=4,
