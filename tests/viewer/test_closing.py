@@ -76,15 +76,15 @@ def test_viewer_closed_during_a_run(qtbot, make_napari_viewer, picture, paused, 
     assert not notes
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_no_widget_is_left_after_closing(qtbot, viewer, open_dock, name):
-    dock = open_dock(name)
-    parts = [dock, dock.form, dock.panel, dock.panel.curve, dock.runner, dock.form.image]
-    references = [weakref.ref(part) for part in parts]
-    close_dock(dock)
-    del dock, parts
-    for reference in references:
-        qtbot.waitUntil(is_gone(reference), timeout=WAIT)
+def test_no_widget_is_left_after_closing(qtbot, viewer, open_dock):
+    for name in NAMES:
+        dock = open_dock(name)
+        parts = [dock, dock.form, dock.panel, dock.panel.curve, dock.runner, dock.form.image]
+        references = [weakref.ref(part) for part in parts]
+        close_dock(dock)
+        del dock, parts
+        for reference in references:
+            qtbot.waitUntil(is_gone(reference), timeout=WAIT)
 
 
 def test_no_widget_is_left_after_a_run(qtbot, viewer, open_dock, run_to_end, picture):
