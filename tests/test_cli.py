@@ -294,13 +294,6 @@ def test_a_device_that_is_not_there_is_refused(run):
     assert "no device 'mps'" in refused(run("denoise", "in.npy", "out.npy", "--device", "mps"))
 
 
-def test_a_lack_of_memory_gets_a_sentence():
-    words = ["CUDA out of memory. Tried to allocate 2 GiB", "DefaultCPUAllocator: can't allocate memory: you tried"]
-    for error in [MemoryError(), *map(RuntimeError, words)]:
-        assert "not enough memory" in cli._failure(error)
-    assert cli._failure(RuntimeError("something\nelse")) == "The restoration failed: something"
-
-
 def test_signals_are_given_back(run):
     before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
     assert run("denoise", "in.npy", "out.npy", *QUICK)[0] == 0

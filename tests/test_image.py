@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from napari_dip.errors import InputError
 from napari_dip.image import Source, guess_axes
-from napari_dip.settings import InputError
 
 
 def ramp(shape=(12, 10), dtype="float64"):

@@ -1,6 +1,7 @@
 import pytest
 
-from napari_dip.settings import InputError, Settings, field, read_settings
+from napari_dip.errors import InputError
+from napari_dip.settings import Settings, field, read_settings
 
 
 @pytest.mark.parametrize("name", Settings.model_fields)

@@ -12,7 +12,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from napari_dip.settings import InputError, Settings
+from napari_dip.errors import InputError
+from napari_dip.settings import Settings
 
 if TYPE_CHECKING:
     from napari_dip.restore import Progress, Restoration, denoise, inpaint, restore_steps, super_resolve

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Optional, get_args, g
 import typer
 
 import napari_dip
-from napari_dip.settings import FACTORS, InputError, Settings, Task, field, read_settings
+from napari_dip.errors import InputError, in_words
+from napari_dip.settings import FACTORS, Settings, Task, field, read_settings
 
 if TYPE_CHECKING:
     from napari_dip.restore import Progress, Restoration
@@ -160,17 +161,8 @@ def _guarded(work: Callable[[], int]) -> int:
     except OSError as error:
         _say(f"{error.strerror or error}: {error.filename}." if error.filename else f"{error.strerror or error}.")
     except (MemoryError, RuntimeError) as error:
-        _say(_failure(error))
+        _say(in_words(error))
     return 1
-
-
-def _failure(error: Exception) -> str:
-    """Say why the computation failed; torch has many words for a lack of memory."""
-    text = str(error)
-    short = ("out of memory", "can't allocate memory", "not enough memory")
-    if isinstance(error, MemoryError) or any(words in text.lower() for words in short):
-        return "There is not enough memory for this image; crop it, or use a machine or device with more."
-    return f"The restoration failed: {(text.strip().splitlines() or [type(error).__name__])[0]}"
 
 
 def _say(sentence: str) -> None:

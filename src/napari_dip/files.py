@@ -13,8 +13,8 @@ from typing import IO, Any
 import numpy as np
 
 from napari_dip import tiff
+from napari_dip.errors import InputError
 from napari_dip.image import guess_axes
-from napari_dip.settings import InputError
 from napari_dip.tiff import Scale
 
 FORMATS = {".tif": "TIFF", ".tiff": "TIFF", ".png": "PNG", ".npy": "NPY"}

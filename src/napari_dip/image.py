@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from napari_dip.settings import InputError
+from napari_dip.errors import InputError
 
 AXES = "TZCYXS"
 SMALLEST = 8

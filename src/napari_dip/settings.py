@@ -7,14 +7,12 @@ from typing import Any, Literal, get_args
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
 
+from napari_dip.errors import InputError
+
 Task = Literal["denoise", "inpaint", "super_resolve"]
 TASKS: tuple[Task, ...] = get_args(Task)
 FACTORS = range(2, 9)
 """The enlargements that super-resolution offers."""
-
-
-class InputError(ValueError):
-    """Something the caller gave cannot be used; the message says what, and what to do about it, in one sentence."""
 
 
 class Settings(BaseModel):

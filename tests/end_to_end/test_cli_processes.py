@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import napari_dip as dip
+from napari_dip.errors import OUT_OF_MEMORY
 
 pty = pytest.importorskip("pty", reason="terminals and signals of this kind are not there on Windows")
 resource = pytest.importorskip("resource")
@@ -206,6 +207,7 @@ def test_a_lack_of_memory_is_one_sentence(here):
     )
     assert (status, out) == (1, "")
     assert (
-        err == "napari-dip: There is not enough memory for this image; crop it, or use a machine or device with more.\n"
+        err
+        == "napari-dip: There is not enough memory for this image; crop it, close other programs, or choose another device.\n"
     )
     assert not Path("out.npy").exists()

@@ -1,0 +1,21 @@
+import pytest
+
+from napari_dip.errors import OUT_OF_MEMORY, InputError, in_words
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        RuntimeError("CUDA out of memory. Tried to allocate 2 GiB"),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"),
+    ],
+)
+def test_a_lack_of_memory_gets_a_sentence(error):
+    assert in_words(error) == OUT_OF_MEMORY
+
+
+def test_other_failures_are_named_on_one_line():
+    assert in_words(InputError("The mask is empty.")) == "The mask is empty."
+    assert in_words(RuntimeError("something\nelse")) == "The restoration failed with RuntimeError: something else"
+    assert "KeyError" in in_words(KeyError())
