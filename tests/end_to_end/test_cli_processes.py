@@ -206,8 +206,5 @@ def test_a_lack_of_memory_is_one_sentence(here):
         "denoise", "large.npy", "out.npy", "--device", "cpu", "--preset", "paper", *QUICK, preexec_fn=limit
     )
     assert (status, out) == (1, "")
-    assert (
-        err
-        == "napari-dip: There is not enough memory for this image; crop it, close other programs, or choose another device.\n"
-    )
+    assert err == f"napari-dip: {OUT_OF_MEMORY}\n"
     assert not Path("out.npy").exists()
