@@ -102,7 +102,7 @@ def test_out_of_memory(viewer, open_dock, check, run_to_end, picture, monkeypatc
     import torch
 
     from napari_dip import restore
-    from napari_dip.viewer.worker import OUT_OF_MEMORY
+    from napari_dip.errors import OUT_OF_MEMORY
 
     real = restore.restore_steps
     errors = [

@@ -9,7 +9,7 @@ from napari.utils.notifications import show_error, show_warning
 from qtpy.QtCore import QEvent
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
-from napari_dip.settings import InputError
+from napari_dip.errors import InputError
 from napari_dip.viewer.forms import DenoiseForm, Form, InpaintForm, SuperResolveForm
 from napari_dip.viewer.links import Links
 from napari_dip.viewer.live import LiveLayer

@@ -13,7 +13,8 @@ from qtpy.QtGui import QIcon
 from qtpy.QtWidgets import QFormLayout, QLabel, QVBoxLayout, QWidget
 from superqt import QCollapsible
 
-from napari_dip.settings import FACTORS, InputError, Task, field
+from napari_dip.errors import InputError
+from napari_dip.settings import FACTORS, Task, field
 from napari_dip.viewer.layers import describe, empty_mask, enlarge, read_axes, read_data
 from napari_dip.viewer.worker import Job
 

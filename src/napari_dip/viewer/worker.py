@@ -13,7 +13,8 @@ from weakref import WeakMethod
 import numpy as np
 from napari.qt.threading import create_worker
 
-from napari_dip.settings import InputError, Task
+from napari_dip.errors import InputError, in_words
+from napari_dip.settings import Task
 from napari_dip.viewer.layers import displayable, read_mask
 
 REPORT_EVERY = 0.1
@@ -21,7 +22,6 @@ PREVIEW_EVERY = 0.25
 PREVIEW_SHARE = 0.1
 """Most of the time that previews may take."""
 BUSY = "Another restoration is running; wait until it ends, or stop it first."
-OUT_OF_MEMORY = "There is not enough memory for this image; crop it, close other programs, or choose another device."
 
 log = logging.getLogger("napari_dip")
 
@@ -289,14 +289,3 @@ class _Clock:
         self.pause = max(PREVIEW_EVERY, (self.previewed - started) / PREVIEW_SHARE)
         self.control.shown = False
         return image
-
-
-def in_words(error: Exception) -> str:
-    """Say in one sentence what went wrong."""
-    if isinstance(error, InputError):
-        return str(error)
-    text = " ".join(str(error).split())
-    full = ("out of memory", "can't allocate memory", "not enough memory")
-    if isinstance(error, MemoryError) or any(words in text.lower() for words in full):
-        return OUT_OF_MEMORY
-    return f"The restoration failed with {type(error).__name__}: {text or 'no further words'}"
