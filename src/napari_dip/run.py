@@ -144,9 +144,8 @@ class Run:
             self.asked = limits.asked = True
 
         def preview() -> np.ndarray:
-            image = result.copy()
-            self.source.put(image, index, self._in_units(index, plane, objective.estimate()))
-            return image
+            self.source.put(result, index, self._in_units(index, plane, objective.estimate()))
+            return result.copy()
 
         steps = fit(objective, recipe.optimisation, limits)
         while True:

@@ -14,9 +14,10 @@ def objective(seed: int = 0) -> MaskedPrediction:
     network = SlimPrior(2, 2, generator, channels=8, depth=2, skip=4, thin=4, dropout=0.05)
     network.initialise(generator)
     rng = np.random.default_rng(0)
-    clean = np.add.outer(np.linspace(0, 0.5, 32), np.linspace(0, 0.5, 32))
-    noisy = torch.from_numpy(clean + rng.normal(0, 0.1, clean.shape)).float()[None, None]
-    return MaskedPrediction(network, Data(noisy, torch.ones(1, 1, 32, 32)), Gaussian(0.01), generator, hidden=0.3)
+    wave = 0.5 + 0.4 * np.sin(np.arange(32) / 1.5)
+    clean = np.multiply.outer(wave, wave)
+    noisy = torch.from_numpy(clean + rng.normal(0, 0.05, clean.shape)).float()[None, None]
+    return MaskedPrediction(network, Data(noisy, torch.ones(1, 1, 32, 32)), Gaussian(0.0025), generator, hidden=0.3)
 
 
 def run(steps) -> tuple[list, Fit]:

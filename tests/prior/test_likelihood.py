@@ -3,7 +3,7 @@ import pytest
 import torch
 from scipy.ndimage import gaussian_filter
 
-from napari_dip.prior.likelihood import Gaussian, estimate_noise
+from napari_dip.prior.likelihood import MOST_CORRECTION, Gaussian, corrected_noise, estimate_noise
 
 
 @pytest.fixture
@@ -62,3 +62,12 @@ def test_the_loss_is_least_at_the_true_variance():
     mean = torch.full_like(measured, 0.5)
     loss = {v: float(likelihood(mean, torch.full_like(mean, v), measured).mean()) for v in (0.04, 0.08, 0.16)}
     assert min(loss, key=loss.__getitem__) == 0.08
+
+
+@pytest.mark.parametrize(("thought", "expected"), [(0.01, 0.01), (0.005, 0.01), (0.002, 0.002 * MOST_CORRECTION)])
+def test_noise_is_corrected_upwards_within_bounds(thought, expected):
+    truth = torch.full((1, 1, 160, 160), 0.5)
+    noisy = truth + 0.1 * torch.randn(truth.shape, generator=torch.Generator().manual_seed(0))
+    found = corrected_noise(Gaussian(thought), truth, noisy, torch.ones_like(truth))
+    assert found.shape == truth.shape
+    assert float(found.mean()) == pytest.approx(expected, rel=0.1)

@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 import torch
 
-from napari_dip.prior.likelihood import Gaussian
+from napari_dip.prior.likelihood import MOST_CORRECTION, Gaussian
 from napari_dip.prior.measurement import Downsample
 from napari_dip.prior.network import Prior, SlimPrior
-from napari_dip.prior.objective import Data, LatentPrior, MaskedPrediction, fill, relax
+from napari_dip.prior.objective import Data, LatentPrior, MaskedPrediction, fill, local_contrast, relax
 
 
 def small_network(inputs: int, outputs: int) -> SlimPrior:
@@ -47,17 +47,37 @@ def test_fill_works_in_three_dimensions():
     torch.testing.assert_close(fill(image, seen), image)
 
 
-def test_a_hidden_pixel_cannot_be_seen():
-    """Whatever the value of a hidden pixel is, the network is shown the same."""
-    visible = torch.ones(1, 1, 24, 24)
-    image = torch.rand(1, 1, 24, 24)
-    for radius in (0, 1):
-        spy = Spy()
-        masked(image, visible, spy, radius=radius).loss()
-        shown, hidden = spy.shown[:, :1], spy.shown[:, 1:] == 1
-        masked(torch.where(hidden, image + 100, image), visible, spy, radius=radius).loss()
-        assert hidden.any()
-        assert torch.equal(spy.shown[:, :1], shown)
+@pytest.mark.parametrize("radius", [0, 1])
+def test_a_hidden_pixel_cannot_be_seen(radius):
+    """Whatever the value of a hidden pixel is, the network is shown the same, but for what local contrast tells."""
+    visible, image = torch.ones(1, 1, 24, 24), torch.rand(1, 1, 24, 24)
+    first, second = Spy(), Spy()
+    one = masked(image, visible, first, radius=radius)
+    one.loss()
+    hidden = first.shown[:, 1:] == 1
+    other = masked(torch.where(hidden, image + 100, image), visible, second, radius=radius)
+    other.base, other.contrast = one.base, one.contrast
+    other.loss()
+    assert hidden.any() and not hidden.all()
+    assert torch.equal(first.shown, second.shown)
+
+
+def test_local_contrast_of_a_pixel_depends_on_its_surroundings():
+    image, visible = torch.rand(1, 2, 64, 64), torch.ones(1, 1, 64, 64)
+    spot = image.clone()
+    spot[..., 30, 30] += 1
+    mean, deviation = local_contrast(Data(image, visible))
+    assert (local_contrast(Data(spot, visible))[0] - mean).abs().max() < 0.01
+    scaled = local_contrast(Data(3 * image + 1, visible))
+    torch.testing.assert_close(scaled[0], 3 * mean + 1, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(scaled[1], 3 * deviation, rtol=1e-3, atol=1e-4)
+
+
+def test_local_contrast_leaves_out_what_was_not_measured():
+    image, visible = torch.rand(1, 1, 40, 40), (torch.rand(1, 1, 40, 40) > 0.5).float()
+    damaged = torch.where(visible > 0, image, 1e3)
+    for clean, dirty in zip(local_contrast(Data(image, visible)), local_contrast(Data(damaged, visible)), strict=True):
+        torch.testing.assert_close(clean, dirty)
 
 
 def test_neighbours_are_hidden_as_far_as_the_noise_reaches():
@@ -77,15 +97,26 @@ def test_masked_pixels_do_not_change_the_loss():
     torch.testing.assert_close(first, second)
 
 
-def test_the_estimate_is_a_posterior_mean_between_prediction_and_measurement():
-    image = torch.rand(1, 1, 32, 32)
-    objective = masked(image, torch.ones(1, 1, 32, 32), Spy(), hidden=0.5)
+def test_the_estimate_lies_between_prediction_and_measurement():
+    image = torch.rand(1, 1, 64, 64)
+    objective = masked(image, torch.ones(1, 1, 64, 64), Spy(), hidden=0.5)
     objective.loss()
-    mean, variance, asked = objective._last
     objective.collect()
-    expected = mean + variance / (variance + 0.01) * (image - mean)
-    where = asked > 0
-    torch.testing.assert_close(objective.estimate()[where], expected[where], rtol=1e-3, atol=1e-4)
+    prediction = objective._mean
+    objective._total = torch.full_like(image, 0.1)
+    part = ((objective.estimate() - prediction) / (image - prediction))[(image - prediction).abs() > 0.01]
+    # the noise is 0.01, or what it is corrected to
+    assert part.min() > 1 - MOST_CORRECTION * 0.1 - 1e-3 and part.max() < 1 - 0.1 + 1e-3
+
+
+def test_a_prediction_as_good_as_can_be_stands_for_itself():
+    """Where the total error is no more than the noise, the measurement has nothing to add."""
+    rng = torch.Generator().manual_seed(0)
+    truth = torch.full((1, 1, 64, 64), 0.5)
+    noisy = truth + 0.1 * torch.randn(1, 1, 64, 64, generator=rng)
+    objective = masked(noisy, torch.ones(1, 1, 64, 64), Spy(), hidden=0.5)
+    objective._mean, objective._total = truth, torch.full_like(truth, 0.01)
+    assert (objective.estimate() - truth).abs().mean() < 0.01
 
 
 def test_latent_prior_fits_through_the_forward_model():
@@ -144,4 +175,6 @@ def test_a_fill_is_corrected_where_asked_for():
     objective = masked(image, torch.ones(1, 1, 16, 16), Spy(), hidden=0.2, correct_fill=True)
     objective.loss()
     mean, _, _ = objective._last
-    torch.testing.assert_close(mean, 1.05 * objective.network.shown[:, :1])  # the spy gives back what it was shown
+    filled = objective.base + objective.contrast * objective.network.shown[:, :1]
+    # the spy gives back what it was shown: the fill less its surroundings
+    torch.testing.assert_close(mean, filled + 0.2 * (filled - objective.base), rtol=1e-4, atol=1e-5)

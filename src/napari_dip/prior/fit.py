@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable, Generator
 from copy import deepcopy
 from dataclasses import dataclass, field
-from statistics import median
 from time import perf_counter
 from typing import Any
 
@@ -18,7 +17,7 @@ from napari_dip.prior.stopping import Limits, StoppedBy
 
 CHECKPOINT_EVERY = 10
 JUMP = 10**0.5
-"""An error this much above the usual is a divergence: 5 dB, as in the published method."""
+"""An error this much above the worst of late is a divergence: 5 dB, as in the published method."""
 RETRIES = 5
 """How often a run goes back to its last good weights, each time with half of the step."""
 
@@ -125,22 +124,21 @@ def fit(objective: Objective, optimisation: Optimisation, limits: Limits) -> Gen
     state = _State(objective, optimisation)
     losses: list[float] = []
     seconds, iteration = 0.0, 0
-    while True:
+    stopped: StoppedBy | None = None
+    while stopped is None:
         started = perf_counter()
-        if state.step(iteration, limits.iterations):
-            losses.append(state.loss)
-            iteration += 1
-        elif state.fallbacks > RETRIES:
-            stopped: StoppedBy | None = "diverged"
-            break
+        went_well = state.step(iteration, limits.iterations)
         seconds += perf_counter() - started
+        if not went_well:
+            stopped = "diverged" if state.fallbacks > RETRIES else None
+            continue
+        iteration += 1
+        losses.append(state.loss)
         yield Progress(iteration, limits.iterations, state.loss, state.error, seconds, objective.estimate)
         stopped = limits.reached(iteration, seconds)
-        if stopped:
-            break
     if not iteration:
         raise Diverged("The optimisation diverged from its first steps on and has no result.")
-    return Fit(objective.estimate(), iteration, seconds, stopped or "diverged", losses, state.fallbacks)
+    return Fit(objective.estimate(), iteration, seconds, stopped, losses, state.fallbacks)
 
 
 class _State:
@@ -165,7 +163,7 @@ class _State:
         if self._gone_wrong():
             self._go_back()
             return False
-        self.errors = [*self.errors[-19:], self.error]
+        self.errors = [*self.errors[-29:], self.error]
         if iteration % CHECKPOINT_EVERY == 0:
             self._keep()  # before the step: only these weights have been seen to be good
         for optimiser in self.optimisers:
@@ -181,7 +179,7 @@ class _State:
     def _gone_wrong(self) -> bool:
         if not (math.isfinite(self.loss) and math.isfinite(self.error)):
             return True
-        return len(self.errors) >= 10 and self.error > JUMP * median(self.errors)
+        return len(self.errors) >= 10 and self.error > JUMP * max(self.errors)
 
     @property
     def _parts(self) -> list[Any]:

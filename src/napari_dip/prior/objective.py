@@ -10,10 +10,11 @@ import abc
 from dataclasses import dataclass
 
 import torch
+from scipy.ndimage import gaussian_filter
 from torch import Tensor
 from torch.nn import functional as F
 
-from napari_dip.prior.likelihood import Likelihood
+from napari_dip.prior.likelihood import Likelihood, corrected_noise
 from napari_dip.prior.measurement import Measurement
 from napari_dip.prior.network import Prior
 
@@ -132,6 +133,9 @@ class MaskedPrediction(Objective):
     noise, so the average of those predictions does not overfit. The measured value is worth something, too: both are
     combined as a posterior mean, weighted by the variances of prediction and noise.
 
+    The network sees and predicts local contrast, the difference to a blurred image over the local standard deviation,
+    so that a dim cell is as clear to it as a bright one, and one hot pixel does not push all others into a corner.
+
     Parameters
     ----------
     network : Prior
@@ -146,7 +150,8 @@ class MaskedPrediction(Objective):
         of that shape.
     correct_fill : bool
         Whether hidden pixels are first filled in smoothly, and the network predicts what is wrong with that. It starts
-        from where classical inpainting ends, but passes noise on: for clean images.
+        from where classical inpainting ends, but passes noise on: for clean images. What was measured is then left out
+        of the estimate.
 
     References
     ----------
@@ -171,8 +176,9 @@ class MaskedPrediction(Objective):
         self.generator, self.hidden = generator, hidden
         self.radius, self.like_missing, self.correct_fill = radius, like_missing, correct_fill
         self.dims = data.measured.ndim - 2
+        self.base, self.contrast = local_contrast(data)
         self._iteration = 0
-        self._sum = torch.zeros_like(data.measured)
+        self._mean, self._total = torch.zeros_like(data.measured), torch.zeros_like(data.visible)
         self._weight = torch.full_like(data.visible, 1e-6)
         self._last: tuple[Tensor, Tensor, Tensor] | None = None
 
@@ -181,13 +187,13 @@ class MaskedPrediction(Objective):
         measured = self.data.measured
         asked, hidden = self._draw()
         seen = self.data.visible * (1 - hidden)
-        filled = fill(measured, seen)
-        if self.correct_fill:
-            filled = relax(filled, seen)
-        raw = self.network(torch.cat([filled, 1 - seen], 1)).float()
-        # Muon's steps are all of one size: scaling the output down makes them fine enough for what is left to predict
-        mean = filled + 0.05 * raw[:, :-1] if self.correct_fill else 0.5 + 0.2 * raw[:, :-1]
-        variance = 0.1 * F.softplus(raw[:, -1:] - 4)
+        filled, start, fineness = fill(measured, seen), self.base, 1.0
+        if self.correct_fill:  # Muon's steps are all of one size: make them fine enough for what is left to correct
+            filled = start = relax(filled, seen)
+            fineness = 0.2
+        raw = self.network(torch.cat([(filled - self.base) / self.contrast, 1 - seen], 1)).float()
+        mean = start + fineness * self.contrast * raw[:, :-1]
+        variance = 3 * self.contrast**2 * F.softplus(raw[:, -1:] - 4)
         self._last = mean.detach(), variance.detach(), asked
         scored = asked * self.data.visible
         loss = _mean_where(self.likelihood(mean, variance, measured), scored)
@@ -214,27 +220,57 @@ class MaskedPrediction(Objective):
         return torch.roll(1 - self.data.visible, shifts, axes).flip(mirrored)
 
     def collect(self) -> None:
-        """Average the posterior means of the pixels that were predicted; of late ones more than of early ones."""
+        """Average what was predicted of hidden pixels, and its variance; late predictions count most."""
         assert self._last is not None
         mean, variance, asked = self._last
-        visible, noise = self.data.visible, self.likelihood.noise_variance(mean)
-        gain = visible * variance / (variance + noise)
-        asked = torch.maximum(asked, 1 - visible)  # what was never measured is always a prediction
+        total = variance + self.likelihood.noise_variance(mean).mean(1, keepdim=True)
+        asked = torch.maximum(asked, 1 - self.data.visible)  # what was never measured is always a prediction
         self._iteration += 1
         keep = min(0.985, self._iteration / (self._iteration + 9))
-        self._sum.mul_(keep).add_((mean + gain * (self.data.measured - mean)) * asked, alpha=1 - keep)
-        self._weight.mul_(keep).add_(asked, alpha=1 - keep)
-        self._mean = mean
+        weight = keep * self._weight + (1 - keep) * asked
+        part = (1 - keep) * asked / weight.clamp_min(1e-6)
+        part = torch.where(weight < 1e-5, 1.0, part)  # not asked for yet: take the last prediction for the time being
+        self._mean.lerp_(mean, part.expand_as(mean))
+        self._total.lerp_(total, part)
+        self._weight = weight
 
     def estimate(self) -> Tensor:
-        """Give the average; pixels that were not asked for yet take the last prediction."""
-        known = self._weight > 1e-4
-        return torch.where(known, self._sum / self._weight, self._mean)
+        """Give the posterior mean of prediction and measurement."""
+        mean, measured, visible = self._mean, self.data.measured, self.data.visible
+        if self.correct_fill:
+            return mean
+        noise = corrected_noise(self.likelihood, mean, measured, visible).mean(1, keepdim=True)
+        gain = visible * (1 - noise / self._total).clamp_min(0)
+        return mean + gain * (measured - mean)
 
 
 def _mean_where(values: Tensor, weight: Tensor) -> Tensor:
     """Mean over channels and over the pixels of weight 1."""
     return (values.mean(1, keepdim=True) * weight).sum() / weight.sum().clamp_min(1)
+
+
+def local_contrast(data: Data, scale: float = 8.0) -> tuple[Tensor, Tensor]:
+    """Give the local mean of each channel, and the local standard deviation of all, over some `scale` pixels around.
+
+    Only visible pixels count. A pixel has less than 1 % of the weight in its own surroundings.
+
+    Returns
+    -------
+    mean : Tensor
+        (1, channels, [z,] y, x).
+    deviation : Tensor
+        (1, 1, [z,] y, x), never zero.
+    """
+
+    def blur(x: Tensor) -> Tensor:
+        axes = tuple(range(2, x.ndim))
+        blurred = gaussian_filter(x.cpu().numpy(), scale, mode="reflect", axes=axes)
+        return torch.from_numpy(blurred).to(x.device)
+
+    weight = blur(data.visible).clamp_min(1e-6)
+    mean = blur(data.measured * data.visible) / weight
+    squared = ((data.measured - mean) ** 2 * data.visible).mean(1, keepdim=True)
+    return mean, (blur(squared) / weight).sqrt().clamp_min(1e-4)
 
 
 def fill(image: Tensor, seen: Tensor) -> Tensor:

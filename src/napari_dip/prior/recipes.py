@@ -82,7 +82,7 @@ PAPER = {
 }
 
 _muon = Optimisation("muon", final_rate=0.05, bfloat16=True)
-_masked = Recipe("masked prediction", 400, "masked", "slim", optimisation=_muon)
+_masked = Recipe("masked prediction", 300, "masked", "slim", optimisation=_muon)
 _inpaint = replace(
     _masked,
     name="masked prediction of gaps",
