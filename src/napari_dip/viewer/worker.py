@@ -284,7 +284,7 @@ class _Clock:
         started = perf_counter()
         if not (self.control.watched and self.control.shown) or started - self.previewed < self.pause:
             return None
-        image = shown(np.array(make()))
+        image = shown(make())
         self.previewed = perf_counter()
         self.pause = max(PREVIEW_EVERY, (self.previewed - started) / PREVIEW_SHARE)
         self.control.shown = False
