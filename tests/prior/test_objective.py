@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from napari_dip.prior.likelihood import MOST_CORRECTION, Gaussian
-from napari_dip.prior.measurement import Downsample
+from napari_dip.prior.measurement import Downsample, Identity
 from napari_dip.prior.network import Prior, SlimPrior
 from napari_dip.prior.objective import Data, LatentPrior, MaskedPrediction, fill, local_contrast, relax
 
@@ -178,3 +178,23 @@ def test_a_fill_is_corrected_where_asked_for():
     filled = objective.base + objective.contrast * objective.network.shown[:, :1]
     # the spy gives back what it was shown: the fill less its surroundings
     torch.testing.assert_close(mean, filled + 0.2 * (filled - objective.base), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("size", [(16, 16), (17, 21), (5, 9, 10)])
+def test_a_coarse_latent_is_smooth_and_fills_the_image(size):
+    spy = Spy()
+    objective = LatentPrior(
+        spy,
+        Data(torch.zeros(1, 1, *size), torch.ones(1, 1, *size)),
+        Identity(),
+        torch.Generator().manual_seed(0),
+        latent_channels=2,
+        latent_noise=0.01,
+        latent_step=2,
+        size=size,
+    )
+    objective.loss()
+    assert spy.shown.shape == (1, 2, *size)
+    steps = spy.shown.diff(dim=-1)
+    rough = torch.rand(1, 2, *size).mul(0.1).diff(dim=-1)
+    assert steps.std() < 0.7 * rough.std()

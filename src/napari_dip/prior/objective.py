@@ -7,6 +7,7 @@ the image itself with some pixels hidden, and lets it predict those; it needs fa
 from __future__ import annotations
 
 import abc
+import math
 from dataclasses import dataclass
 
 import torch
@@ -65,6 +66,9 @@ class LatentPrior(Objective):
         Channels of z, drawn uniformly from [0, 0.1].
     latent_noise : float
         Standard deviation of the noise added to z.
+    latent_step : int
+        The latent and its noise are drawn for every so many pixels, and interpolated linearly between them. With a
+        short way from latent to image, the grain of a finer latent would show in the image.
     size : tuple of int
         Size of the image to make; larger than the measured one in super-resolution.
     average : float
@@ -87,6 +91,7 @@ class LatentPrior(Objective):
         *,
         latent_channels: int,
         latent_noise: float,
+        latent_step: int = 1,
         size: tuple[int, ...],
         average: float = 0.99,
         warm_up: int = 0,
@@ -94,8 +99,9 @@ class LatentPrior(Objective):
         self.network, self.data, self.measurement = network, data, measurement
         self.generator, self.latent_noise = generator, latent_noise
         self.average, self.warm_up, self._iteration = average, warm_up, 0
-        latent = torch.empty(1, latent_channels, *size).uniform_(0, 0.1, generator=generator)
-        self.latent = latent.to(data.measured.device)
+        self.size = size
+        coarse = (math.ceil(n / latent_step) for n in size)
+        self.latent = torch.empty(1, latent_channels, *coarse).uniform_(0, 0.1, generator=generator)
         self._output: Tensor | None = None
         self._mean: Tensor | None = None
 
@@ -103,8 +109,10 @@ class LatentPrior(Objective):
         """Mean squared error of the visible pixels."""
         latent = self.latent
         if self.latent_noise:
-            noise = torch.empty(latent.shape).normal_(generator=self.generator).to(latent.device)
-            latent = latent + self.latent_noise * noise
+            latent = latent + self.latent_noise * torch.empty(latent.shape).normal_(generator=self.generator)
+        latent = latent.to(self.data.measured.device)
+        if latent.shape[2:] != self.size:
+            latent = F.interpolate(latent, size=self.size, mode="bilinear" if len(self.size) == 2 else "trilinear")
         output = self.network(latent).float()
         self._output = output.detach()
         squared = (self.measurement(output) - self.data.measured) ** 2

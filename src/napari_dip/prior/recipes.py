@@ -49,6 +49,7 @@ class Recipe:
     mix: bool = True
     latent_channels: int = 32
     latent_noise: float = 1 / 30
+    latent_step: int = 1
     warm_up: int = 0
     lobes: int = 2
     width: int = 64
@@ -93,7 +94,16 @@ _inpaint = replace(
     noise_variance=1e-4,
 )
 _latent = Recipe(
-    "latent", 600, "latent", "slim", latent_noise=0.01, warm_up=9, dropout=0.0, lobes=3, optimisation=_muon
+    "latent",
+    400,
+    "latent",
+    "slim",
+    latent_noise=0.01,
+    latent_step=2,
+    warm_up=9,
+    dropout=0.0,
+    lobes=3,
+    optimisation=_muon,
 )
 FAST: dict[Task, Recipe] = {"denoise": _masked, "inpaint": _inpaint, "super_resolve": _latent}
 BEST: dict[Task, Recipe] = {task: replace(recipe, iterations=4 * recipe.iterations) for task, recipe in FAST.items()}
@@ -177,6 +187,7 @@ def _latent_prior(recipe: Recipe, data: Data, factor: int, generator: torch.Gene
         generator,
         latent_channels=recipe.latent_channels,
         latent_noise=recipe.latent_noise,
+        latent_step=recipe.latent_step,
         warm_up=recipe.warm_up,
         size=size,
     )
