@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from napari_dip.prior.network import Hourglass, SlimPrior
+from napari_dip.prior.network import Hourglass, SlimPrior, matrices
 
 
 def slim(dims: int = 2, seed: int = 0) -> SlimPrior:
@@ -43,7 +43,7 @@ def test_every_weight_takes_part(build):
 
 
 def test_kernels_are_matrices():
-    assert all(matrix.ndim == 2 for matrix in slim(dims=3).matrices())
+    assert all(matrix.ndim == 2 for matrix in matrices(slim(dims=3)))
 
 
 def test_the_seed_decides_weights_and_dropout():

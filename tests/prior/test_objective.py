@@ -4,8 +4,8 @@ import torch
 
 from napari_dip.prior.likelihood import MOST_CORRECTION, Gaussian
 from napari_dip.prior.measurement import Downsample, Identity
-from napari_dip.prior.network import Prior, SlimPrior
-from napari_dip.prior.objective import Data, LatentPrior, MaskedPrediction, fill, local_contrast, relax
+from napari_dip.prior.network import Prior, SlimPrior, matrices
+from napari_dip.prior.objective import Data, Ensemble, LatentPrior, MaskedPrediction, fill, local_contrast, relax
 
 
 def small_network(inputs: int, outputs: int) -> SlimPrior:
@@ -198,3 +198,19 @@ def test_a_coarse_latent_is_smooth_and_fills_the_image(size):
     steps = spy.shown.diff(dim=-1)
     rough = torch.rand(1, 2, *size).mul(0.1).diff(dim=-1)
     assert steps.std() < 0.7 * rough.std()
+
+
+def test_an_ensemble_takes_turns_and_averages():
+    image, visible = torch.rand(1, 1, 32, 32), torch.ones(1, 1, 32, 32)
+    members = [masked(image, visible, small_network(2, 2)) for _ in range(3)]
+    ensemble = Ensemble(members)
+    assert len(list(matrices(ensemble.network))) == 3 * len(list(matrices(members[0].network)))
+    ensemble.loss()[0].backward()
+    ensemble.collect()
+    assert [any(p.grad is not None for p in m.network.parameters()) for m in members] == [True, False, False]
+    torch.testing.assert_close(ensemble.estimate(), members[0].estimate())
+    for _ in range(2):
+        ensemble.loss()
+        ensemble.collect()
+    expected = sum(member.estimate() for member in members) / 3
+    torch.testing.assert_close(ensemble.estimate(), expected)

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from napari_dip.prior.network import matrices
 from napari_dip.prior.objective import Objective
 from napari_dip.prior.stopping import Limits, StoppedBy
 
@@ -97,11 +98,11 @@ class Optimisation:
         parameters = list(objective.network.parameters())
         if self.optimiser == "adam":
             return [torch.optim.Adam(parameters, lr=self.rate)]
-        matrices = list(objective.network.matrices())
-        taken = {id(m) for m in matrices}
+        kernels = list(matrices(objective.network))
+        taken = {id(m) for m in kernels}
         rest = [p for p in parameters if id(p) not in taken]
         return [
-            torch.optim.Muon(matrices, lr=self.kernel_rate, weight_decay=0.0),
+            torch.optim.Muon(kernels, lr=self.kernel_rate, weight_decay=0.0),
             torch.optim.Adam(rest, lr=self.rate),
         ]
 

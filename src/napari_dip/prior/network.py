@@ -116,9 +116,10 @@ class Prior(nn.Module):
         """Do the work on an image of a fitting size."""
         raise NotImplementedError
 
-    def matrices(self) -> Iterator[nn.Parameter]:
-        """Give the convolution kernels, as matrices."""
-        return (m.kernel for m in self.modules() if isinstance(m, Convolution))
+
+def matrices(network: nn.Module) -> Iterator[nn.Parameter]:
+    """Give the convolution kernels of one network or of several, as matrices."""
+    return (module.kernel for module in network.modules() if isinstance(module, Convolution))
 
 
 class Hourglass(Prior):

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import abc
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from scipy.ndimage import gaussian_filter
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from napari_dip.prior.likelihood import Likelihood, corrected_noise
@@ -39,7 +40,7 @@ class Data:
 class Objective(abc.ABC):
     """One way to fit: a network, the loss of one iteration, and the estimate so far."""
 
-    network: Prior
+    network: nn.Module
     data: Data
 
     @abc.abstractmethod
@@ -138,7 +139,7 @@ class MaskedPrediction(Objective):
     """Hide random pixels of the image from the network and let it predict them, with the variance of its error.
 
     The likelihood of the hidden pixels is the loss. What was predicted while a pixel was hidden cannot have copied its
-    noise, so the average of those predictions does not overfit. The measured value is worth something, too: both are
+    noise, so the average of those predictions hardly overfits. The measured value is worth something, too: both are
     combined as a posterior mean, weighted by the variances of prediction and noise.
 
     The network sees and predicts local contrast, the difference to a blurred image over the local standard deviation,
@@ -250,6 +251,42 @@ class MaskedPrediction(Objective):
         noise = corrected_noise(self.likelihood, mean, measured, visible).mean(1, keepdim=True)
         gain = visible * (1 - noise / self._total).clamp_min(0)
         return mean + gain * (measured - mean)
+
+
+class Ensemble(Objective):
+    """Several fits that take turns, one an iteration; the estimate is their mean.
+
+    Each learns a part of the noise, but each another part, so their mean is better than any of them. One network that
+    works as long as all of them together would only learn more of it.
+
+    Parameters
+    ----------
+    members : sequence of Objective
+        Of the same data, each with a network of its own.
+
+    References
+    ----------
+    Ulyanov et al.: Deep Image Prior. CVPR 2018 (denoising: the mean of two runs is better than one).
+    """
+
+    def __init__(self, members: Sequence[Objective]):
+        self.members, self.data = members, members[0].data
+        self.network = nn.ModuleList(member.network for member in members)
+        self._turn = 0
+
+    def loss(self) -> tuple[Tensor, Tensor]:
+        """Give the loss of the member whose turn it is; the others' weights take no part in it."""
+        return self.members[self._turn % len(self.members)].loss()
+
+    def collect(self) -> None:
+        """Take the output of that member into its estimate."""
+        self.members[self._turn % len(self.members)].collect()
+        self._turn += 1
+
+    def estimate(self) -> Tensor:
+        """Give the mean of the members that had their turn."""
+        started = self.members[: self._turn]
+        return torch.stack([member.estimate() for member in started]).mean(0)
 
 
 def _mean_where(values: Tensor, weight: Tensor) -> Tensor:
