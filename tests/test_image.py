@@ -248,3 +248,15 @@ def test_nan_in_a_stack_is_said_where():
     image[2, 5, 6] = np.nan
     with pytest.raises(InputError, match="t=2, y=5, x=6"):
         Source(image, "TYX")
+
+
+def test_a_tensor_is_read_like_an_array():
+    import torch
+
+    values = torch.rand(12, 14, dtype=torch.float64)
+    assert np.array_equal(Source(values).raw(()), Source(values.numpy()).raw(()))
+
+
+def test_axes_that_are_no_text_are_refused():
+    with pytest.raises(InputError, match="as text"):
+        Source(np.random.default_rng(0).random((12, 14)), ("Y", "X"))

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 import napari_dip as dip
+from napari_dip import run
 from napari_dip.restore import choose_device
 
 QUICK = {"max_iterations": 3, "threads": 1, "device": "cpu"}
@@ -372,3 +373,21 @@ def test_a_device_that_is_not_there_is_refused():
     for device in [name for name, is_here in present.items() if not is_here]:
         with pytest.raises(dip.InputError, match=f"no device '{device}'.*cpu"):
             dip.denoise(picture(), device=device)
+
+
+def test_a_plane_that_diverges_costs_only_itself(monkeypatch):
+    stack = np.random.default_rng(0).random((3, 16, 16))
+    broken = run.fit
+
+    def fails_once(objective, optimisation, limits, calls=[]):  # noqa: B006
+        calls.append(1)
+        if len(calls) == 2:
+            objective.data.measured.fill_(float("nan"))
+        return broken(objective, optimisation, limits)
+
+    monkeypatch.setattr(run, "fit", fails_once)
+    result = dip.denoise(stack, axes="ZYX", max_iterations=2, threads=1)
+    assert [plane["stopped_by"] for plane in result.record["planes"]] == ["iterations", "diverged", "iterations"]
+    assert result.record["stopped_by"] == "diverged"
+    assert np.array_equal(result.image[1], stack[1].astype(np.float32))
+    assert not np.array_equal(result.image[2], stack[2].astype(np.float32))

@@ -31,7 +31,8 @@ SPECIAL = {"stop_at"}
 FORMATS = "TIFF, PNG or NPY, by its suffix"
 EPILOG = """TIFF keeps axes and pixel size, and TIFF and NPY results are float32 in the units of the image. PNG holds
 whole numbers of 8 or 16 bits, so results are rounded and clipped there. Ctrl-C ends a run and writes the best so far.
-Exit status: 0 done, 1 something cannot be used, 2 wrong usage, 130 interrupted."""
+Exit status: 0 done, 1 something cannot be used, 2 wrong usage, 130 interrupted
+(143 if it was the system that ended it; the best so far is written, too)."""
 
 app = typer.Typer(
     name="napari-dip",

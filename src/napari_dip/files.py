@@ -133,7 +133,7 @@ def check_fits(path: Path, picture: Picture, axes: str | None) -> None:
     """
     if format_of(path) != "PNG":
         return
-    dtype, axes = picture.array.dtype, axes or guess_axes(picture.array.shape, picture.array.dtype)
+    dtype, axes = picture.array.dtype.newbyteorder("="), axes or guess_axes(picture.array.shape, picture.array.dtype)
     if dtype not in (np.uint8, np.uint16):
         raise InputError(f"PNG holds whole numbers of 8 or 16 bits, but the image holds {dtype}; write .tif or .npy.")
     if dtype == np.uint16 and "S" in axes:

@@ -84,8 +84,10 @@ class Source:
     """
 
     def __init__(self, image: Any, axes: str | None = None, mask: Any = None, *, allow_nonfinite: bool = False):
-        self.array = image if hasattr(image, "ndim") and hasattr(image, "dtype") else np.asarray(image)
+        self.array = _as_array(image)
         _check_dtype(self.array.dtype)
+        if not isinstance(axes, str | None):
+            raise InputError(f"The axes {axes!r} are not allowed; give them as text, such as 'YX'.")
         self.guessed = axes is None
         self.axes = guess_axes(self.array.shape, self.array.dtype) if axes is None else axes.upper()
         _check_axes(self.axes, self.array.shape)
@@ -158,7 +160,7 @@ class Source:
         return np.asarray((self._cut(array, axes, index) != 0).any(0))
 
     def _read_mask(self, mask: Any) -> tuple[Any, str]:
-        array = mask if hasattr(mask, "ndim") and hasattr(mask, "dtype") else np.asarray(mask)
+        array = _as_array(mask)
         without_samples = self.axes.replace("S", "")
         for axes in (self.axes, without_samples, "".join(a for a in without_samples if a in "YX")):
             if array.shape == tuple(self.sizes[a] for a in axes):
@@ -204,6 +206,12 @@ class Source:
 
     def __iter__(self) -> Iterator[tuple[int, ...]]:
         return iter(self.indices)
+
+
+def _as_array(image: Any) -> Any:
+    """Leave lazy and memory-mapped arrays as they are; make numpy arrays of lists, tensors and the like."""
+    is_array = hasattr(image, "ndim") and isinstance(getattr(image, "dtype", None), np.dtype)
+    return image if is_array else np.asarray(image)
 
 
 def _check_dtype(dtype: np.dtype[Any]) -> None:

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from napari_dip.image import Plane, Source
-from napari_dip.prior.fit import Fit, fit, has_fast_bfloat16
+from napari_dip.prior.fit import Diverged, Fit, fit, has_fast_bfloat16
 from napari_dip.prior.recipes import Recipe, choose, prepare
 from napari_dip.prior.stopping import Limits
 from napari_dip.settings import Settings, Task
@@ -36,8 +36,8 @@ class Restoration:
     axes : str
         One letter for each dimension.
     record : dict
-        JSON-ready. `record["settings"]` given to the same function, with the same image, on the same machine, repeats
-        the run bit for bit.
+        JSON-ready. `record["settings"]` given to the same function, with the same image, axes, mask and factor, on the
+        same machine, repeats the run bit for bit.
     """
 
     image: np.ndarray
@@ -106,7 +106,13 @@ class Run:
                     continue
                 if self._is_over():
                     break
-                end = yield from self._fit_plane(number, index, plane, result)
+                try:
+                    end = yield from self._fit_plane(number, index, plane, result)
+                except Diverged:
+                    if len(self.source.indices) == 1:
+                        raise
+                    self.planes.append({"plane": number, "iterations": 0, "seconds": 0.0, "stopped_by": "diverged"})
+                    continue  # the plane stays as it was, and the others are not lost
                 self.source.put(result, index, self._in_units(index, plane, end.image))
             return Restoration(result, self.source.axes, self._record())
         finally:
@@ -232,7 +238,7 @@ class Run:
             "planes_in_image": len(self.source.indices),
             "planes_restored": len(self.planes),
             "planes": self.planes,
-            "losses": self.planes[-1]["losses"] if self.planes else [],
+            "losses": self.planes[-1].get("losses", []) if self.planes else [],
             "started": self.started.isoformat(timespec="seconds"),
             "versions": {
                 "napari-dip": napari_dip.__version__,

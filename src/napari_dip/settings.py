@@ -50,7 +50,11 @@ class Settings(BaseModel):
         json_schema_extra={"unit": "s"},
     )
     threads: int | None = Field(
-        None, ge=1, le=256, title="CPU threads", description="CPU threads to use; left empty, the number of cores."
+        None,
+        ge=1,
+        le=4096,
+        title="CPU threads",
+        description="CPU threads to use; left empty, as many as torch takes by itself.",
     )
     nonfinite: Literal["refuse", "inpaint"] = Field(
         "refuse",

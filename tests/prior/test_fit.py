@@ -5,7 +5,7 @@ import torch
 from napari_dip.prior.fit import RETRIES, Diverged, Fit, Optimisation, fit
 from napari_dip.prior.likelihood import Gaussian
 from napari_dip.prior.network import SlimPrior
-from napari_dip.prior.objective import Data, MaskedPrediction
+from napari_dip.prior.objective import Data, Ensemble, MaskedPrediction
 from napari_dip.prior.stopping import Limits
 
 
@@ -100,3 +100,31 @@ def test_divergence_from_the_first_step_is_an_error():
     broken.data.measured[...] = float("nan")
     with pytest.raises(Diverged):
         run(fit(broken, Optimisation(), Limits(10)))
+
+
+def test_a_rare_large_error_is_no_divergence():
+    """A bright spot is asked for now and then, and its error is large each time."""
+    spotted = objective()
+    loss, calls = spotted.loss, []
+
+    def now_and_then():
+        calls.append(1)
+        value, error = loss()
+        return value, error + (100.0 if len(calls) % 17 == 0 else 0.0)
+
+    spotted.loss = now_and_then
+    _, end = run(fit(spotted, Optimisation(), Limits(80)))
+    assert end.fallbacks == 0 and end.stopped_by == "iterations"
+
+
+def test_weights_that_are_no_numbers_are_never_kept():
+    """Of networks that take turns, one may break while another is seen to be good."""
+    members = [objective(seed) for seed in range(4)]
+    seen = []
+    for progress in fit(Ensemble(members), Optimisation(), Limits(40)):
+        seen.append(progress)
+        if progress.iteration == 10 and len(seen) == 10:
+            with torch.no_grad():
+                members[1].network.out.kernel.fill_(float("nan"))
+    assert seen[-1].iteration == 40
+    assert torch.isfinite(seen[-1].preview()).all()

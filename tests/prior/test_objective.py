@@ -214,3 +214,11 @@ def test_an_ensemble_takes_turns_and_averages():
         ensemble.collect()
     expected = sum(member.estimate() for member in members) / 3
     torch.testing.assert_close(ensemble.estimate(), expected)
+
+
+def test_local_contrast_in_the_middle_of_a_wide_gap_is_that_of_its_rim():
+    image, visible = torch.rand(1, 1, 160, 160), torch.ones(1, 1, 160, 160)
+    visible[..., 30:130, 30:130] = 0
+    mean, deviation = local_contrast(Data(image * visible, visible))
+    assert 0.3 < mean[0, 0, 80, 80] < 0.7
+    assert 0.2 < deviation[0, 0, 80, 80] < 0.4

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Callable, Generator
 from copy import deepcopy
 from dataclasses import dataclass, field
@@ -19,6 +20,8 @@ from napari_dip.prior.stopping import Limits, StoppedBy
 CHECKPOINT_EVERY = 10
 JUMP = 10**0.5
 """An error this much above the worst of late is a divergence: 5 dB, as in the published method."""
+JUMPS = 3
+"""So many of them in a row are one: a single one may be a bright spot that was asked for."""
 RETRIES = 5
 """How often a run goes back to its last good weights, each time with half of the step."""
 
@@ -142,6 +145,28 @@ def fit(objective: Objective, optimisation: Optimisation, limits: Limits) -> Gen
     return Fit(objective.estimate(), iteration, seconds, stopped, losses, state.fallbacks)
 
 
+class _Errors:
+    """The errors of late, of one network."""
+
+    def __init__(self) -> None:
+        self.usual: list[float] = []
+        self.jumps: list[float] = []
+
+    def take(self, error: float) -> bool | None:
+        """Say whether an error is as usual; None if the network has gone wrong."""
+        if not math.isfinite(error):
+            return None
+        if len(self.usual) >= 10 and error > JUMP * max(self.usual):
+            self.jumps.append(error)
+            if len(self.jumps) < JUMPS:
+                return False
+            self.jumps = []
+            return None
+        self.usual = [*self.usual, *self.jumps, error][-30:]  # what was no divergence is usual from now on
+        self.jumps = []
+        return True
+
+
 class _State:
     """Weights, optimisers and the last good copy of both."""
 
@@ -151,7 +176,8 @@ class _State:
         self.device = objective.data.measured.device.type
         self.autocast = optimisation.bfloat16 and has_fast_bfloat16(self.device)
         self.scale, self.fallbacks = 1.0, 0
-        self.errors: list[float] = []
+        self.good: list[dict[str, Any]] = []
+        self.histories: dict[int, _Errors] = defaultdict(_Errors)
         self.loss = self.error = math.nan
         self._keep()
 
@@ -161,11 +187,11 @@ class _State:
         with torch.autocast(self.device, torch.bfloat16, enabled=self.autocast):
             loss, error = self.objective.loss()
         self.loss, self.error = loss.item(), error.item()
-        if self._gone_wrong():
+        usual = self.histories[self.objective.turn].take(self.error)
+        if usual is None or not math.isfinite(self.loss):
             self._go_back()
             return False
-        self.errors = [*self.errors[-29:], self.error]
-        if iteration % CHECKPOINT_EVERY == 0:
+        if iteration % CHECKPOINT_EVERY == 0 and usual:
             self._keep()  # before the step: only these weights have been seen to be good
         for optimiser in self.optimisers:
             optimiser.zero_grad()
@@ -174,20 +200,18 @@ class _State:
             for group in optimiser.param_groups:
                 group["lr"] = group.setdefault("full_lr", group["lr"]) * rate
             optimiser.step()
-        self.objective.collect()
+        if usual:
+            self.objective.collect()
         return True
-
-    def _gone_wrong(self) -> bool:
-        if not (math.isfinite(self.loss) and math.isfinite(self.error)):
-            return True
-        return len(self.errors) >= 10 and self.error > JUMP * max(self.errors)
 
     @property
     def _parts(self) -> list[Any]:
         return [self.objective.network, *self.optimisers]
 
     def _keep(self) -> None:
-        self.good: list[dict[str, Any]] = [deepcopy(part.state_dict()) for part in self._parts]
+        if not all(torch.isfinite(weights).all() for weights in self.objective.network.parameters()):
+            return
+        self.good = [deepcopy(part.state_dict()) for part in self._parts]
 
     def _go_back(self) -> None:
         self.fallbacks += 1

@@ -1,4 +1,4 @@
-"""What one iteration does: the two ways to fit a network to a single image.
+"""What one iteration does: the ways to fit a network to a single image.
 
 `LatentPrior` is the published one: the network makes the image from fixed noise. `MaskedPrediction` shows the network
 the image itself with some pixels hidden, and lets it predict those; it needs far fewer iterations and hardly overfits.
@@ -42,6 +42,8 @@ class Objective(abc.ABC):
 
     network: nn.Module
     data: Data
+    turn = 0
+    """Which of several networks has its turn."""
 
     @abc.abstractmethod
     def loss(self) -> tuple[Tensor, Tensor]:
@@ -272,20 +274,21 @@ class Ensemble(Objective):
     def __init__(self, members: Sequence[Objective]):
         self.members, self.data = members, members[0].data
         self.network = nn.ModuleList(member.network for member in members)
-        self._turn = 0
+        self._steps = 0
 
     def loss(self) -> tuple[Tensor, Tensor]:
         """Give the loss of the member whose turn it is; the others' weights take no part in it."""
-        return self.members[self._turn % len(self.members)].loss()
+        return self.members[self.turn].loss()
 
     def collect(self) -> None:
         """Take the output of that member into its estimate."""
-        self.members[self._turn % len(self.members)].collect()
-        self._turn += 1
+        self.members[self.turn].collect()
+        self._steps += 1
+        self.turn = self._steps % len(self.members)
 
     def estimate(self) -> Tensor:
         """Give the mean of the members that had their turn."""
-        started = self.members[: self._turn]
+        started = self.members[: max(self._steps, 1)]
         return torch.stack([member.estimate() for member in started]).mean(0)
 
 
@@ -312,10 +315,12 @@ def local_contrast(data: Data, scale: float = 8.0) -> tuple[Tensor, Tensor]:
         blurred = gaussian_filter(x.cpu().numpy(), scale, mode="reflect", axes=axes)
         return torch.from_numpy(blurred).to(x.device)
 
-    weight = blur(data.visible).clamp_min(1e-6)
-    mean = blur(data.measured * data.visible) / weight
+    weight = blur(data.visible)
+    near = (weight > 1e-3).float()  # the middle of a wide gap has no surroundings: it takes those of its rim
+    weight = weight.clamp_min(1e-3)
+    mean = fill(blur(data.measured * data.visible) / weight, near)
     squared = ((data.measured - mean) ** 2 * data.visible).mean(1, keepdim=True)
-    return mean, (blur(squared) / weight).sqrt().clamp_min(1e-4)
+    return mean, fill((blur(squared) / weight).sqrt(), near).clamp_min(1e-4)
 
 
 def fill(image: Tensor, seen: Tensor) -> Tensor:

@@ -52,10 +52,6 @@ class LiveLayer:
             self.viewer.layers.remove(self.layer)
         self.layer = None
 
-    def release(self) -> None:
-        """Leave everything as it is and listen no more."""
-        self.links.undo()
-
     def _alive(self) -> bool:
         return self.layer is not None and self.layer in self.viewer.layers
 
