@@ -188,7 +188,9 @@ def test_masked_values_do_not_set_the_range():
 def test_what_was_known_is_kept_to_the_bit():
     image, mask = ramp(dtype="float32"), np.zeros((12, 10), bool)
     mask[4:6, 4:6] = True
-    kept = Source(image, mask=mask).keep_known((), np.full((1, 12, 10), -5, np.float32))[0]
+    source = Source(image, mask=mask)
+    kept = source.result()
+    source.put(kept, (), np.full((1, 12, 10), -5, np.float32), where=~source.plane(()).visible)
     assert (kept[mask] == -5).all()
     np.testing.assert_array_equal(kept[~mask], image[~mask])
 

@@ -128,15 +128,9 @@ class Source:
             view[...] = self.raw(index).repeat(factor, -2).repeat(factor, -1)
         return result
 
-    def put(self, result: np.ndarray, index: tuple[int, ...], values: np.ndarray) -> None:
-        """Write a restored plane (samples, y, x) in place."""
-        self._cut(result, self.axes, index, native=False)[: self.samples] = values
-
-    def keep_known(self, index: tuple[int, ...], values: np.ndarray) -> np.ndarray:
-        """Put what was measured back into an inpainted plane."""
-        raw = self.raw(index)[: self.samples]
-        visible = np.isfinite(raw).all(0) & ~self._masked(index)
-        return np.asarray(np.where(visible, raw.astype(np.float32), values))
+    def put(self, result: np.ndarray, index: tuple[int, ...], values: Any, where: Any = True) -> None:
+        """Write a restored plane (samples, y, x) in place; only the pixels (y, x) `where` it is to be."""
+        np.copyto(self._cut(result, self.axes, index, native=False)[: self.samples], values, where=where)
 
     def _cut(self, array: Any, axes: str, index: tuple[int, ...], *, native: bool = True) -> np.ndarray:
         """Take one plane as (samples, y, x): a view of numpy arrays, read where they are lazy."""

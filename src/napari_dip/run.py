@@ -113,7 +113,7 @@ class Run:
                         raise
                     self.planes.append({"plane": number, "iterations": 0, "seconds": 0.0, "stopped_by": "diverged"})
                     continue  # the plane stays as it was, and the others are not lost
-                self.source.put(result, index, self._in_units(index, plane, end.image))
+                self._put(result, index, plane, end.image)
             return Restoration(result, self.source.axes, self._record())
         finally:
             torch.set_num_threads(threads)
@@ -132,9 +132,8 @@ class Run:
     def _fill_constant(self, index: tuple[int, ...], plane: Plane, result: np.ndarray) -> None:
         """Fill in what is masked in a constant plane."""
         hidden = ~plane.visible.repeat(self.factor, 0).repeat(self.factor, 1)
-        if hidden.any() and not hidden.all():
-            raw = self.source.raw(index)[: self.source.samples].repeat(self.factor, -2).repeat(self.factor, -1)
-            self.source.put(result, index, np.where(hidden, np.float32(plane.low), raw))
+        if not hidden.all():
+            self.source.put(result, index, plane.low, where=hidden)
 
     def _fit_plane(
         self, number: int, index: tuple[int, ...], plane: Plane, result: np.ndarray
@@ -150,7 +149,7 @@ class Run:
             self.asked = limits.asked = True
 
         def preview() -> np.ndarray:
-            self.source.put(result, index, self._in_units(index, plane, objective.estimate()))
+            self._put(result, index, plane, objective.estimate())
             return result.copy()
 
         steps = fit(objective, recipe.optimisation, limits)
@@ -183,12 +182,13 @@ class Run:
             seconds=max(settings.max_seconds - self.seconds, 0) / left if settings.max_seconds else None,
         )
 
-    def _in_units(self, index: tuple[int, ...], plane: Plane, image: torch.Tensor) -> np.ndarray:
+    def _put(self, result: np.ndarray, index: tuple[int, ...], plane: Plane, image: torch.Tensor) -> None:
+        """Write a restored plane into the result, in the caller's units; inpainting leaves what is known as it is."""
         values = image[0].float().cpu().numpy()
         if self.factor == 1:  # nothing is darker or brighter than what was measured; enlarged detail may be
             values = values.clip(0, 1)
-        values = plane.to_units(values)
-        return self.source.keep_known(index, values) if self.task == "inpaint" else values
+        where = ~plane.visible if self.task == "inpaint" else True
+        self.source.put(result, index, plane.to_units(values), where)
 
     def _note(self, number: int, recipe: Recipe, found: dict[str, object], end: Fit) -> None:
         step = max(1, -(-len(end.losses) // CURVE_POINTS))
