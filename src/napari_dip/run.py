@@ -17,6 +17,7 @@ import torch
 
 from napari_dip.image import Plane, Source
 from napari_dip.prior.fit import Diverged, Fit, fit, has_fast_bfloat16
+from napari_dip.prior.noise import Given
 from napari_dip.prior.recipes import Recipe, choose, prepare
 from napari_dip.prior.stopping import Limits
 from napari_dip.settings import Settings, Task
@@ -43,6 +44,7 @@ class Restoration:
     image: np.ndarray
     axes: str
     record: dict[str, Any]
+    uncertainty: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,7 @@ class Run:
         torch.set_num_threads(self.settings.threads or threads)
         try:
             result = self.source.result(self.factor)
+            uncertainty = np.zeros_like(result) if self.settings.uncertainty else None
             for number, index in enumerate(self.source):
                 plane = self.source.plane(index)
                 if not self._wants(plane, number):
@@ -113,7 +116,10 @@ class Run:
                         raise
                     self.planes.append({"plane": number, "iterations": 0, "seconds": 0.0, "stopped_by": "diverged"})
                     continue  # the plane stays as it was, and the others are not lost
-                self._put(result, index, plane, end.image)
+                self._put(result, index, plane, end.result.image)
+                if uncertainty is not None and end.result.variance is not None:
+                    self._put_uncertainty(uncertainty, index, plane, end.result.variance)
+            return Restoration(result, self.source.axes, self._record(), uncertainty)
             return Restoration(result, self.source.axes, self._record())
         finally:
             torch.set_num_threads(threads)
@@ -139,8 +145,14 @@ class Run:
         self, number: int, index: tuple[int, ...], plane: Plane, result: np.ndarray
     ) -> Generator[Progress, None, Fit]:
         recipe = choose(self.settings.preset, self.task, plane.visible, self.factor)
-        objective, found = prepare(
-            recipe, plane.values, plane.visible, factor=self.factor, device=self.device, seed=self.settings.seed
+        prepared = prepare(
+            recipe,
+            plane.values,
+            plane.visible,
+            factor=self.factor,
+            device=self.device,
+            seed=self.settings.seed,
+            given=_given(self.settings, plane),
         )
         limits = self._limits(recipe, number)
         before = self.seconds
@@ -149,15 +161,16 @@ class Run:
             self.asked = limits.asked = True
 
         def preview() -> np.ndarray:
-            self._put(result, index, plane, objective.estimate())
+            self._put(result, index, plane, prepared.objective.preview())
             return result.copy()
 
-        steps = fit(objective, recipe.optimisation, limits)
+        rule = prepared.rule if self.settings.stop_at is None else None
+        steps = fit(prepared.objective, recipe.optimisation, limits, rule, with_variance=self.settings.uncertainty)
         while True:
             try:
                 now = next(steps)
             except StopIteration as end:
-                self._note(number, recipe, found, end.value)
+                self._note(number, recipe, _in_units(prepared.found, plane), end.value)
                 return end.value  # type: ignore[no-any-return]
             self.seconds = before + now.seconds
             yield Progress(
@@ -189,6 +202,13 @@ class Run:
             values = values.clip(0, 1)
         where = ~plane.visible if self.task == "inpaint" else True
         self.source.put(result, index, plane.to_units(values), where)
+
+    def _put_uncertainty(
+        self, uncertainty: np.ndarray, index: tuple[int, ...], plane: Plane, variance: torch.Tensor
+    ) -> None:
+        """Write the standard deviation of a restored plane; what is known exactly has none."""
+        deviation = plane.span * variance[0].float().sqrt().cpu().numpy()
+        self.source.put(uncertainty, index, deviation, ~plane.visible if self.task == "inpaint" else True)
 
     def _note(self, number: int, recipe: Recipe, found: dict[str, object], end: Fit) -> None:
         step = max(1, -(-len(end.losses) // CURVE_POINTS))
@@ -248,3 +268,36 @@ class Run:
             },
             "machine": f"{platform.system()} {platform.machine()}",
         }
+
+
+def _given(settings: Settings, plane: Plane) -> Given:
+    """Bring what is known of the noise to the scale of a plane."""
+    kind, dark = settings.noise, settings.offset
+    if kind == "auto" and (settings.gain is not None or dark is not None):
+        kind = "poisson-gaussian"
+    elif kind == "auto" and settings.sigma is not None:
+        kind = "gaussian"
+    if kind == "poisson" and dark is None:
+        dark = 0.0
+    return Given(
+        kind=kind,
+        sigma=None if settings.sigma is None else settings.sigma / plane.span,
+        gain=None if settings.gain is None else settings.gain / plane.span,
+        dark=None if dark is None else (dark - plane.low) / plane.span,
+    )
+
+
+def _in_units(found: dict[str, Any], plane: Plane) -> dict[str, Any]:
+    """Bring what was found of the noise to the units of the image."""
+    if "noise_strength" not in found:
+        return found
+    strength = found["noise_strength"]
+    return {
+        **found,
+        "noise_strength": {
+            "sigma": float(strength["floor"] ** 0.5 * plane.span),
+            "gain": strength["gain"] * plane.span,
+            "speckle": strength["speckle"],
+            "dark": strength["dark"] * plane.span + plane.low,
+        },
+    }

@@ -25,8 +25,27 @@ class Settings(BaseModel):
         title="Preset",
         description="fast: a minute or two. best: slower, higher quality. paper: the published method, for hours.",
     )
-    noise: Literal["gaussian"] = Field(
-        "gaussian", title="Noise", description="What the noise is like; its strength is estimated from the image."
+    noise: Literal["auto", "gaussian", "poisson", "poisson-gaussian", "compression"] = Field(
+        "auto",
+        title="Noise",
+        description="auto: found from the image. gaussian: as strong everywhere. poisson: photon counts. "
+        "poisson-gaussian: photons and read noise. compression: blocks and ringing.",
+    )
+    sigma: float | None = Field(
+        None,
+        gt=0,
+        title="Noise sigma",
+        description="Standard deviation of the noise that is the same everywhere (read noise), in units of the image; "
+        "left out, estimated.",
+    )
+    gain: float | None = Field(
+        None,
+        gt=0,
+        title="Photon gain",
+        description="What one photon adds to the value of a pixel, in units of the image; left out, estimated.",
+    )
+    offset: float | None = Field(
+        None, title="Offset", description="The value of a pixel without light, in units of the image; left out, 0."
     )
     seed: int = Field(
         0, ge=0, le=2**31 - 1, title="Seed", description="The same seed on the same machine gives the same result."
@@ -48,6 +67,11 @@ class Settings(BaseModel):
         title="Max. seconds",
         description="Time limit for the whole image, shared by its planes; left empty, no limit.",
         json_schema_extra={"unit": "s"},
+    )
+    uncertainty: bool = Field(
+        False,
+        title="Uncertainty",
+        description="Also give the standard deviation of the error of each pixel, as a second image.",
     )
     threads: int | None = Field(
         None,

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from napari_dip.prior.network import matrices
-from napari_dip.prior.objective import Objective
-from napari_dip.prior.stopping import Limits, StoppedBy
+from napari_dip.prior.objective import Objective, Result
+from napari_dip.prior.stopping import Limits, Rule, StoppedBy
 
 CHECKPOINT_EVERY = 10
 JUMP = 10**0.5
@@ -59,9 +59,9 @@ class Progress:
 
 @dataclass(frozen=True)
 class Fit:
-    """The end of a fit: the image, how it went, and what ended it."""
+    """The end of a fit: what came out of it, how it went, and what ended it."""
 
-    image: Tensor
+    result: Result
     iterations: int
     seconds: float
     stopped_by: StoppedBy
@@ -114,8 +114,15 @@ class Optimisation:
         return self.final_rate + (1 - self.final_rate) * 0.5 * (1 + math.cos(math.pi * iteration / iterations))
 
 
-def fit(objective: Objective, optimisation: Optimisation, limits: Limits) -> Generator[Progress, None, Fit]:
-    """Fit the network of an objective, one iteration a step.
+def fit(
+    objective: Objective,
+    optimisation: Optimisation,
+    limits: Limits,
+    rule: Rule | None = None,
+    *,
+    with_variance: bool = False,
+) -> Generator[Progress, None, Fit]:
+    """Fit the network of an objective, one iteration a step, until a limit is reached or a rule finds it time.
 
     A loss that is not finite, or an error far above the usual, takes the fit back to its last good weights with half of
     the step, a bounded number of times; then it ends with the image so far.
@@ -138,11 +145,25 @@ def fit(objective: Objective, optimisation: Optimisation, limits: Limits) -> Gen
             continue
         iteration += 1
         losses.append(state.loss)
-        yield Progress(iteration, limits.iterations, state.loss, state.error, seconds, objective.estimate)
+        yield Progress(iteration, limits.iterations, state.loss, state.error, seconds, objective.preview)
         stopped = limits.reached(iteration, seconds)
+        if stopped is None and rule is not None:
+            stopped = _judged(rule, objective, iteration)
     if not iteration:
         raise Diverged("The optimisation diverged from its first steps on and has no result.")
-    return Fit(objective.estimate(), iteration, seconds, stopped, losses, state.fallbacks)
+    started = perf_counter()
+    result = objective.finish(with_variance=with_variance)
+    seconds += perf_counter() - started
+    return Fit(result, iteration, seconds, stopped, losses, state.fallbacks)
+
+
+def _judged(rule: Rule, objective: Objective, iteration: int) -> StoppedBy | None:
+    """Ask the rule, once every network of the objective has had its turn."""
+    turns, rest = divmod(iteration, objective.networks)
+    if rest or turns % rule.every:
+        return None
+    held_out = objective.held_out()
+    return "held-out" if held_out is not None and rule.wants_stop(turns, held_out) else None
 
 
 class _Errors:

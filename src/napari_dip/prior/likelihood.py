@@ -1,179 +1,145 @@
-"""How far a prediction is from what was measured, and how strong the noise is."""
+"""How far a prediction is from what was measured, for the kinds of noise that a camera makes.
+
+The network predicts a mean and the variance of its own error; the likelihood of a measured value takes this variance
+and that of the noise together.
+"""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Protocol
 
-import numpy as np
-from scipy.optimize import nnls
+import torch
 from torch import Tensor
+
+LEAST = 1e-6
+"""Least variance of noise, in squared units of [0, 1]."""
 
 
 @dataclass(frozen=True)
-class Blocks:
-    """How the flattest blocks of an image are found.
+class Strength:
+    """How the variance of the noise depends on brightness: `floor + gain * x + speckle * x ** 2`, `x = signal - dark`.
 
     Attributes
     ----------
-    side : int
-        In pixels.
-    flattest : float
-        Part of the blocks, at each brightness, that is taken to be free of structure.
-    bias : float
-        Where that quantile of a block's mean square lies for pure noise, as a part of its variance; simulated.
+    floor : float
+        Read noise; the variance without light.
+    gain : float
+        Photon noise (Foi et al., IEEE Trans. Image Process. 17, 2008, eq. 3).
+    speckle : float
+        Noise in proportion to the signal, as of coherent light or of uneven pixels.
+    dark : float
+        The value without light, or the darkest that was looked at.
     """
 
-    side: int
-    flattest: float
-    bias: float
+    floor: float
+    gain: float = 0.0
+    speckle: float = 0.0
+    dark: float = 0.0
 
-
-DIFFERENCES = Blocks(side=8, flattest=0.2, bias=0.73)
-RESIDUALS = Blocks(side=16, flattest=0.3, bias=0.95)
-MOST_CORRECTION = 2.5
+    def variance(self, signal: Tensor) -> Tensor:
+        """Variance of the noise where the true image is `signal`; it falls on below `dark`, but never to zero."""
+        light = signal.detach() - self.dark
+        variance = self.floor + self.gain * light + self.speckle * light.clamp_min(0) ** 2
+        return variance.clamp_min(max(LEAST, self.floor / 10))
 
 
 class Likelihood(Protocol):
     """A model of the noise."""
 
-    def noise_variance(self, signal: Tensor) -> Tensor:
-        """Variance of the noise where the true image is `signal`, in squared units of the image."""
-        ...
+    strength: Strength
 
     def __call__(self, mean: Tensor, variance: Tensor, measured: Tensor) -> Tensor:
         """Negative log-likelihood of each measured value under a prediction and its own variance, up to a constant."""
         ...
 
+    def unclipped(self, mean: Tensor, total: Tensor, measured: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and variance of what would have been measured without saturation; the value itself and 0 elsewhere."""
+        ...
+
 
 @dataclass(frozen=True)
 class Gaussian:
-    """Gaussian noise whose variance grows in proportion to the signal: `floor + gain * signal`.
+    """Gaussian noise; what lies beyond `low` or `high` was measured as these.
 
-    With `gain` 0 it is additive white noise; otherwise it is the usual approximation of photon and read noise
-    (Foi et al., IEEE Trans. Image Process. 17, 2008, eq. 3).
+    A saturated value only says that the light was at least as bright. Taken at its face it draws the image towards the
+    middle: at sigma 50 of 255 a sky of 210 is measured as 204 on average.
+
+    Attributes
+    ----------
+    strength : Strength
+    low, high : float
+        Where the measurement saturates; infinite where it does not.
+
+    References
+    ----------
+    Foi: Clipped noisy images. Signal Processing 89, 2009. Tobin: Estimation of relationships for limited dependent
+    variables. Econometrica 26, 1958 (the likelihood of a censored value).
     """
 
-    floor: float
-    gain: float = 0.0
-
-    def noise_variance(self, signal: Tensor) -> Tensor:
-        """Variance of the noise where the true image is `signal`; never quite zero."""
-        return (self.floor + self.gain * signal.detach()).clamp_min(1e-6)
+    strength: Strength
+    low: float = -math.inf
+    high: float = math.inf
 
     def __call__(self, mean: Tensor, variance: Tensor, measured: Tensor) -> Tensor:
-        """Half of squared error over total variance plus log total variance, without the constant."""
-        total = variance + self.noise_variance(mean)
-        return 0.5 * ((mean - measured) ** 2 / total + total.log())
+        """Half of squared error over total variance plus log total variance; minus log probability where saturated."""
+        total = variance + self.strength.variance(mean)
+        loss = 0.5 * ((mean - measured) ** 2 / total + total.log())
+        for beyond, sign, edge in self._edges(measured):
+            loss = torch.where(beyond, -torch.special.log_ndtr(sign * (mean - edge) / total.sqrt()), loss)
+        return loss
+
+    def unclipped(self, mean: Tensor, total: Tensor, measured: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and variance of the normal distribution N(mean, total) beyond the edge, where a value is saturated."""
+        value, spread = measured, torch.zeros_like(measured)
+        deviation = total.sqrt()
+        for beyond, sign, edge in self._edges(measured):
+            distance = sign * (edge - mean) / deviation
+            # the inverse Mills ratio, stable far out on both sides
+            ratio = torch.exp(-0.5 * distance**2 - 0.5 * math.log(2 * math.pi) - torch.special.log_ndtr(-distance))
+            value = torch.where(beyond, mean + sign * deviation * ratio, value)
+            spread = torch.where(beyond, (total * (1 + distance * ratio - ratio**2)).clamp_min(0), spread)
+        return value, spread
+
+    def _edges(self, measured: Tensor) -> list[tuple[Tensor, int, float]]:
+        """Where a value lies at an edge, on which side of it the truth may be, and the edge."""
+        edges: list[tuple[Tensor, int, float]] = []
+        if math.isfinite(self.high):
+            edges.append((measured >= self.high, 1, self.high))
+        if math.isfinite(self.low):
+            edges.append((measured <= self.low, -1, self.low))
+        return edges
 
 
-def estimate_noise(planes: np.ndarray, visible: np.ndarray) -> tuple[Gaussian, int]:
-    """Estimate from the flattest blocks of an image how strong its noise is, and how far it is correlated.
+@dataclass(frozen=True)
+class Poisson:
+    """Photon counts, with read noise taken for a few more of them.
 
-    The second difference in both directions cancels whatever is locally linear along either axis (Immerkaer,
-    Computer Vision and Image Understanding 64, 1996). Taken over a step of 1, 2, 3 pixels it gives the same variance
-    if the noise of neighbouring pixels is independent, and ever larger ones as far as it is not.
+    The value above the dark level, over the gain, is a count. Read noise shifts the counts by `floor / gain ** 2`, so
+    that mean and variance of the Poisson distribution are right with it, too. The prediction's own error makes the rate
+    uncertain: with a gamma distribution of the predicted mean and variance, counts follow the negative binomial one.
 
-    Parameters
+    References
     ----------
-    planes : (n, y, x) array
-        Channels or slices, values near [0, 1].
-    visible : (n or 1, y, x) bool array
-        Pixels that were measured.
-
-    Returns
-    -------
-    noise : Gaussian
-        Variance of the noise, as a line over brightness.
-    reach : int
-        How many pixels the noise of one pixel reaches into its neighbours: 0 for white noise, at most 2.
+    Makitalo, Foi: Optimal inversion of the generalized Anscombe transformation. IEEE Trans. Image Process. 22, 2013
+    (read noise as a shift of the counts). Gelman et al.: Bayesian Data Analysis, 2013, section 2.6 (gamma and Poisson).
     """
-    visible = np.broadcast_to(visible, planes.shape)
-    blocks = [_flat_blocks(planes, visible, step) for step in (1, 2, 3)]
-    level = [np.quantile(variance, DIFFERENCES.flattest) if variance.size else np.inf for _, variance in blocks]
-    reach = 0
-    while reach < 2 and level[reach] < 0.5 * level[reach + 1] < np.inf:
-        reach += 1
-    return _variance_line(*blocks[reach], DIFFERENCES), reach
 
+    strength: Strength
 
-def _flat_blocks(planes: np.ndarray, visible: np.ndarray, step: int) -> tuple[np.ndarray, np.ndarray]:
-    """Mean brightness and noise variance of each block, from second differences over `step` pixels."""
-    brightness, variance = [], []
-    for plane, seen in zip(planes, visible, strict=True):
-        if min(plane.shape) <= 2 * step:
-            continue
-        value, weight = np.where(seen, plane, 0.0).astype(np.float64), seen.astype(np.float64)
-        whole = _second_difference(weight, step, [1, 1, 1]) > 8.5  # all nine pixels were measured
-        residual = (_second_difference(value, step, [1, -2, 1]) / 6) ** 2
-        mean = _second_difference(value, step, [1, 1, 1]) / 9
-        of_block = _block_means(mean, residual, whole, DIFFERENCES.side)
-        brightness.append(of_block[0])
-        variance.append(of_block[1])
-    empty = [np.empty(0)]
-    return np.concatenate(brightness or empty), np.concatenate(variance or empty)
+    def __call__(self, mean: Tensor, variance: Tensor, measured: Tensor) -> Tensor:
+        """Negative log-likelihood of the negative binomial distribution, without the factorial of the count."""
+        gain = max(self.strength.gain, LEAST)
+        shift = self.strength.floor / gain - self.strength.dark
+        count = (measured + shift).clamp_min(0) / gain
+        expected = ((mean + shift) / gain).clamp_min(1e-2)
+        # not so near to a plain Poisson distribution that single precision fails
+        shape = (expected**2 / (variance / gain**2).clamp_min(1e-9)).clamp_max(1e4)
+        rate = torch.log1p(expected / shape)
+        terms = torch.lgamma(shape) - torch.lgamma(count + shape) + (shape + count) * rate
+        return terms - count * (expected.log() - shape.log())
 
-
-def corrected_noise(noise: Likelihood, prediction: Tensor, measured: Tensor, visible: Tensor) -> Tensor:
-    """Noise variance of each pixel, corrected upwards where a prediction leaves more behind than was thought.
-
-    Correlated and heavy-tailed noise is stronger than its differences tell. What a prediction that never saw a pixel
-    leaves of it is noise plus its own error, so the flattest blocks show the noise. Where all is texture, they show
-    that, too, hence the bound.
-
-    Parameters
-    ----------
-    prediction, measured : (1, channels, [z,] y, x) Tensor
-    visible : (1, 1, [z,] y, x) Tensor
-
-    Returns
-    -------
-    Tensor
-        Of the shape of `prediction`, between the estimated variance and `MOST_CORRECTION` times that.
-    """
-    brightness, variance = [], []
-    seen = (visible > 0).expand_as(prediction).cpu().numpy().reshape(-1, *prediction.shape[-2:])
-    images = (x.cpu().numpy().reshape(seen.shape) for x in (prediction, (measured - prediction) ** 2))
-    for mean, square, counts in zip(*images, seen, strict=True):
-        of_block = _block_means(mean, square, counts, RESIDUALS.side)
-        brightness.append(of_block[0])
-        variance.append(of_block[1])
-    estimated = noise.noise_variance(prediction)
-    line = _variance_line(np.concatenate(brightness), np.concatenate(variance), RESIDUALS)
-    return line.noise_variance(prediction).clamp(estimated, MOST_CORRECTION * estimated)
-
-
-def _second_difference(x: np.ndarray, step: int, weights: list[int]) -> np.ndarray:
-    """Weighted sum of three pixels `step` apart, along y and then x, where all of them exist."""
-    a, b, c = weights
-    x = a * x[: -2 * step] + b * x[step:-step] + c * x[2 * step :]
-    x = a * x[:, : -2 * step] + b * x[:, step:-step] + c * x[:, 2 * step :]
-    return x
-
-
-def _block_means(mean: np.ndarray, square: np.ndarray, counts: np.ndarray, side: int) -> tuple[np.ndarray, np.ndarray]:
-    """Average brightness and squares over the blocks of which enough counts."""
-    side = min(side, *counts.shape)
-    count = _block_sum(counts, side)
-    enough = count >= 0.25 * side * side
-    brightness, variance = (_block_sum(x * counts, side)[enough] / count[enough] for x in (mean, square))
-    return brightness, variance
-
-
-def _block_sum(values: np.ndarray, side: int) -> np.ndarray:
-    rows, columns = (n // side for n in values.shape)
-    whole = values[: rows * side, : columns * side].astype(np.float64)
-    total: np.ndarray = whole.reshape(rows, side, columns, side).sum((1, 3))
-    return total
-
-
-def _variance_line(brightness: np.ndarray, variance: np.ndarray, blocks: Blocks) -> Gaussian:
-    """Fit floor + gain * brightness to the variance of the flattest blocks at each brightness."""
-    if variance.size < 16:  # next to nothing to see: take the image to be good
-        return Gaussian(1e-4)
-    bins = np.array_split(np.argsort(brightness), min(16, variance.size // 16))
-    level = np.array([brightness[i].mean() for i in bins]).clip(0)
-    spread = np.array([np.quantile(variance[i], blocks.flattest) for i in bins]) / blocks.bias + 1e-7
-    lines = np.stack([np.ones_like(level), level], 1) / spread[:, None]  # relative errors count
-    floor, gain = nnls(lines, np.ones(len(bins)))[0]
-    return Gaussian(float(floor), float(gain))
+    def unclipped(self, mean: Tensor, total: Tensor, measured: Tensor) -> tuple[Tensor, Tensor]:
+        """Give the measured values: counts are not taken to saturate."""
+        return measured, torch.zeros_like(measured)

@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -19,17 +21,32 @@ from torch.nn import functional as F
 
 _conv = {2: F.conv2d, 3: F.conv3d}
 _linear = {2: "bilinear", 3: "trilinear"}
+Border = Literal["reflect", "zeros"]
 
 
 class Convolution(nn.Module):
-    """Convolution with reflected borders. Its kernel is kept as a matrix, the only shape the Muon optimiser takes."""
+    """Convolution of unchanged size. Its kernel is kept as a matrix, the only shape the Muon optimiser takes.
 
-    def __init__(self, inputs: int, outputs: int, size: int = 3, stride: int = 1, *, dims: int, bias: bool = True):
+    Beyond the border lies the mirrored image, as published, or zeros, which cost a tenth less of an iteration.
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        size: int = 3,
+        stride: int = 1,
+        *,
+        dims: int,
+        bias: bool = True,
+        border: Border = "reflect",
+    ):
         super().__init__()
         self.shape = (outputs, inputs, *(size,) * dims)
         self.kernel = nn.Parameter(torch.empty(outputs, inputs * size**dims))
         self.bias = nn.Parameter(torch.empty(outputs)) if bias else None
         self.stride, self.margin, self.dims = stride, (size - 1) // 2, dims
+        self.reflects = border == "reflect" and self.margin > 0
 
     def initialise(self, generator: torch.Generator) -> None:
         """Draw the kernel and the bias as torch.nn.Conv2d does: uniformly, within 1 / sqrt(fan-in)."""
@@ -39,18 +56,22 @@ class Convolution(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolve (1, inputs, ...) to (1, outputs, ...)."""
-        if self.margin:
+        kernel = self.kernel.view(self.shape)
+        if self.reflects:
             x = F.pad(x, (self.margin,) * 2 * self.dims, mode="reflect")
-        return _conv[self.dims](x, self.kernel.view(self.shape), self.bias, self.stride)
+            return _conv[self.dims](x, kernel, self.bias, self.stride)
+        return _conv[self.dims](x, kernel, self.bias, self.stride, self.margin)
 
 
 class Block(nn.Module):
     """Convolution, batch normalisation (always in training mode), leaky ReLU."""
 
-    def __init__(self, inputs: int, outputs: int, size: int = 3, stride: int = 1, *, dims: int):
+    def __init__(
+        self, inputs: int, outputs: int, size: int = 3, stride: int = 1, *, dims: int, border: Border = "reflect"
+    ):
         super().__init__()
         # batch normalisation takes the mean away, so a bias would do nothing
-        self.convolution = Convolution(inputs, outputs, size, stride, dims=dims, bias=False)
+        self.convolution = Convolution(inputs, outputs, size, stride, dims=dims, bias=False, border=border)
         self.normalise = Normalise(outputs)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -196,6 +217,12 @@ class SlimPrior(Prior):
         Width of the trunk, of its skip connections, and of stem and head.
     depth : int
         Number of scales of the trunk.
+    dropout : float
+        Part of the channels that is switched off.
+    upsample : str
+        "linear" or "nearest", in the trunk; the step to full resolution is always linear.
+    border : str
+        What lies beyond the border of each convolution: "reflect" or "zeros".
     """
 
     def __init__(
@@ -209,43 +236,44 @@ class SlimPrior(Prior):
         skip: int = 8,
         thin: int = 16,
         dropout: float = 0.0,
+        upsample: str = "nearest",
+        border: Border = "zeros",
         dims: int = 2,
     ):
         super().__init__()
         self.levels, self.dims = depth + 1, dims
-        self.stem = Block(inputs, thin, dims=dims)
+        block = partial(Block, dims=dims, border=border)
+        self.upsample = "nearest" if upsample == "nearest" else _linear[dims]
+        self.stem = block(inputs, thin)
         self.shrink = Convolution(thin, thin, 2, 2, dims=dims, bias=False)
         finer = [thin] + [channels] * (depth - 1)
-        self.skip = nn.ModuleList(Block(width, skip, 1, dims=dims) for width in finer)
+        self.skip = nn.ModuleList(block(width, skip, 1) for width in finer)
         self.down = nn.ModuleList(
-            nn.Sequential(Block(width, channels, 3, 2, dims=dims), Block(channels, channels, dims=dims))
-            for width in finer
+            nn.Sequential(block(width, channels, 3, 2), block(channels, channels)) for width in finer
         )
         self.join = nn.ModuleList(Normalise(skip + channels) for _ in finer)
         self.up = nn.ModuleList(
             nn.Sequential(
-                Block(skip + channels, channels, dims=dims),
-                ChannelDropout(dropout, generator),
-                Block(channels, channels, 1, dims=dims),
+                block(skip + channels, channels), ChannelDropout(dropout, generator), block(channels, channels, 1)
             )
             for _ in finer
         )
-        self.narrow = Block(channels, thin, 1, dims=dims)
-        self.head = nn.Sequential(Block(2 * thin, thin, dims=dims), Block(thin, thin, 1, dims=dims))
+        self.narrow = block(channels, thin, 1)
+        self.head = nn.Sequential(block(2 * thin, thin), block(thin, thin, 1))
         self.out = Convolution(thin, outputs, 1, dims=dims)
 
     def body(self, x: Tensor) -> Tensor:
         """Stem, trunk at half of the resolution, head."""
         full = self.stem(x)
-        x, sides, linear = self.shrink(full), [], _linear[self.dims]
+        x, sides = self.shrink(full), []
         for skip, down in zip(self.skip, self.down, strict=True):
             sides.append(skip(x))
             x = down(x)
         for join, up in zip(self.join, self.up, strict=True):
-            x = F.interpolate(x, scale_factor=2, mode=linear)
+            x = F.interpolate(x, scale_factor=2, mode=self.upsample)
             x = up(join(torch.cat([sides.pop(), x], 1)))
-        x = F.interpolate(self.narrow(x), scale_factor=2, mode=linear)
+        x = F.interpolate(self.narrow(x), scale_factor=2, mode=_linear[self.dims])
         x = self.head(torch.cat([full, x], 1))
         with torch.autocast(x.device.type, enabled=False):  # the last step in full precision
-            image: Tensor = self.out(x.float())
-        return image
+            image = F.linear(x.float().movedim(1, -1), self.out.kernel, self.out.bias)
+            return image.movedim(-1, 1)

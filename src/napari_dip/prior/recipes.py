@@ -5,18 +5,21 @@ The rows of `PAPER` are the published settings (Ulyanov et al., IJCV 2020 and it
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from typing import Literal
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from scipy.ndimage import distance_transform_edt
 
 from napari_dip.prior.fit import Optimisation
-from napari_dip.prior.likelihood import Gaussian, estimate_noise
+from napari_dip.prior.likelihood import Gaussian, Strength
+from napari_dip.prior.masked import Ensemble, MaskedPrediction
 from napari_dip.prior.measurement import Downsample, Identity, Measurement
-from napari_dip.prior.network import Hourglass, Prior, SlimPrior
-from napari_dip.prior.objective import Data, Ensemble, LatentPrior, MaskedPrediction, Objective
+from napari_dip.prior.network import Border, Hourglass, Prior, SlimPrior
+from napari_dip.prior.noise import Found, Given, find_noise
+from napari_dip.prior.objective import Data, LatentPrior, Objective
+from napari_dip.prior.stopping import HeldOut, Rule
 
 Preset = Literal["fast", "best", "paper"]
 Task = Literal["denoise", "inpaint", "super_resolve"]
@@ -46,6 +49,7 @@ class Recipe:
     skip: tuple[int, ...] = (4,) * 5
     down_size: int = 3
     upsample: str = "linear"
+    border: Border = "reflect"
     mix: bool = True
     latent_channels: int = 32
     latent_noise: float = 1 / 30
@@ -58,6 +62,9 @@ class Recipe:
     hidden: float = 0.3
     hidden_with_neighbours: float = 0.65  # where noise reaches into neighbouring pixels
     correct_fill: bool = False
+    reserved: float = 0.0  # pixels kept apart to judge when to stop
+    stop: float | None = None  # least gain by half as many iterations again; None: at the end of the plan
+    stop_correlated: float = 0.03  # neighbours tell of correlated noise, so held-out pixels are predicted too well
     deep_gap: float = np.inf  # from this depth on, in pixels, gaps like the missing ones are hidden
     noise_variance: float | None = None  # None: estimated from the image
     optimisation: Optimisation = field(default_factory=Optimisation)
@@ -84,10 +91,23 @@ PAPER = {
 }
 
 _muon = Optimisation("muon", final_rate=0.05, bfloat16=True)
-_masked = Recipe("masked prediction", 300, "masked", "slim", optimisation=_muon)
+_masked = Recipe(
+    "masked prediction",
+    300,
+    "masked",
+    "slim",
+    upsample="nearest",
+    border="zeros",
+    reserved=0.02,
+    stop=0.003,
+    optimisation=_muon,
+)
 _inpaint = replace(
     _masked,
     name="masked prediction of gaps",
+    upsample="linear",
+    reserved=0.0,
+    stop=None,
     hidden=0.2,
     dropout=0.0,
     correct_fill=True,
@@ -102,6 +122,7 @@ _latent = Recipe(
     latent_noise=0.01,
     latent_step=2,
     warm_up=9,
+    border="zeros",
     dropout=0.0,
     lobes=3,
     optimisation=_muon,
@@ -110,6 +131,24 @@ FAST: dict[Task, Recipe] = {"denoise": _masked, "inpaint": _inpaint, "super_reso
 BEST: dict[Task, Recipe] = {task: replace(recipe, iterations=4 * recipe.iterations) for task, recipe in FAST.items()}
 # without noise to learn by heart, one network gains from working longer; with it, several do
 BEST["denoise"] = replace(BEST["denoise"], name="masked prediction, mean of four", members=4)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What a fit needs.
+
+    Attributes
+    ----------
+    objective : Objective
+    rule : Rule or None
+        Ends the fit before its plan does.
+    found : dict
+        What was estimated from the image, for the record.
+    """
+
+    objective: Objective
+    rule: Rule | None
+    found: dict[str, Any]
 
 
 def choose(preset: Preset, task: Task, visible: np.ndarray, factor: int) -> Recipe:
@@ -127,8 +166,15 @@ def choose(preset: Preset, task: Task, visible: np.ndarray, factor: int) -> Reci
 
 
 def prepare(
-    recipe: Recipe, planes: np.ndarray, visible: np.ndarray, *, factor: int, device: str, seed: int
-) -> tuple[Objective, dict[str, object]]:
+    recipe: Recipe,
+    planes: np.ndarray,
+    visible: np.ndarray,
+    *,
+    factor: int,
+    device: str,
+    seed: int,
+    given: Given | None = None,
+) -> Prepared:
     """Build network and objective for one image.
 
     Parameters
@@ -139,12 +185,12 @@ def prepare(
         Pixels that were measured.
     factor : int
         Enlargement; 1 for none.
+    given : Given, optional
+        What is known of the noise.
 
     Returns
     -------
-    objective : Objective
-    found : dict
-        What was estimated from the image, for the record.
+    Prepared
     """
     generator = torch.Generator().manual_seed(seed)
     data = Data(
@@ -152,17 +198,23 @@ def prepare(
         torch.from_numpy(visible[None, None].astype(np.float32)).to(device),
     )
     if recipe.objective == "masked":
-        return _masked_prediction(recipe, data, planes, visible, generator)
-    return _latent_prior(recipe, data, factor, generator), {}
+        return _masked_prediction(recipe, data, planes, visible, generator, given)
+    return Prepared(_latent_prior(recipe, data, factor, generator), None, {})
 
 
 def _masked_prediction(
-    recipe: Recipe, data: Data, planes: np.ndarray, visible: np.ndarray, generator: torch.Generator
-) -> tuple[Objective, dict[str, object]]:
-    noise, reach = Gaussian(recipe.noise_variance or 0.0), 0
-    if recipe.noise_variance is None:
-        slices = np.broadcast_to(visible, planes.shape)
-        noise, reach = estimate_noise(_flat(planes), _flat(slices))
+    recipe: Recipe,
+    data: Data,
+    planes: np.ndarray,
+    visible: np.ndarray,
+    generator: torch.Generator,
+    given: Given | None,
+) -> Prepared:
+    if recipe.noise_variance is not None:
+        found = Found(Gaussian(Strength(recipe.noise_variance)), 0, "gaussian")
+    else:
+        found = find_noise(_flat(planes), _flat(np.broadcast_to(visible, planes.shape)), given)
+    noise, reach = found.likelihood, found.reach
     channels = planes.shape[0]
     members = [
         MaskedPrediction(
@@ -174,11 +226,14 @@ def _masked_prediction(
             radius=reach,
             like_missing=_deepest(visible) >= recipe.deep_gap,
             correct_fill=recipe.correct_fill,
+            reserved=recipe.reserved,
         )
         for _ in range(recipe.members)
     ]
     objective = Ensemble(members) if len(members) > 1 else members[0]
-    return objective, {"noise_floor": noise.floor, "noise_gain": noise.gain, "noise_reach": reach}
+    told = {"noise": found.kind, "noise_strength": asdict(noise.strength), "noise_reach": reach}
+    rule = HeldOut(recipe.stop_correlated if reach else recipe.stop) if recipe.stop else None
+    return Prepared(objective, rule, told)
 
 
 def _latent_prior(recipe: Recipe, data: Data, factor: int, generator: torch.Generator) -> Objective:
@@ -214,7 +269,16 @@ def _network(recipe: Recipe, inputs: int, outputs: int, data: Data, generator: t
             mix=recipe.mix,
         )
     else:
-        network = SlimPrior(inputs, outputs, generator, channels=recipe.width, dropout=recipe.dropout, dims=dims)
+        network = SlimPrior(
+            inputs,
+            outputs,
+            generator,
+            channels=recipe.width,
+            dropout=recipe.dropout,
+            upsample=recipe.upsample,
+            border=recipe.border,
+            dims=dims,
+        )
     network.initialise(generator)
     return network.to(data.measured.device)
 

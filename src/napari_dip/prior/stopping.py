@@ -1,11 +1,15 @@
-"""When to stop: the limits of a run. Rules that look at the image itself find their place here."""
+"""When to stop: the limits of a run, and rules that look at the fit itself, none of which knows the truth.
+
+`benchmarks/stopping.py` compares the rules; `HeldOut` is the one that is used.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+import math
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
 
-StoppedBy = Literal["iterations", "seconds", "asked", "diverged"]
+StoppedBy = Literal["iterations", "seconds", "asked", "diverged", "held-out"]
 
 
 @dataclass
@@ -38,3 +42,88 @@ class Limits:
         if self.seconds is not None and seconds >= self.seconds:
             return "seconds"
         return None
+
+
+class Rule(Protocol):
+    """Looks at a number after each few iterations, and says when there is nothing more to gain."""
+
+    every: int
+
+    def wants_stop(self, iteration: int, value: float) -> bool:
+        """Take the value after an iteration; True to end the run."""
+        ...
+
+
+@dataclass
+class HeldOut:
+    """Stop when the error of pixels that were never learned from no longer falls by much.
+
+    While a network learns what the image is, it predicts pixels it has not learned from ever better; once it learns
+    the noise of the others by heart, these get worse. The error is that of averaged predictions, so it is smooth.
+
+    Attributes
+    ----------
+    gain : float
+        Least part by which the error has to fall while the iterations grow by half, to go on.
+    least : int
+        Iterations before which nothing is judged.
+    every : int
+        Iterations between two looks.
+    values : dict
+        The error after each iteration that was looked at.
+
+    References
+    ----------
+    Prechelt: Early stopping - but when? In: Neural Networks: Tricks of the Trade, 1998 (progress on held-out data).
+    """
+
+    gain: float = 0.003
+    least: int = 20
+    every: int = 5
+    values: dict[int, float] = field(default_factory=dict)
+
+    def wants_stop(self, iteration: int, value: float) -> bool:
+        """Take the held-out error after an iteration; True if a third of the run has brought next to nothing."""
+        self.values[iteration] = value
+        if iteration < self.least:
+            return False
+        before = [v for i, v in self.values.items() if i <= 2 * iteration / 3]
+        return bool(before) and not value < (1 - self.gain) * min(before)
+
+
+@dataclass
+class OutputVariance:
+    """Stop when the variance of the latest outputs has been at its least for some time.
+
+    Attributes
+    ----------
+    patience : float
+        Part of the iterations so far that the least variance has to be old.
+
+    References
+    ----------
+    Wang et al.: Early stopping for deep image prior. TMLR 2023 (windowed moving variance).
+    """
+
+    patience: float = 0.4
+    least: int = 20
+    every: int = 5
+    best: tuple[float, int] = (math.inf, 0)
+
+    def wants_stop(self, iteration: int, value: float) -> bool:
+        """Take the variance over the last outputs after an iteration."""
+        self.best = min(self.best, (value, iteration))
+        return iteration >= self.least and iteration - self.best[1] >= self.patience * iteration
+
+
+@dataclass
+class Discrepancy:
+    """Stop when the error of the learned pixels is no larger than their noise (Morozov's discrepancy principle)."""
+
+    level: float = 1.0
+    least: int = 10
+    every: int = 5
+
+    def wants_stop(self, iteration: int, value: float) -> bool:
+        """Take the mean squared error over the noise variance after an iteration."""
+        return iteration >= self.least and value <= self.level
