@@ -1,0 +1,97 @@
+"""Noise put on a known image, always the same for the same seed.
+
+Truths are in [0, 1]; what is measured need not be, nothing is clipped.
+
+The strength of the `KINDS` is told as `sigma`: their mean variance over the image is `(sigma / 255) ** 2`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+from cases import unit
+
+DEFAULT = ("F16", "kodim12", "Confocal_MICE_2")
+"""Two photographs, coloured and with much sky, and a dim micrograph."""
+
+
+def truths(folder: Path, names: Sequence[str] | None, crop: int) -> dict[str, np.ndarray]:
+    """Read the centres of the truths of some images, whatever suite they are in; without names, of `DEFAULT`."""
+    from skimage.io import imread
+
+    found = {path.parent.name: path for path in sorted(folder.glob("*/*/truth.png"), reverse=True)}
+    wanted = [name for name in DEFAULT if name in found] if names is None else list(names)
+    missing = [name for name in wanted if name not in found]
+    if missing or not wanted:
+        there = ", ".join(sorted(found)) or "none"
+        raise SystemExit(f"No truth of {', '.join(missing) or 'the default images'} in {folder}; there: {there}.")
+    return {name: centre(unit(imread(found[name])).astype(np.float32), crop) for name in wanted}
+
+
+def centre(image: np.ndarray, size: int) -> np.ndarray:
+    """Cut out the centre, at most `size` pixels along y and x."""
+    height, width = (min(size, n) for n in image.shape[:2])
+    top, left = (image.shape[0] - height) // 2, (image.shape[1] - width) // 2
+    return image[top : top + height, left : left + width]
+
+
+def gauss(truth: np.ndarray, variance: float, rng: np.random.Generator) -> np.ndarray:
+    """Noise that is the same everywhere."""
+    return truth + rng.normal(0, variance**0.5, truth.shape)
+
+
+def poisson(truth: np.ndarray, variance: float, rng: np.random.Generator) -> np.ndarray:
+    """Photon counts."""
+    return counted(truth, float(truth.mean()) / variance, rng)
+
+
+def poisson_gauss(truth: np.ndarray, variance: float, rng: np.random.Generator) -> np.ndarray:
+    """Half of the variance from photons, half from reading them out."""
+    return gauss(poisson(truth, variance / 2, rng), variance / 2, rng)
+
+
+def speckle(truth: np.ndarray, variance: float, rng: np.random.Generator) -> np.ndarray:
+    """Noise in proportion to the signal, with a gamma distribution."""
+    looks = float(np.mean(truth**2)) / variance
+    return np.asarray(truth * rng.gamma(looks, 1 / looks, truth.shape))
+
+
+KINDS: dict[str, Callable[[np.ndarray, float, np.random.Generator], np.ndarray]] = {
+    "gauss": gauss,
+    "poisson": poisson,
+    "poisson-gaussian": poisson_gauss,
+    "speckle": speckle,
+}
+
+
+def noisy(truth: np.ndarray, kind: str, sigma: float, seed: int = 0) -> np.ndarray:
+    """Add noise of one of the `KINDS`."""
+    return KINDS[kind](truth, (sigma / 255) ** 2, np.random.default_rng(seed)).astype(np.float32)
+
+
+def photons(truth: np.ndarray, peak: float, seed: int = 0) -> np.ndarray:
+    """Count photons, `peak` of them where the truth is 1."""
+    return counted(truth, peak, np.random.default_rng(seed)).astype(np.float32)
+
+
+def counted(truth: np.ndarray, peak: float, rng: np.random.Generator) -> np.ndarray:
+    """Count photons and bring them back to the scale of the truth."""
+    return np.asarray(rng.poisson(truth.clip(0).astype(np.float64) * peak) / peak)
+
+
+def compressed(truth: np.ndarray, quality: int) -> np.ndarray:
+    """Write as JPEG and read back."""
+    from PIL import Image
+
+    file = BytesIO()
+    Image.fromarray(np.round(255 * truth.clip(0, 1)).astype(np.uint8)).save(file, "JPEG", quality=quality)
+    return (np.asarray(Image.open(file)) / 255).astype(np.float32)
+
+
+def psnr(result: np.ndarray, truth: np.ndarray) -> float:
+    """PSNR (dB) of a result clipped to [0, 1]."""
+    error = float(np.mean((result.clip(0, 1).astype(np.float64) - truth) ** 2))
+    return float(-10 * np.log10(error)) if error else float("inf")
