@@ -11,9 +11,10 @@ from torch import Tensor
 from napari_dip.image import Plane, Source
 from napari_dip.prior.fit import Fit, Progress, fit
 from napari_dip.prior.masked import MaskedPrediction
-from napari_dip.prior.noise import Given
 from napari_dip.prior.recipes import Recipe, choose, prepare
 from napari_dip.prior.stopping import Limits, Rule
+from napari_dip.run import _given
+from napari_dip.settings import read_settings
 
 
 @dataclass
@@ -41,10 +42,11 @@ def recipe_of(image: np.ndarray) -> Recipe:
     return choose("fast", "denoise", np.ones(image.shape[:2], bool), 1)
 
 
-def opened(image: np.ndarray, seed: int = 0, *, given: Given | None = None, recipe: Recipe | None = None) -> Opened:
-    """Prepare a denoising of a gray or RGB image as the product does it."""
+def opened(image: np.ndarray, seed: int = 0, *, noise: str = "auto", recipe: Recipe | None = None) -> Opened:
+    """Prepare a denoising of a gray or RGB image as the product does it; `noise` is its setting of that name."""
     plane = Source(image, "YX" if image.ndim == 2 else "YXS").plane(())
     recipe = recipe or recipe_of(image)
+    given = _given(read_settings({"noise": noise}), plane)
     prepared = prepare(recipe, plane.values, plane.visible, factor=1, device="cpu", seed=seed, given=given)
     assert isinstance(prepared.objective, MaskedPrediction)
     return Opened(plane, recipe, prepared.objective, prepared.rule)

@@ -13,10 +13,12 @@ from typing import Any
 from scoreboard import about
 
 
-def options(doc: str | None, *, images: bool = True) -> argparse.ArgumentParser:
+def options(
+    doc: str | None, *, images: bool = True, folder: str = "in the layout of scoreboard.py: SUITE/IMAGE/truth.png"
+) -> argparse.ArgumentParser:
     """Make a parser with the options that all scripts have."""
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path, help="in the layout of scoreboard.py: SUITE/IMAGE/truth.png")
+    parser.add_argument("folder", type=Path, help=folder)
     if images:
         parser.add_argument("--images", nargs="+", metavar="NAME", help="only images of these names")
     parser.add_argument("--crop", type=int, default=256, metavar="N", help="take the centre (default: %(default)s)")
