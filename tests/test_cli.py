@@ -73,7 +73,7 @@ def test_help_says_of_every_setting_what_the_settings_say(run, command):
             assert option not in words
             continue
         assert option in words and info.description in words
-        if info.default is not None:
+        if info.default not in (None, False):
             assert re.search(rf"{re.escape(info.description)} \[default: {info.default}", words)
     assert "fast|best|paper" in words and "PNG holds whole numbers" in words
 
@@ -92,6 +92,10 @@ def test_help_says_of_every_setting_what_the_settings_say(run, command):
         (("denoise", "in.npy", "out.npy", "--max-seconds", "0"), "greater than 0"),
         (("denoise", "in.npy", "out.npy", "--max-seconds", "soon"), "--max-seconds"),
         (("denoise", "in.npy", "out.npy", "--device", "tpu"), "--device"),
+        (("denoise", "in.npy", "out.npy", "--noise", "pink"), "poisson-gaussian"),
+        (("denoise", "in.npy", "out.npy", "--sigma", "0"), "greater than 0"),
+        (("denoise", "in.npy", "out.npy", "--gain", "-2"), "greater than 0"),
+        (("denoise", "in.npy", "out.npy", "--offset", "dark"), "--offset"),
         (("denoise", "in.npy", "out.npy", "--stop-at", "3"), "--stop-at"),
         (("denoise", "in.npy", "out.npy", "--mask", "mask.npy"), "--mask"),
         (("super-resolve", "in.npy", "out.npy", "--factor", "9"), "--factor"),
@@ -128,17 +132,22 @@ def test_super_resolve_does_what_python_does(run, factor):
 
 def test_every_setting_reaches_the_run(run):
     options = {
-        "preset": "paper",
-        "noise": "gaussian",
+        "preset": "best",
+        "noise": "poisson-gaussian",
+        "sigma": 4.5,
+        "gain": 0.25,
+        "offset": -1.5,
         "seed": 9,
         "device": "cpu",
         "max_iterations": 2,
         "max_seconds": 1000.0,
+        "uncertainty": True,
         "threads": 1,
         "nonfinite": "inpaint",
     }
     assert set(options) == set(Settings.model_fields) - cli.SPECIAL
-    arguments = [word for name, value in options.items() for word in (f"--{name.replace('_', '-')}", value)]
+    words = [(f"--{name.replace('_', '-')}", value) for name, value in options.items()]
+    arguments = [word for pair in words for word in (pair[:1] if pair[1] is True else pair)]
     assert run("denoise", "in.npy", "out.npy", "--record", "r.json", *arguments)[0] == 0
     found = json.loads(Path("r.json").read_text())["settings"]
     del options["max_seconds"]  # a record leaves the clock out
@@ -156,6 +165,46 @@ def test_the_record_repeats_the_run(run, here):
     assert again.tobytes() == np.load("out.npy").tobytes()
     assert run("inpaint", "in.npy", "o.npy", "--mask", "mask.npy", "--record", "i.json", *QUICK)[0] == 0
     assert json.loads((here / "i.json").read_text())["files"]["mask"] == "mask.npy"
+
+
+def test_uncertainty_is_a_second_file_beside_the_first(run):
+    image = np.random.default_rng(0).integers(0, 99, (2, 16, 20)).astype("uint16")
+    metadata = {"unit": "micron", "spacing": 3.0, "axes": "ZYX"}
+    tifffile.imwrite("in.tif", image, imagej=True, resolution=(10, 5), metadata=metadata)
+    assert run("denoise", "in.tif", "out.tif", "--uncertainty", "--record", "r.json", *QUICK) == (0, "", "")
+    expected = dip.denoise(image, axes="ZYX", uncertainty=True, max_iterations=3, threads=1)
+    assert tifffile.imread("out.tif").tobytes() == expected.image.tobytes()
+    assert tifffile.imread("out-uncertainty.tif").tobytes() == expected.uncertainty.tobytes()
+    assert (expected.uncertainty > 0).all()
+    with tifffile.TiffFile("out-uncertainty.tif") as file:
+        tags, found = file.pages[0].tags, file.imagej_metadata
+        assert file.series[0].axes == "ZYX" and file.series[0].dtype == np.float32
+    assert [tags[f"{a}Resolution"].value for a in "XY"] == [(10, 1), (5, 1)]
+    assert (found["unit"], found["spacing"]) == ("micron", 3.0)
+    assert json.loads(Path("r.json").read_text())["files"] == {
+        "input": "in.tif",
+        "output": "out.tif",
+        "uncertainty": "out-uncertainty.tif",
+    }
+
+
+def test_uncertainty_keeps_what_it_is_named_after(run, here):
+    assert run("denoise", "in.png", "out.png", "--uncertainty", *QUICK) == (0, "", "")
+    deviation = tifffile.imread("out-uncertainty.tif")  # in whole numbers there would be nothing to see
+    assert deviation.dtype == np.float32 and deviation.shape == (16, 20)
+    assert run("denoise", "in.npy", "out.v1.npy", "--uncertainty", *QUICK) == (0, "", "")
+    assert np.load("out.v1-uncertainty.npy").shape == (16, 20)
+    assert run("denoise", "in.npy", "cells.ome.tif", "--uncertainty", *QUICK) == (0, "", "")
+    with tifffile.TiffFile("cells-uncertainty.ome.tif") as file:
+        assert file.is_ome
+    assert run("inpaint", "in.npy", "whole.npy", "--mask", "mask.npy", "--uncertainty", *QUICK) == (0, "", "")
+    mask, deviation = np.load("mask.npy"), np.load("whole-uncertainty.npy")
+    assert (deviation[mask] > 0).all() and not deviation[~mask].any()
+
+
+def test_without_being_asked_there_is_no_second_file(run, here):
+    assert run("denoise", "in.npy", "out.npy", *QUICK) == (0, "", "")
+    assert not list(here.glob("*uncertainty*"))
 
 
 def test_axes_come_from_the_file_and_can_be_overruled(run):
@@ -242,6 +291,26 @@ REFUSED = {
         lambda: Path("r.json").touch(),
         ("denoise", "in.npy", "out.npy", "--record", "r.json"),
         "exists",
+    ),
+    "uncertainty exists": (
+        lambda: Path("out-uncertainty.npy").touch(),
+        ("denoise", "in.npy", "out.npy", "--uncertainty"),
+        "'out-uncertainty.npy' exists",
+    ),
+    "uncertainty is the input": (
+        lambda: Path("in.npy").rename("out-uncertainty.npy"),
+        ("denoise", "out-uncertainty.npy", "out.npy", "--uncertainty", "--force"),
+        "written over",
+    ),
+    "record is the uncertainty": (
+        lambda: None,
+        ("denoise", "in.npy", "out.npy", "--uncertainty", "--record", "out-uncertainty.npy"),
+        "written over",
+    ),
+    "uncertainty of super-resolution": (
+        lambda: None,
+        ("super-resolve", "in.npy", "out.npy", "--uncertainty"),
+        "uncertainty",
     ),
     "record without folder": (lambda: None, ("denoise", "in.npy", "out.npy", "--record", "no/r.json"), "no folder"),
     "float to PNG": (lambda: None, ("denoise", "in.npy", "out.png"), "whole numbers"),

@@ -13,7 +13,8 @@ def test_every_setting_explains_itself_and_has_a_default(name):
 
 
 def test_the_names_that_others_rely_on_are_there():
-    assert {"preset", "noise", "seed", "device", "max_iterations", "max_seconds"} <= set(Settings.model_fields)
+    names = {"preset", "noise", "seed", "device", "max_iterations", "max_seconds", "uncertainty"}
+    assert names <= set(Settings.model_fields)
 
 
 def test_an_unknown_name_is_refused_with_the_known_ones():
@@ -26,6 +27,12 @@ def test_an_unknown_name_is_refused_with_the_known_ones():
     [
         ("preset", "fastest"),
         ("noise", "pink"),
+        ("sigma", 0),
+        ("sigma", -1.0),
+        ("gain", 0.0),
+        ("gain", "high"),
+        ("offset", "dark"),
+        ("uncertainty", "much"),
         ("seed", -1),
         ("seed", 1.5),
         ("device", "tpu"),
@@ -49,6 +56,11 @@ def test_settings_that_are_allowed_come_back_as_given():
     chosen = read_settings({"preset": "paper", "max_seconds": 2, "threads": 1})
     assert (chosen.preset, chosen.max_seconds, chosen.threads) == ("paper", 2.0, 1)
     assert read_settings({}) == Settings()
+
+
+def test_an_offset_may_be_anything_and_zero_is_one():
+    assert read_settings({}).offset is None
+    assert [read_settings({"offset": value}).offset for value in (0, -3.5, 100)] == [0.0, -3.5, 100.0]
 
 
 def test_settings_survive_json():

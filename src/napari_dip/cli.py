@@ -20,6 +20,7 @@ import typer
 import napari_dip
 from napari_dip.errors import InputError, in_words
 from napari_dip.settings import FACTORS, Settings, Task, field, read_settings
+from napari_dip.summary import noise_found, why_it_ended
 
 if TYPE_CHECKING:
     from napari_dip.restore import Progress, Restoration
@@ -30,7 +31,8 @@ SPECIAL = {"stop_at"}
 """Settings that only a record has a use for."""
 FORMATS = "TIFF, PNG or NPY, by its suffix"
 EPILOG = """TIFF keeps axes and pixel size, and TIFF and NPY results are float32 in the units of the image. PNG holds
-whole numbers of 8 or 16 bits, so results are rounded and clipped there. Ctrl-C ends a run and writes the best so far.
+whole numbers of 8 or 16 bits, so results are rounded and clipped there. --uncertainty writes a second file beside OUT,
+cells-uncertainty.tif for cells.tif (for a PNG, a TIFF). Ctrl-C ends a run and writes the best so far.
 Exit status: 0 done, 1 something cannot be used, 2 wrong usage, 130 interrupted
 (143 if it was the system that ended it; the best so far is written, too)."""
 
@@ -187,9 +189,12 @@ def _restore(
 
     files.format_of(target)
     inputs = [source] if mask is None else [source, mask]
-    files.check_output(target, inputs, force=force)
-    if record is not None:
-        files.check_output(record, [*inputs, target], force=force)
+    second = files.companion(target, "uncertainty") if settings["uncertainty"] else None
+    taken = list(inputs)
+    for path in (target, second, record):
+        if path is not None:
+            files.check_output(path, taken, force=force)
+            taken.append(path)
     picture = files.read_image(source)
     axes = axes.upper() if axes else picture.axes
     files.check_fits(target, picture, axes)
@@ -200,23 +205,31 @@ def _restore(
         steps = restore_steps(task, picture.array, axes=axes, mask=hidden, factor=factor, **settings)
         with _stopping() as stop:
             restoration = _walk(steps, show, stop)
-    files.write_image(target, restoration.image, restoration.axes, picture, factor or 1)
+    written = {target: restoration.image}
+    if second is not None and restoration.uncertainty is not None:
+        written[second] = restoration.uncertainty
+    for path, array in written.items():
+        files.write_image(path, array, restoration.axes, picture, factor or 1)
     if record is not None:
-        named = {"input": source, "mask": mask, "output": target}
-        about = {"files": {role: str(path) for role, path in named.items() if path is not None}}
-        about |= {"command": f"napari-dip {napari_dip.__version__}"}  # type: ignore[dict-item]
+        named = {"input": source, "mask": mask, "output": target, "uncertainty": second}
+        about: dict[str, Any] = {"files": {role: str(path) for role, path in named.items() if path is not None}}
+        about["command"] = f"napari-dip {napari_dip.__version__}"
         with files.replacing(record) as file:
             file.write(json.dumps({**restoration.record, **about}, indent=2, ensure_ascii=False).encode() + b"\n")
-    return _farewell(restoration, target, stop)
+    return _farewell(restoration, target, second, stop)
 
 
-def _farewell(restoration: Restoration, target: Path, stop: _Stop) -> int:
-    done = f"{restoration.record['iterations']} iterations in {restoration.record['seconds']:.0f} s"
+def _farewell(restoration: Restoration, target: Path, second: Path | None, stop: _Stop) -> int:
+    record = restoration.record
+    done = f"{record['iterations']} iterations in {record['seconds']:.0f} s"
+    where = f"is in {str(target)!r}" + (f", its uncertainty in {str(second)!r}" if second is not None else "")
     if stop.signal:
-        _say(f"Interrupted after {done}; the best so far is in {str(target)!r}.")
+        _say(f"Interrupted after {done}; the best so far {where}.")
         return 128 + stop.signal
     if sys.stderr.isatty():
-        _say(f"{done}; the result is in {str(target)!r}.")
+        for sentence in (why_it_ended(record), noise_found(record), f"{done}; the result {where}."):
+            if sentence:
+                _say(sentence)
     return 0
 
 
@@ -250,13 +263,17 @@ def _stopping() -> Iterator[_Stop]:
                 signal.signal(number, handler)
 
 
-def _walk(steps: Generator[Progress, None, Restoration], show: Callable[[Progress], None], stop: _Stop) -> Restoration:
+def _walk(
+    steps: Generator[Progress, None, Restoration], show: Callable[[Progress | None], None], stop: _Stop
+) -> Restoration:
     said = False
     while True:
         try:
             progress = next(steps)
         except StopIteration as end:
             restoration: Restoration = end.value
+            if not stop.signal:
+                show(None)
             return restoration
         show(progress)
         if stop.signal:
@@ -267,8 +284,8 @@ def _walk(steps: Generator[Progress, None, Restoration], show: Callable[[Progres
 
 
 @contextmanager
-def _bar() -> Iterator[Callable[[Progress], None]]:
-    """Show a progress bar where there is a terminal to show it on."""
+def _bar() -> Iterator[Callable[[Progress | None], None]]:
+    """Show a progress bar where there is a terminal to show it on; it is told of each step, and None at the end."""
     if not sys.stderr.isatty():
         yield lambda progress: None
         return
@@ -280,11 +297,17 @@ def _bar() -> Iterator[Callable[[Progress], None]]:
     with Bar(*columns, console=Console(stderr=True)) as bar:
         job = bar.add_task("Starting", total=None, state="")
 
-        def show(now: Progress) -> None:
+        def show(now: Progress | None) -> None:
+            if now is None:
+                bar.update(job, total=1.0, completed=1.0, state="")
+                return
+            # a run mostly ends before its plan, so the plan is said to be the most there will be
             plane = f"Plane {now.plane + 1}/{now.planes}, iteration" if now.planes > 1 else "Iteration"
+            words = f"{plane} {now.iteration} of at most {now.iterations}"
             left = now.seconds * (1 - now.done) / now.done
-            state = f"loss {now.loss:.4g}, {int(left // 60)}:{int(left % 60):02} left"
-            words = f"{plane} {now.iteration}/{now.iterations}"
+            state = f"loss {now.loss:.4g}, at most {int(left // 60)}:{int(left % 60):02} left"
+            if now.done >= 1:
+                state = "finishing"
             bar.update(job, total=1.0, completed=now.done, description=words, state=state)
 
         yield show

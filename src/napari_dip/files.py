@@ -18,6 +18,8 @@ from napari_dip.image import guess_axes
 from napari_dip.tiff import Scale
 
 FORMATS = {".tif": "TIFF", ".tiff": "TIFF", ".png": "PNG", ".npy": "NPY"}
+OME = (".ome.tif", ".ome.tiff")
+"""Endings that ask for the metadata of OME."""
 
 
 @dataclass(frozen=True)
@@ -123,6 +125,19 @@ def check_output(path: Path, inputs: Iterable[Path], *, force: bool) -> None:
         raise InputError(f"The folder {str(folder)!r} cannot be written to: {error.strerror}.") from None
 
 
+def companion(path: Path, word: str) -> Path:
+    """Name a second file that belongs to an output: its name with a word at the end.
+
+    It stays of the same format, but for PNG, whose whole numbers are too coarse for anything but the image itself.
+
+    >>> companion(Path("cells.ome.tif"), "uncertainty").name, companion(Path("cells.png"), "uncertainty").name
+    ('cells-uncertainty.ome.tif', 'cells-uncertainty.tif')
+    """
+    suffix = next((path.name[-len(end) :] for end in OME if path.name.lower().endswith(end)), path.suffix)
+    stem = path.name[: -len(suffix)]
+    return path.with_name(f"{stem}-{word}{'.tif' if format_of(path) == 'PNG' else suffix}")
+
+
 def check_fits(path: Path, picture: Picture, axes: str | None) -> None:
     """See that a format can hold the result of restoring an image: PNG takes no stacks and whole numbers only.
 
@@ -162,7 +177,7 @@ def write_image(path: Path, image: np.ndarray, axes: str, source: Picture, facto
         if kind == "NPY":
             np.save(file, image, allow_pickle=False)
         elif kind == "TIFF":
-            tiff.write(file, image, axes, scale, ome=path.name.lower().endswith((".ome.tif", ".ome.tiff")))
+            tiff.write(file, image, axes, scale, ome=path.name.lower().endswith(OME))
         else:
             _write_png(file, image, axes, source.array.dtype, scale)
 

@@ -21,6 +21,9 @@ resource = pytest.importorskip("resource")
 COMMAND = [sys.executable, "-c", "from napari_dip.cli import main; main()"]
 QUICK = ["--max-iterations", "3", "--threads", "1"]
 ENDLESS = ["--max-iterations", "100000", "--threads", "1"]
+NEVER_DONE = ["inpaint", "in.npy", "out.npy", "--mask", "mask.npy", *ENDLESS]
+"""Denoising may find for itself that it is done."""
+FAR = r"Iteration [1-9]\d* of at most 100000"
 LONG = 120
 """Seconds after which a test gives up waiting; nothing is expected to take as long."""
 
@@ -30,6 +33,7 @@ def here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "120")
     np.save("in.npy", np.random.default_rng(0).random((24, 24)))
+    np.save("mask.npy", np.eye(24))
     return tmp_path
 
 
@@ -121,21 +125,31 @@ def test_a_run_in_a_pipe_is_silent(here):
     record = json.loads((here / "out.json").read_text())
     again = dip.denoise(np.load("in.npy"), **record["settings"]).image
     assert np.load("out.npy").tobytes() == again.tobytes()
-    assert sorted(path.name for path in here.iterdir()) == ["in.npy", "out.json", "out.npy"]
+    assert sorted(path.name for path in here.iterdir()) == ["in.npy", "mask.npy", "out.json", "out.npy"]
 
 
 def test_a_terminal_shows_progress(here):
-    with OnTerminal("denoise", "in.npy", "out.npy", "--max-iterations", "30", "--threads", "1") as process:
+    with OnTerminal("denoise", "in.npy", "out.npy", "--uncertainty", *QUICK) as process:
         status, out = process.end()
     assert (status, out) == (0, b"")
-    assert "Iteration 30/30" in process.text and "100%" in process.text
-    assert re.search(r"loss -?[\d.e+-]+, \d+:\d\d left", process.text)
-    assert "30 iterations in" in process.text and "out.npy" in process.text
+    assert "Iteration 3 of at most 3" in process.text and "100%" in process.text
+    assert "3 iterations in" in process.text
+    assert "is in 'out.npy', its uncertainty in 'out-uncertainty.npy'." in process.text
+    assert re.search("Found [a-z ]*noise", process.text)
+
+
+def test_a_run_that_ends_before_its_plan_says_why(here):
+    with OnTerminal("denoise", "in.npy", "out.npy", "--record", "out.json", *ENDLESS) as process:
+        status, _ = process.end()
+    assert status == 0
+    record = json.loads((here / "out.json").read_text())
+    assert record["stopped_by"] == "held-out" and record["iterations"] < 100_000
+    assert "It stopped by itself" in process.text and "100%" in process.text
 
 
 def test_ctrl_c_writes_the_best_so_far(here):
-    with OnTerminal("denoise", "in.npy", "out.npy", "--record", "out.json", *ENDLESS) as process:
-        process.wait_for(r"Iteration [1-9]\d*/100000")
+    with OnTerminal(*NEVER_DONE, "--record", "out.json") as process:
+        process.wait_for(FAR + r".* loss -?[\d.e+-]+, at most \d+:\d\d left")
         process.process.send_signal(signal.SIGINT)
         status, out = process.end()
     assert (status, out) == (130, b"")
@@ -145,14 +159,24 @@ def test_ctrl_c_writes_the_best_so_far(here):
     assert record["stopped_by"] == "asked" and 1 <= record["iterations"] < 100_000
     assert record["settings"]["stop_at"] == [record["iterations"]]
     assert np.load("out.npy").shape == (24, 24)
-    again = dip.denoise(np.load("in.npy"), **record["settings"]).image
+    again = dip.inpaint(np.load("in.npy"), np.load("mask.npy"), **record["settings"]).image
     assert np.load("out.npy").tobytes() == again.tobytes()
-    assert sorted(path.name for path in here.iterdir()) == ["in.npy", "out.json", "out.npy"]
+    assert sorted(path.name for path in here.iterdir()) == ["in.npy", "mask.npy", "out.json", "out.npy"]
+
+
+def test_ctrl_c_writes_the_uncertainty_too(here):
+    with OnTerminal(*NEVER_DONE, "--uncertainty") as process:
+        process.wait_for(FAR)
+        process.process.send_signal(signal.SIGINT)
+        status, _ = process.end()
+    assert status == 130 and "its uncertainty in 'out-uncertainty.npy'" in process.text
+    deviation = np.load("out-uncertainty.npy")
+    assert (np.diag(deviation) > 0).all() and np.count_nonzero(deviation) == 24
 
 
 def test_the_end_of_a_cluster_job_writes_the_best_so_far(here):
     with OnTerminal("super-resolve", "in.npy", "out.npy", "--factor", "2", *ENDLESS) as process:
-        process.wait_for(r"Iteration [1-9]\d*/100000")
+        process.wait_for(FAR)
         process.process.terminate()
         status, _ = process.end()
     assert status == 128 + signal.SIGTERM and "best so far" in process.text
@@ -162,7 +186,7 @@ def test_the_end_of_a_cluster_job_writes_the_best_so_far(here):
 def test_a_second_ctrl_c_gives_up(here):
     np.save("large.npy", np.random.default_rng(0).random((128, 128)))
     with OnTerminal("denoise", "large.npy", "out.npy", "--preset", "paper", *ENDLESS) as process:
-        process.wait_for(r"Iteration [1-9]\d*/100000")
+        process.wait_for(FAR)
         while process.process.poll() is None:  # both within one iteration, which takes much longer than this
             process.process.send_signal(signal.SIGINT)
             with suppress(subprocess.TimeoutExpired):
@@ -170,7 +194,7 @@ def test_a_second_ctrl_c_gives_up(here):
         status, _ = process.end()
     assert status == 130 and "there is no result" in process.text
     assert "Traceback" not in process.text
-    assert sorted(path.name for path in here.iterdir()) == ["in.npy", "large.npy"]
+    assert sorted(path.name for path in here.iterdir()) == ["in.npy", "large.npy", "mask.npy"]
 
 
 def test_a_refusal_is_one_line_on_stderr(here):
@@ -191,7 +215,7 @@ def test_a_full_disk_leaves_the_old_file(here):
     status, out, err = run("denoise", "in.npy", "out.npy", "--force", *QUICK, preexec_fn=limit)
     assert (status, out, err.count("\n")) == (1, "", 1) and "'out.npy' cannot be written: File too large." in err
     assert Path("out.npy").read_bytes() == b"old"
-    assert sorted(path.name for path in here.iterdir()) == ["in.npy", "out.npy"]
+    assert sorted(path.name for path in here.iterdir()) == ["in.npy", "mask.npy", "out.npy"]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits memory like this")

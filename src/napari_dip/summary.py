@@ -1,0 +1,71 @@
+"""What a run found and why it ended, in sentences made from its record."""
+
+from __future__ import annotations
+
+from collections import Counter
+from statistics import median
+from typing import Any
+
+WHY = {
+    "held-out": "It stopped by itself: going on would hardly have made it better.",
+    "seconds": "It ended there because its time was up.",
+    "diverged": "The computation became unstable; this is the best it had.",
+}
+"""Why a run ended, for what is not clear without words; the weightiest comes last."""
+NOISES = {
+    "gaussian": "noise that is the same everywhere (Gaussian)",
+    "poisson": "photon noise (Poisson)",
+    "poisson-gaussian": "photon and read noise (Poisson-Gaussian)",
+    "speckle": "noise in proportion to the brightness (speckle)",
+    "compression": "compression artefacts (blocks and ringing)",
+}
+
+
+def why_it_ended(record: dict[str, Any]) -> str:
+    """Say what ended a run; empty if it came to the end of its plan, or was stopped by hand.
+
+    >>> why_it_ended({"stopped_by": "seconds", "planes": [{"stopped_by": "held-out"}, {"stopped_by": "seconds"}]})
+    'It ended there because its time was up.'
+    """
+    if record["stopped_by"] == "asked":
+        return ""
+    reasons = {plane["stopped_by"] for plane in record["planes"]}
+    return next((words for reason, words in reversed(WHY.items()) if reason in reasons), "")
+
+
+def noise_found(record: dict[str, Any]) -> str:
+    """Say what noise an image had; empty where none was looked for.
+
+    >>> strength = {"sigma": 20.09, "gain": 0.0, "speckle": 0.0, "dark": 0.0}
+    >>> plane = {"noise": "gaussian", "noise_strength": strength, "noise_reach": 0}
+    >>> noise_found({"task": "denoise", "settings": {"noise": "auto"}, "planes": [plane]})
+    'Found noise that is the same everywhere (Gaussian): standard deviation 20.1.'
+    """
+    known = [plane for plane in record["planes"] if plane.get("noise") in NOISES]
+    if record["task"] != "denoise" or not known:
+        return ""
+    kinds = Counter(plane["noise"] for plane in known)
+    kind = kinds.most_common(1)[0][0]
+    alike = [plane for plane in known if plane["noise"] == kind]
+    verb = "Found" if record["settings"]["noise"] == "auto" else "Treated as"
+    where = " in most planes" if len(kinds) > 1 else ""
+    strength = _strength(kind, [plane["noise_strength"] for plane in alike if "noise_strength" in plane])
+    sentences = [f"{verb} {NOISES[kind]}{where}{f': {strength}' if strength else ''}."]
+    if any(plane.get("noise_reach") for plane in alike):
+        sentences.append("It reaches into neighbouring pixels.")
+    return " ".join(sentences)
+
+
+def _strength(kind: str, found: list[dict[str, float]]) -> str:
+    """Say how strong noise is, in units of the image; of several planes, the median."""
+    if not found or kind not in ("gaussian", "poisson", "poisson-gaussian", "speckle"):
+        return ""
+    sigma, gain, speckle = (median(one[name] for one in found) for name in ("sigma", "gain", "speckle"))
+    if kind == "gaussian":
+        return f"standard deviation {sigma:.3g}"
+    if kind == "speckle":
+        return f"{100 * speckle**0.5:.2g} % of it"
+    # a part of the variance may also grow with the square of the brightness; without photons, nothing is said of them
+    photon = f"a photon adds {gain:.3g}" if gain > 0 else ""
+    dark = f"standard deviation {sigma:.3g} where it is darkest" if kind == "poisson-gaussian" and sigma > 0 else ""
+    return ", ".join(part for part in (photon, dark) if part)

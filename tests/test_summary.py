@@ -1,0 +1,64 @@
+"""What a record says in sentences. Those of real runs stand in the tests of the two faces."""
+
+import pytest
+
+from napari_dip.summary import noise_found, why_it_ended
+
+STRENGTH = {"sigma": 20.0, "gain": 6.0, "speckle": 0.01, "dark": 100.0}
+
+
+def record(*kinds, task="denoise", given="auto", reach=0, **strength):
+    found = {**STRENGTH, **strength}
+    planes = [{"noise": kind, "noise_strength": found, "noise_reach": reach} for kind in kinds]
+    return {"task": task, "settings": {"noise": given}, "planes": planes}
+
+
+def ended(*reasons, last=None):
+    return {"stopped_by": last or reasons[-1], "planes": [{"stopped_by": reason} for reason in reasons]}
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ("gaussian", "Found noise that is the same everywhere (Gaussian): standard deviation 20."),
+        ("poisson", "Found photon noise (Poisson): a photon adds 6."),
+        (
+            "poisson-gaussian",
+            "Found photon and read noise (Poisson-Gaussian): a photon adds 6, "
+            "standard deviation 20 where it is darkest.",
+        ),
+        ("speckle", "Found noise in proportion to the brightness (speckle): 10 % of it."),
+    ],
+)
+def test_noise_in_words(kind, words):
+    assert noise_found(record(kind)) == words
+
+
+def test_given_noise_was_not_found():
+    assert noise_found(record("compression", given="compression")).startswith("Treated as compression artefacts")
+
+
+def test_what_is_zero_is_not_told():
+    assert noise_found(record("poisson", gain=0.0)) == "Found photon noise (Poisson)."
+
+
+def test_noise_that_reaches_further():
+    assert noise_found(record("gaussian", reach=1)).endswith("It reaches into neighbouring pixels.")
+
+
+def test_planes_that_differ():
+    assert "photon noise (Poisson) in most planes: a photon" in noise_found(record("gaussian", "poisson", "poisson"))
+
+
+def test_nothing_is_said_where_nothing_was_looked_for():
+    assert noise_found(record("gaussian", task="inpaint")) == ""
+    assert noise_found({"task": "denoise", "settings": {"noise": "auto"}, "planes": [{}]}) == ""
+    assert noise_found(record()) == ""
+
+
+def test_why_a_run_ended():
+    assert "by itself" in why_it_ended(ended("held-out"))
+    assert "time was up" in why_it_ended(ended("held-out", "seconds", last="seconds"))
+    assert "unstable" in why_it_ended(ended("held-out", "diverged", "held-out"))
+    assert why_it_ended(ended("iterations")) == ""
+    assert why_it_ended(ended("held-out", "asked")) == ""
