@@ -29,6 +29,12 @@ if TYPE_CHECKING:
 
 SPECIAL = {"stop_at"}
 """Settings that only a record has a use for."""
+NOT_FOR: dict[Task, set[str]] = {
+    "denoise": set(),
+    "inpaint": {"noise", "sigma", "gain", "offset"},
+    "super_resolve": {"noise", "sigma", "gain", "offset", "uncertainty"},
+}
+"""Settings that a task has no use for."""
 FORMATS = "TIFF, PNG or NPY, by its suffix"
 EPILOG = """TIFF keeps axes and pixel size, and TIFF and NPY results are float32 in the units of the image. PNG holds
 whole numbers of 8 or 16 bits, so results are rounded and clipped there. --uncertainty writes a second file beside OUT,
@@ -133,7 +139,7 @@ FORCE = _parameter("force", bool, typer.Option("--force", help="Replace files th
 
 def _add_command(name: str, task: Task, text: str, *own: inspect.Parameter) -> None:
     """Add a command whose options are those of all commands, the settings, and its own."""
-    settings = [_setting(key) for key in Settings.model_fields if key not in SPECIAL]
+    settings = [_setting(key) for key in Settings.model_fields if key not in SPECIAL | NOT_FOR[task]]
 
     def command(**given: Any) -> None:
         chosen = {parameter.name: _plain(given.pop(parameter.name)) for parameter in settings}
@@ -189,7 +195,7 @@ def _restore(
 
     files.format_of(target)
     inputs = [source] if mask is None else [source, mask]
-    second = files.companion(target, "uncertainty") if settings["uncertainty"] else None
+    second = files.companion(target, "uncertainty") if settings.get("uncertainty") else None
     taken = list(inputs)
     for path in (target, second, record):
         if path is not None:
