@@ -37,10 +37,11 @@ NOT_FOR: dict[Task, set[str]] = {
 """Settings that a task has no use for."""
 FORMATS = "TIFF, PNG or NPY, by its suffix"
 EPILOG = """TIFF keeps axes and pixel size, and TIFF and NPY results are float32 in the units of the image. PNG holds
-whole numbers of 8 or 16 bits, so results are rounded and clipped there. --uncertainty writes a second file beside OUT,
-cells-uncertainty.tif for cells.tif (for a PNG, a TIFF). Ctrl-C ends a run and writes the best so far.
+whole numbers of 8 or 16 bits, so results are rounded and clipped there. Ctrl-C ends a run and writes the best so far.
 Exit status: 0 done, 1 something cannot be used, 2 wrong usage, 130 interrupted
 (143 if it was the system that ended it; the best so far is written, too)."""
+SECOND = """The uncertainty is written beside OUT, as cells-uncertainty.tif for cells.tif (for a PNG, as a TIFF).
+"""
 
 app = typer.Typer(
     name="napari-dip",
@@ -148,7 +149,7 @@ def _add_command(name: str, task: Task, text: str, *own: inspect.Parameter) -> N
     command.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
         [SOURCE, TARGET, *own, AXES, *settings, RECORD, FORCE]
     )
-    app.command(name, help=text, epilog=EPILOG)(command)
+    app.command(name, help=text, epilog=EPILOG if "uncertainty" in NOT_FOR[task] else SECOND + EPILOG)(command)
 
 
 _add_command("denoise", "denoise", "Remove noise from an image, knowing nothing but that image.")
