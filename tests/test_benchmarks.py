@@ -1,0 +1,194 @@
+"""The benchmark scripts on tiny images made here: each runs as a process of its own, and its tables can be read."""
+
+import json
+import re
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from skimage.io import imsave
+
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+MODULES = ("cases", "scoreboard", "baselines", "report", "opened", "simulate", "stopping")
+SCRIPTS = ("scoreboard", "speed", "stopping", "likelihoods", "calibration", "seeds", "ablation")
+
+
+def write(folder, **arrays):
+    folder.mkdir(parents=True)
+    for name, array in arrays.items():
+        imsave(folder / f"{name}.png", array, check_contrast=False)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    top = tmp_path_factory.mktemp("scoreboard")
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[:40, :40]
+    truth = (127 + 80 * np.sin(x / 7) * np.cos(y / 5)).astype(np.uint8)
+    noisy = (truth + rng.normal(0, 50, truth.shape)).clip(0, 255).astype(np.uint8)
+    mask = (rng.random(truth.shape) < 0.5).astype(np.uint8) * 255
+    write(top / "denoise-sigma50" / "waves", input=noisy, truth=truth)
+    colour = np.stack([truth, truth.T, 255 - truth], -1)
+    coloured = (colour + rng.normal(0, 50, colour.shape)).clip(0, 255).astype(np.uint8)
+    write(top / "denoise-sigma50" / "colour", input=coloured, truth=colour)
+    write(top / "inpaint-50" / "waves", input=np.where(mask, 0, truth), truth=truth, mask=mask)
+    large = np.tile(np.linspace(20, 200, 72), (72, 1))  # enough blocks to see how noise depends on brightness
+    counted = (4 * rng.poisson(large / 4)).clip(0, 255).astype(np.uint8)
+    write(top / "photons" / "ramp", input=counted, truth=large.astype(np.uint8))
+    return top
+
+
+@pytest.fixture
+def modules(monkeypatch):
+    """Let the scripts be imported, and forget them afterwards."""
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    yield
+    for name in MODULES:
+        sys.modules.pop(name, None)
+
+
+def run(script, *arguments):
+    command = [sys.executable, BENCHMARKS / f"{script}.py", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120)
+
+
+def measured(script, *arguments):
+    """Give the tables of a script, by title, each as rows by their first cell; and what it said beside them."""
+    done = run(script, *arguments, "--threads", 1)
+    assert done.returncode == 0, done.stderr
+    tables = {}
+    for title, text in re.findall(r"^## (.*)\n\n((?:\|.*\n)+)", done.stdout, re.M):
+        header, line, *rows = ([cell.strip() for cell in row.strip("|").split(" | ")] for row in text.splitlines())
+        assert set("".join(line)) <= set("-|")
+        assert rows and all(len(row) == len(header) for row in rows), text
+        tables[title] = [dict(zip(header, row, strict=True)) for row in rows]
+    return tables, done.stderr
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_help(script, modules, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", [f"{script}.py", "--help"])
+    with pytest.raises(SystemExit, match=r"^0$"):
+        runpy.run_path(str(BENCHMARKS / f"{script}.py"), run_name="__main__")
+    told = capsys.readouterr().out
+    assert f"python benchmarks/{script}.py" in told and "--json" in told and "--threads" in told
+
+
+def test_stopping_and_resuming(folder, tmp_path):
+    file = tmp_path / "stopping.json"
+    command = [folder, "--images", "waves", "--crop", 32, "--iterations", 10, "--every", 5, "--json", file, "--resume"]
+    narrow = ["--sigma", 25, "--kinds", "poisson", "speckle"]
+    tables, told = measured("stopping", *command, *narrow)
+    rules, runs = tables.values()
+    assert rules[0]["rule"].startswith("held-out") and len(rules) >= 6
+    assert [(one["noise"], one["image"]) for one in runs] == [("poisson", "waves"), ("speckle", "waves")]
+    assert all(float(one["gap (dB)"]) >= 0 for one in runs) and told.count("best") == 2
+
+    again, told = measured("stopping", *command, *narrow)
+    assert again == tables and not told  # nothing was fitted again
+    written = json.loads(file.read_text())
+    assert len(written["results"]) == 2 and {"command", "versions", "machine"} <= written.keys()
+    assert [at for at, _ in written["results"][0]["looks"]] == [5, 10]
+
+
+def test_speed(folder, tmp_path):
+    file = tmp_path / "speed.json"
+    image = folder / "denoise-sigma50" / "colour"
+    tables, _ = measured("speed", image, "--crop", 32, "--iterations", 6, "--rounds", 1, "--json", file)
+    presets = {one["preset"].split(",")[0]: one for one in tables["Time to finish"]}
+    assert presets.keys() == {"fast", "paper", "best"} and presets["fast"]["iterations"] == "6 (iterations)"
+    assert float(presets["fast"]["PSNR (dB)"]) > 15
+    assert len(tables["Previews"]) == 2
+    assert json.loads(file.read_text())["results"][0]["paper"]["planned"] == 1800
+
+
+def test_likelihoods(folder, tmp_path):
+    file = tmp_path / "likelihoods.json"
+    command = [folder, "--images", "waves", "--crop", 32, "--iterations", 2, "--peaks", 5, "--json", file]
+    (rows,) = measured("likelihoods", *command)[0].values()
+    assert [one["image"] for one in rows] == ["waves", "mean"]
+    models = [one["model"] for one in json.loads(file.read_text())["results"]]
+    assert [model.split("(")[0] for model in models] == ["Gaussian", "Poisson", "Gaussian", "Poisson", "Gaussian"]
+
+
+def test_calibration(folder, tmp_path):
+    file = tmp_path / "calibration.json"
+    command = [folder, "--images", "waves", "--kinds", "gauss", "--crop", 32, "--iterations", 3, "--json", file]
+    coverage, reliability = measured("calibration", *command)[0].values()
+    suites = ["denoise-sigma50", "inpaint-50", "simulated gauss 25"]
+    assert [one["suite"] for one in coverage] == [one["suite"] for one in reliability] == suites
+    results = json.loads(file.read_text())["results"]
+    assert all(one["same_image"] for one in results)
+    for one in results:
+        assert sorted(one["coverage"].values()) == list(one["coverage"].values())
+
+
+def test_seeds(folder, tmp_path):
+    file = tmp_path / "seeds.json"
+    command = [folder, "--suite", "denoise-sigma50", "--seeds", 2, "--crop", 32, "--iterations", 6, "--json", file]
+    (rows,) = measured("seeds", *command)[0].values()
+    assert [one["image"] for one in rows] == ["colour", "waves"]
+    assert all(float(one["min"]) <= float(one["mean (dB)"]) <= float(one["max"]) for one in rows)
+    assert [one["seed"] for one in json.loads(file.read_text())["results"]] == [0, 1, 0, 1]
+
+
+def test_seeds_tells_of_failures(folder):
+    done = run("seeds", folder, "--suite", "denoise-sigma50", "--images", "waves", "--seeds", 1, "--iterations", -1)
+    assert done.returncode == 1 and "seed 0: InputError" in done.stdout
+
+
+def test_ablation_of_every_trick(folder, tmp_path):
+    file = tmp_path / "ablation.json"
+    command = [folder, "--images", "photons/ramp", "--iterations", 3, "--json", file]
+    (rows,) = measured("ablation", *command)[0].values()
+    assert len(rows) == 15 and "(+0.00)" in rows[0]["photons/ramp"]
+    found = {one["change"]: one["psnr"] for one in json.loads(file.read_text())["results"]}
+    assert found["neighbours of correlated noise seen"] is None  # the noise is white
+    same = {name for name, value in found.items() if value == found["all tricks"]}
+    # three iterations are too few to stop, and not every processor has bfloat16
+    assert same <= {"all tricks", "no stop by held-out pixels", "float32 instead of bfloat16"}
+
+
+def test_images_that_are_not_there(folder):
+    done = run("stopping", folder, "--images", "nowhere")
+    assert done.returncode == 1 and "nowhere" in done.stderr and "there: colour, ramp, waves" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_simulated_noise_is_as_strong_as_told(modules):
+    from simulate import KINDS, compressed, noisy, photons
+
+    truth = np.tile(np.linspace(0.1, 0.9, 256, dtype=np.float32), (256, 1))
+    for kind in KINDS:
+        image = noisy(truth, kind, 25, seed=1)
+        assert image.dtype == np.float32 and np.array_equal(image, noisy(truth, kind, 25, seed=1))
+        assert not np.array_equal(image, noisy(truth, kind, 25, seed=2))
+        assert 255 * np.std(image - truth) == pytest.approx(25, rel=0.03)
+        assert np.mean(image - truth) == pytest.approx(0, abs=2e-3)
+    bright = truth > 0.5
+    deviation = {
+        k: np.std((noisy(truth, k, 25) - truth)[bright]) / np.std((noisy(truth, k, 25) - truth)[~bright]) for k in KINDS
+    }
+    assert deviation["gauss"] < 1.02 < deviation["poisson-gaussian"] < deviation["poisson"] < deviation["speckle"]
+    counts = photons(truth, 5)
+    assert np.allclose(5 * counts, np.round(5 * counts), atol=1e-5) and counts.mean() == pytest.approx(0.5, abs=0.01)
+    assert 0 < np.abs(compressed(truth, 10) - truth).mean() < 0.05
+
+
+def test_rules_are_judged_by_what_they_lose(modules):
+    from stopping import PRODUCT, judge
+
+    from napari_dip.prior.stopping import HeldOut
+
+    looks = [(10, 20.0), (20, 24.0), (30, 24.97), (40, 25.0), (50, 23.0), (160, 12.0)]
+    flat = [(at, 1.0) for at in range(5, 165, 5)]
+    result = {"looks": looks, "seen": {"held-out": flat, "variance": flat, "discrepancy": flat}}
+    verdicts = judge(result, HeldOut(least=45))
+    assert verdicts[PRODUCT]["stop_at"] == 45 and verdicts[PRODUCT]["gap"] == pytest.approx(1)
+    assert verdicts[PRODUCT]["best"] == 25 and verdicts[PRODUCT]["best_at"] == 30
+    assert not verdicts[PRODUCT]["late"] and verdicts["60 iterations"]["late"]
+    assert verdicts["60 iterations"]["gap"] == pytest.approx(3)
+    assert verdicts["never"]["stop_at"] == 160 and verdicts["never"]["gap"] == 13
