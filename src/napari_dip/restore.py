@@ -14,7 +14,7 @@ import torch
 from napari_dip.errors import InputError
 from napari_dip.image import Source
 from napari_dip.run import Progress, Restoration, Run
-from napari_dip.settings import FACTORS, TASKS, Task, read_settings
+from napari_dip.settings import FACTORS, TASKS, Settings, Task, read_settings
 
 __all__ = ["Progress", "Restoration", "choose_device", "denoise", "inpaint", "restore_steps", "super_resolve"]
 
@@ -137,8 +137,25 @@ def restore_steps(
         )
     if factor is not None and (not isinstance(factor, int | np.integer) or factor not in FACTORS):
         raise InputError(f"The factor {factor!r} is not allowed; take a whole number from 2 to {FACTORS[-1]}.")
+    _check_together(task, chosen)
     source = Source(image, axes, mask, allow_nonfinite=chosen.nonfinite == "inpaint")
     return Run(task, source, int(factor or 1), chosen, choose_device(chosen.device)).steps()
+
+
+def _check_together(task: Task, chosen: Settings) -> None:
+    """Refuse settings that would do nothing together."""
+    known = {name: getattr(chosen, name) for name in ("sigma", "gain", "offset")}
+    given = [name for name, value in known.items() if value is not None]
+    if (given or chosen.noise != "auto") and task != "denoise":
+        raise InputError(f"What the noise is like is asked for in denoising only; leave {(given or ['noise'])[0]} out.")
+    if given and chosen.preset == "paper":
+        raise InputError(f"The preset paper does not use {given[0]}; leave it out or take another preset.")
+    useless = {"gaussian": ("gain", "offset"), "poisson": ("sigma",), "compression": tuple(known)}.get(chosen.noise, ())
+    for name in given:
+        if name in useless:
+            raise InputError(f"Noise of the kind {chosen.noise} has no {name}; leave it out or take another kind.")
+    if chosen.uncertainty and (task == "super_resolve" or chosen.preset == "paper"):
+        raise InputError("The uncertainty is known for denoising and inpainting with the presets fast and best only.")
 
 
 def choose_device(name: str) -> str:

@@ -144,7 +144,7 @@ class Run:
     def _fit_plane(
         self, number: int, index: tuple[int, ...], plane: Plane, result: np.ndarray
     ) -> Generator[Progress, None, Fit]:
-        recipe = choose(self.settings.preset, self.task, plane.visible, self.factor)
+        recipe = choose(self.settings.preset, self.task, plane.visible, self.factor, self.settings.noise)
         prepared = prepare(
             recipe,
             plane.values,

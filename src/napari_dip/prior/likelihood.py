@@ -48,7 +48,10 @@ class Strength:
 class Likelihood(Protocol):
     """A model of the noise."""
 
-    strength: Strength
+    @property
+    def strength(self) -> Strength:
+        """How strong the noise is."""
+        ...
 
     def __call__(self, mean: Tensor, variance: Tensor, measured: Tensor) -> Tensor:
         """Negative log-likelihood of each measured value under a prediction and its own variance, up to a constant."""

@@ -63,8 +63,7 @@ class Recipe:
     hidden_with_neighbours: float = 0.65  # where noise reaches into neighbouring pixels
     correct_fill: bool = False
     reserved: float = 0.0  # pixels kept apart to judge when to stop
-    stop: float | None = None  # least gain by half as many iterations again; None: at the end of the plan
-    stop_correlated: float = 0.03  # neighbours tell of correlated noise, so held-out pixels are predicted too well
+    stops: bool = False  # by the rule, before the end of the plan
     deep_gap: float = np.inf  # from this depth on, in pixels, gaps like the missing ones are hidden
     noise_variance: float | None = None  # None: estimated from the image
     optimisation: Optimisation = field(default_factory=Optimisation)
@@ -73,6 +72,9 @@ class Recipe:
 _nearest = Recipe("", 0, upsample="nearest", skip=(128,) * 5, latent_noise=0.03)
 PAPER = {
     "denoise": Recipe("denoise", 1800),
+    "compression": Recipe(
+        "compression artefacts", 2400, channels=(8, 16, 32, 64, 128), skip=(0, 0, 0, 4, 4), latent_channels=3
+    ),
     "scattered": Recipe("scattered pixels", 11000, latent_noise=0.03, optimisation=Optimisation(rate=0.001)),
     "text": replace(_nearest, name="text-like mask", iterations=6000),
     "hole": replace(
@@ -93,21 +95,23 @@ PAPER = {
 _muon = Optimisation("muon", final_rate=0.05, bfloat16=True)
 _masked = Recipe(
     "masked prediction",
-    300,
+    160,
     "masked",
     "slim",
     upsample="nearest",
     border="zeros",
     reserved=0.02,
-    stop=0.003,
-    optimisation=_muon,
+    stops=True,
+    optimisation=replace(_muon, kernel_rate=0.04),
 )
 _inpaint = replace(
     _masked,
     name="masked prediction of gaps",
+    iterations=300,
+    optimisation=_muon,
     upsample="linear",
     reserved=0.0,
-    stop=None,
+    stops=False,
     hidden=0.2,
     dropout=0.0,
     correct_fill=True,
@@ -151,12 +155,12 @@ class Prepared:
     found: dict[str, Any]
 
 
-def choose(preset: Preset, task: Task, visible: np.ndarray, factor: int) -> Recipe:
-    """Give the recipe of a preset for a task; `paper` has several, by the look of the mask and by the factor."""
+def choose(preset: Preset, task: Task, visible: np.ndarray, factor: int, noise: str = "auto") -> Recipe:
+    """Give the recipe of a preset for a task; `paper` has several: by the noise, the look of the mask, the factor."""
     if preset != "paper":
         return (FAST if preset == "fast" else BEST)[task]
     if task == "denoise":
-        return PAPER["denoise"]
+        return PAPER["compression" if noise == "compression" else "denoise"]
     if task == "super_resolve":
         return PAPER["x4" if factor < 6 else "x8"]
     deepest = _deepest(visible)
@@ -232,7 +236,8 @@ def _masked_prediction(
     ]
     objective = Ensemble(members) if len(members) > 1 else members[0]
     told = {"noise": found.kind, "noise_strength": asdict(noise.strength), "noise_reach": reach}
-    rule = HeldOut(recipe.stop_correlated if reach else recipe.stop) if recipe.stop else None
+    # neighbours tell of correlated noise, so held-out pixels are soon predicted too well
+    rule = (HeldOut(gain=0.03, least=20) if reach else HeldOut()) if recipe.stops else None
     return Prepared(objective, rule, told)
 
 

@@ -92,28 +92,28 @@ def nonlocal_bayes(
     total, variance = (torch.zeros(channels, height * width, device=pilot.device) for _ in range(2))
     weight = torch.zeros(height * width, device=pilot.device)
     basic, noisy = basic[0].flatten(1), noisy[0].flatten(1)
-    for where in _alike(basic[0].view(1, 1, height, width), side, effort).split(AT_ONCE):
+    where_alike = _alike(basic[0].view(1, 1, height, width), side, effort)
+    for where in torch.split(where_alike, AT_ONCE):
         pixels = where[..., None] + inside
         level = spread[where // width, where % width].mean(1)
-        groups = (image[:, pixels].permute(1, 2, 0, 3).flatten(2) for image in (basic, noisy))
-        found, uncertain = _posterior(*groups, level[:, None, None] * shape, trust, with_variance)
+        alike, values = (image[:, pixels].permute(1, 2, 0, 3).flatten(2) for image in (basic, noisy))
+        found, uncertain = _posterior(alike, values, level[:, None, None] * shape, trust)
         at = pixels.flatten()
         weight.index_add_(0, at, torch.ones_like(at, dtype=weight.dtype))
-        for channel, one in enumerate(found.unflatten(2, (channels, -1)).unbind(2)):
-            total[channel].index_add_(0, at, one.flatten())
-        if uncertain is not None:
-            for channel, one in enumerate(uncertain.unflatten(1, (channels, -1)).unbind(1)):
-                variance[channel].index_add_(0, at, one[:, None].expand(pixels.shape).flatten())
+        for channel in range(channels):
+            of_channel = slice(channel * side**2, (channel + 1) * side**2)
+            total[channel].index_add_(0, at, found[:, :, of_channel].flatten())
+            if with_variance:
+                one = uncertain[:, None, of_channel].expand(pixels.shape)
+                variance[channel].index_add_(0, at, one.flatten())
     image = mix.T @ (total / weight)
     deviation = (mix.T**2) @ (variance / weight) if with_variance else None
     back = (1, channels, height, width)
     return image.view(back), None if deviation is None else deviation.view(back)
 
 
-def _posterior(
-    pilot: Tensor, measured: Tensor, noise: Tensor, trust: float, with_variance: bool
-) -> tuple[Tensor, Tensor | None]:
-    """Posterior mean of each patch of some groups, and the variance of its values.
+def _posterior(pilot: Tensor, measured: Tensor, noise: Tensor, trust: float) -> tuple[Tensor, Tensor]:
+    """Posterior mean of each patch of some groups, (groups, patches, values), and variance of its (groups, values).
 
     `pilot` and `measured` are (groups, patches, values), `noise` is a covariance (groups, values, values).
     """
@@ -124,15 +124,11 @@ def _posterior(
     covariance = pilot.transpose(1, 2) @ pilot / max(count - 1, 1)
     scale = covariance.diagonal(dim1=1, dim2=2).mean(1)[:, None, None]
     ridge = 1e-5 * scale * torch.eye(values, device=pilot.device)  # for single precision
-    root = torch.linalg.cholesky(covariance + noise + ridge)
-    centred = (measured - mean).transpose(1, 2)
-    image = measured + trust * (middle - mean) - (noise @ torch.cholesky_solve(centred, root)).transpose(1, 2)
-    if not with_variance:
-        return image, None
+    taken = torch.cholesky_solve(noise, torch.linalg.cholesky(covariance + noise + ridge))
+    image = measured + trust * (middle - mean) - (measured - mean) @ taken
     # of the values: noise - noise (covariance + noise)^-1 noise; of the mean: noise / count
-    half = torch.linalg.solve_triangular(root, noise, upper=False)
     own = noise.diagonal(dim1=1, dim2=2)
-    return image, (own - (half**2).sum(1)).clamp_min(0) + own / count
+    return image, (own - (noise * taken.transpose(1, 2)).sum(2)).clamp_min(0) + own / count
 
 
 def _noise_shape(correlation: Tensor | None, side: int, channels: int, device: torch.device) -> Tensor:
@@ -146,7 +142,8 @@ def _noise_shape(correlation: Tensor | None, side: int, channels: int, device: t
     one = correlation.cpu()[dy.clamp(-reach, reach) + reach, dx.clamp(-reach, reach) + reach] * near
     values, vectors = torch.linalg.eigh(one)  # cut off at its reach, it need not be positive definite
     one = vectors @ (values.clamp_min(1e-2)[:, None] * vectors.T)
-    return torch.block_diag(*[one] * channels).to(device)
+    blocks: Tensor = torch.block_diag(*[one] * channels)  # type: ignore[no-untyped-call]
+    return blocks.to(device)
 
 
 def _alike(guide: Tensor, side: int, effort: Effort) -> Tensor:
@@ -160,7 +157,7 @@ def _alike(guide: Tensor, side: int, effort: Effort) -> Tensor:
     shifts = torch.tensor([dy * width + dx for dy, dx in steps], device=guide.device)
     padded = F.pad(guide, (radius,) * 4, value=torch.inf)
     found = []
-    for band in rows.split(max(1, 16384 // len(columns))):
+    for band in torch.split(rows, max(1, 16384 // len(columns))):
         top, bottom = int(band[0]), int(band[-1]) + side
         here = guide[:, :, top:bottom]
         distances = []

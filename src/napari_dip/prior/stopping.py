@@ -77,8 +77,8 @@ class HeldOut:
     Prechelt: Early stopping - but when? In: Neural Networks: Tricks of the Trade, 1998 (progress on held-out data).
     """
 
-    gain: float = 0.003
-    least: int = 20
+    gain: float = 0.01
+    least: int = 75
     every: int = 5
     values: dict[int, float] = field(default_factory=dict)
 
