@@ -301,17 +301,30 @@ def test_progress_counts_and_shows(task):
     assert [s[4] for s in seen] == pytest.approx([k / 6 for k in range(1, 7)])
 
 
-def test_the_last_preview_is_the_result_and_earlier_ones_stay():
+@pytest.mark.parametrize("task", ["inpaint", "super_resolve"])
+def test_the_last_preview_is_the_result_where_nothing_follows(task):
+    given = {"inpaint": {"mask": hole()}, "super_resolve": {"factor": 2}}[task]
+    previews, result = previewed(dip.restore_steps(task, picture(), **given, **QUICK))
+    np.testing.assert_array_equal(previews[-1], result)
+    assert (previews[0] != previews[-1]).any()
+
+
+def test_the_last_preview_is_near_to_the_result_and_earlier_ones_stay():
+    """A preview takes less effort than the end of a run."""
+    image = picture((40, 40))
+    previews, result = previewed(dip.restore_steps("denoise", image, **QUICK | {"max_iterations": 10}))
+    assert np.mean((previews[-1] - result) ** 2) < 0.1 * np.mean((image - result) ** 2)
+    assert (previews[0] != previews[-1]).any()
+
+
+def previewed(steps):
+    """Look at every step; give the previews and the image at the end."""
     previews = []
-    steps = dip.restore_steps("denoise", picture(), **QUICK)
     while True:
         try:
             previews.append(next(steps).preview())
         except StopIteration as end:
-            result = end.value.image
-            break
-    np.testing.assert_array_equal(previews[-1], result)
-    assert (previews[0] != previews[-1]).any()
+            return previews, end.value.image
 
 
 def test_looking_does_not_change_a_run():
@@ -355,6 +368,15 @@ WRONG = {
     "factor 2.5": (lambda: dip.super_resolve(picture(), 2.5), "from 2 to 8"),
     "constant": (lambda: dip.denoise(np.ones((20, 20))), "constant"),
     "axes": (lambda: dip.denoise(picture(), axes="AB"), "'A'"),
+    "sigma of photons": (lambda: dip.denoise(picture(), noise="poisson", sigma=3.0), "poisson.*sigma"),
+    "gain without photons": (lambda: dip.denoise(picture(), noise="gaussian", gain=3.0), "gaussian.*gain"),
+    "sigma of the published method": (lambda: dip.denoise(picture(), preset="paper", sigma=3.0), "paper.*sigma"),
+    "noise of a gap": (lambda: dip.inpaint(picture(), hole(), sigma=3.0), "denoising.*sigma"),
+    "uncertainty of detail": (lambda: dip.super_resolve(picture(), 2, uncertainty=True), "uncertainty"),
+    "uncertainty of the published method": (
+        lambda: dip.denoise(picture(), preset="paper", uncertainty=True),
+        "uncertainty",
+    ),
 }
 
 
@@ -379,11 +401,11 @@ def test_a_plane_that_diverges_costs_only_itself(monkeypatch):
     stack = np.random.default_rng(0).random((3, 16, 16))
     broken = run.fit
 
-    def fails_once(objective, optimisation, limits, calls=[]):  # noqa: B006
+    def fails_once(objective, *given, calls=[], **options):  # noqa: B006
         calls.append(1)
         if len(calls) == 2:
             objective.data.measured.fill_(float("nan"))
-        return broken(objective, optimisation, limits)
+        return broken(objective, *given, **options)
 
     monkeypatch.setattr(run, "fit", fails_once)
     result = dip.denoise(stack, axes="ZYX", max_iterations=2, threads=1)
@@ -391,3 +413,142 @@ def test_a_plane_that_diverges_costs_only_itself(monkeypatch):
     assert result.record["stopped_by"] == "diverged"
     assert np.array_equal(result.image[1], stack[1].astype(np.float32))
     assert not np.array_equal(result.image[2], stack[2].astype(np.float32))
+
+
+LONG = QUICK | {"max_iterations": 150}  # a small image needs far fewer
+
+
+def test_a_run_that_stops_by_itself_repeats():
+    image = picture()
+    result = dip.denoise(image, seed=3, **LONG)
+    assert result.record["stopped_by"] == "held-out" and result.record["iterations"] < 150
+    assert result.record["settings"]["stop_at"] is None
+    assert repeats("denoise", image, result)
+
+
+def test_a_stack_that_stops_by_itself_and_then_by_hand_repeats():
+    image = stack(3)
+    steps, first = dip.restore_steps("denoise", image, **LONG), []
+    while True:
+        try:
+            now = next(steps)
+        except StopIteration as end:
+            stopped = end.value
+            break
+        first += [now.iteration] * (now.plane == 0)
+        if now.plane == 1 and now.iteration == 3:
+            now.stop()
+    planes = stopped.record["planes"]
+    assert [plane["stopped_by"] for plane in planes] == ["held-out", "asked"]
+    assert [plane["iterations"] for plane in planes] == [len(first), 3]
+    assert repeats("denoise", image, stopped)
+
+
+@pytest.mark.parametrize("preset", ["fast", "best"])
+@pytest.mark.parametrize("axes", ["YX", "YXS", "ZYX"])
+def test_the_uncertainty_has_the_shape_of_the_image_and_repeats(axes, preset):
+    image = {"YX": picture(), "ZYX": stack(2), "YXS": np.stack([picture(seed=s) for s in range(3)], -1)}[axes]
+    settings = QUICK | {"axes": axes, "preset": preset, "max_iterations": 5}
+    plain, one, same = (dip.denoise(image, uncertainty=u, **settings) for u in (False, True, True))
+    assert plain.uncertainty is None
+    assert one.uncertainty.shape == image.shape and one.uncertainty.dtype == np.float32
+    assert np.isfinite(one.uncertainty).all() and (one.uncertainty > 0).all()
+    assert one.uncertainty.tobytes() == same.uncertainty.tobytes() and one.image.tobytes() == same.image.tobytes()
+    np.testing.assert_allclose(one.image, plain.image, rtol=1e-4)
+
+
+def test_the_uncertainty_tells_how_large_the_error_is():
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[:48, :48]
+    clean = 100 + 60 * np.sin(y / 5) * np.cos(x / 4)
+    settings = QUICK | {"max_iterations": 40}
+    result = dip.denoise(clean + rng.normal(0, 8, clean.shape), uncertainty=True, **settings)
+    assert 1 / 3 < np.std(result.image - clean) / result.uncertainty.mean() < 3
+    assert (result.uncertainty < 10).all()
+
+
+def test_the_uncertainty_is_in_the_units_of_the_image():
+    image = picture((40, 40)).round()
+    one, other = (dip.denoise(i, uncertainty=True, **QUICK).uncertainty for i in (image, 1024 * image + 4096))
+    np.testing.assert_allclose(other, 1024 * one, rtol=1e-3)
+
+
+def test_what_inpainting_keeps_has_no_uncertainty():
+    image = np.stack([picture(seed=s) for s in range(2)])
+    result = dip.inpaint(image, hole(), axes="ZYX", uncertainty=True, **QUICK)
+    assert result.uncertainty.shape == image.shape
+    assert (result.uncertainty[:, ~hole()] == 0).all() and (result.uncertainty[:, hole()] > 0).all()
+    assert dip.inpaint(image, hole(), axes="ZYX", **QUICK).uncertainty is None
+
+
+def test_planes_that_are_not_touched_have_no_uncertainty():
+    image = stack()
+    image[1] = 7
+    result = dip.denoise(image, axes="ZYX", uncertainty=True, **QUICK)
+    assert (result.uncertainty[1] == 0).all() and (result.uncertainty[[0, 2]] > 0).all()
+    rgba = np.stack([picture(seed=s) for s in range(4)], -1).astype(np.uint8)
+    result = dip.denoise(rgba, axes="YXS", uncertainty=True, **QUICK)
+    assert (result.uncertainty[..., 3] == 0).all() and (result.uncertainty[..., :3] > 0).all()
+
+
+def test_pixels_that_were_nan_have_an_uncertainty():
+    image = picture((40, 40))
+    image[12:15, 13:17] = np.nan
+    result = dip.denoise(image, nonfinite="inpaint", uncertainty=True, **QUICK | {"max_iterations": 20})
+    assert np.isfinite(result.image).all() and np.isfinite(result.uncertainty).all()
+    known = np.isfinite(image)
+    assert (result.uncertainty[known] > 0).all()
+    assert result.uncertainty[~known].mean() > result.uncertainty[known].mean()
+
+
+@pytest.mark.parametrize(("factor", "shift"), [(1, 0), (1000, 5e4), (1e-3, -2)])
+def test_the_noise_that_was_found_is_told_in_the_units_of_the_image(factor, shift):
+    y, x = np.mgrid[:64, :64]
+    scene = 100 + 60 * np.sin(y / 15) * np.cos(x / 14)
+    white = scene + np.random.default_rng(0).normal(0, 8, scene.shape)
+    plane = dip.denoise(factor * white + shift, **QUICK | {"max_iterations": 1}).record["planes"][0]
+    assert plane["noise"] == "gaussian" and plane["noise_reach"] == 0
+    assert plane["noise_strength"]["sigma"] == pytest.approx(8 * factor, rel=0.1)
+    counts = factor * np.random.default_rng(0).poisson(scene) + shift
+    settings = QUICK | {"max_iterations": 1, "noise": "poisson", "offset": shift}
+    strength = dip.denoise(counts, **settings).record["planes"][0]["noise_strength"]
+    assert strength["gain"] == pytest.approx(factor, rel=0.15)
+    assert strength["dark"] == pytest.approx(shift, abs=1e-6 * factor) and strength["sigma"] == 0
+
+
+@pytest.mark.parametrize(
+    ("given", "kind"),
+    [
+        ({"noise": "gaussian", "sigma": 5.0}, "gaussian"),
+        ({"sigma": 5.0}, "gaussian"),
+        ({"noise": "poisson", "gain": 0.5}, "poisson"),
+        ({"noise": "poisson", "gain": 0.5, "offset": -3.0}, "poisson"),
+        ({"noise": "poisson-gaussian", "sigma": 5.0, "gain": 0.5, "offset": -3.0}, "poisson-gaussian"),
+        ({"gain": 0.5, "offset": -3.0}, "poisson-gaussian"),
+    ],
+)
+def test_what_is_known_of_the_noise_is_used_and_recorded(given, kind):
+    image = picture()
+    result = dip.denoise(image, **given, **QUICK)
+    plane = result.record["planes"][0]
+    assert plane["noise"] == kind
+    for setting, name in (("sigma", "sigma"), ("gain", "gain"), ("offset", "dark")):
+        if setting in given:
+            assert plane["noise_strength"][name] == pytest.approx(given[setting])
+            assert result.record["settings"][setting] == given[setting]
+    assert repeats("denoise", image, result)
+
+
+def test_the_stronger_the_noise_is_said_to_be_the_less_of_the_image_is_kept():
+    image = picture((40, 40))
+    settings = QUICK | {"noise": "gaussian", "max_iterations": 15}
+    changes = [np.std(dip.denoise(image, sigma=sigma, **settings).image - image) for sigma in (1.0, 8.0, 30.0)]
+    assert changes == sorted(changes)
+    assert changes[0] < 5 < changes[1]
+
+
+@pytest.mark.parametrize("axes", ["YX", "YXS"])
+def test_compression_artefacts_are_a_kind_of_noise(axes):
+    image = np.stack([picture(seed=s) for s in range(3)], -1) if "S" in axes else picture()
+    result = dip.denoise(image.astype(np.uint8), axes=axes, noise="compression", **QUICK)
+    assert result.image.shape == image.shape and np.isfinite(result.image).all()

@@ -1,73 +1,218 @@
+import math
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
-from scipy.ndimage import gaussian_filter
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.special import gammaln
+from scipy.stats import nbinom, norm, truncnorm
 
-from napari_dip.prior.likelihood import MOST_CORRECTION, Gaussian, corrected_noise, estimate_noise
+from napari_dip.prior.likelihood import Gaussian, Poisson, Strength
 
-
-@pytest.fixture
-def scene() -> np.ndarray:
-    """A smooth image with flat and structured parts, in [0.1, 0.9]."""
-    rng = np.random.default_rng(3)
-    image = gaussian_filter(rng.random((192, 192)), 6)
-    image = (image - image.min()) / np.ptp(image)
-    return 0.1 + 0.8 * np.where(image > 0.5, image, 0.3)
+SAMPLES = 20_000
+a_few = settings(max_examples=25, deadline=None)
+seeds = st.integers(0, 10_000)
 
 
-everywhere = np.ones((1, 192, 192), bool)
+def between(low: float, high: float):
+    return st.floats(low, high, allow_nan=False)
 
 
-@pytest.mark.parametrize("sigma", [0.02, 0.1, 0.2])
-def test_finds_the_strength_of_white_noise(scene, sigma):
-    noisy = scene + np.random.default_rng(0).normal(0, sigma, scene.shape)
-    noise, reach = estimate_noise(noisy[None], everywhere)
-    assert reach == 0
-    found = float(noise.noise_variance(torch.tensor(0.5))) ** 0.5
-    assert found == pytest.approx(sigma, rel=0.12)
+def losses(likelihood, mean, variance, measured) -> np.ndarray:
+    """Loss of each sample under one prediction, in double precision."""
+    measured = torch.as_tensor(measured, dtype=torch.float64)
+    mean, variance = (torch.full_like(measured, value) for value in (mean, variance))
+    return likelihood(mean, variance, measured).numpy()
 
 
-def test_finds_that_photon_noise_grows_with_the_signal(scene):
-    photons = 40
-    noisy = np.random.default_rng(0).poisson(scene * photons) / photons
-    noise, _ = estimate_noise(noisy[None], everywhere)
-    for signal in (0.3, 0.8):
-        found = float(noise.noise_variance(torch.tensor(signal)))
-        assert found == pytest.approx(signal / photons, rel=0.35)
+def is_expected(found: np.ndarray, expected: float) -> bool:
+    """Whether the mean of samples lies within five standard errors."""
+    return abs(found.mean() - expected) <= 5 * found.std() / np.sqrt(found.size) + 1e-6
 
 
-def test_finds_that_noise_reaches_into_neighbours(scene):
-    white = np.random.default_rng(0).normal(0, 0.2, (193, 193))
-    blurred = (white[1:, 1:] + white[:-1, 1:] + white[1:, :-1] + white[:-1, :-1]) / 4
-    assert estimate_noise((scene + blurred)[None], everywhere)[1] == 1
+def scaled(strength: Strength, factor: float) -> Strength:
+    return replace(
+        strength, floor=factor * strength.floor, gain=factor * strength.gain, speckle=factor * strength.speckle
+    )
 
 
-def test_pixels_that_were_not_measured_do_not_count(scene):
-    rng = np.random.default_rng(0)
-    noisy = scene + rng.normal(0, 0.05, scene.shape)
-    visible = rng.random(scene.shape) > 0.1
-    noise, _ = estimate_noise(np.where(visible, noisy, 5.0)[None], visible[None])
-    assert float(noise.noise_variance(torch.tensor(0.5))) ** 0.5 == pytest.approx(0.05, rel=0.15)
+@a_few
+@given(
+    floor=between(1e-4, 0.05),
+    gain=st.just(0.0) | between(1e-3, 0.05),
+    speckle=st.just(0.0) | between(1e-3, 0.2),
+    dark=between(-0.2, 0.05),
+    mean=between(0.05, 0.95),
+    own=st.just(0.0) | between(1e-4, 0.05),
+    seed=seeds,
+)
+def test_gaussian_noise_has_its_entropy_at_the_truth_and_more_elsewhere(floor, gain, speckle, dark, mean, own, seed):
+    rng = np.random.default_rng(seed)
+    light = mean - dark
+    noise = floor + gain * light + speckle * light**2
+    measured = rng.normal(rng.normal(mean, math.sqrt(own), SAMPLES), math.sqrt(noise))
+    strength = Strength(floor, gain, speckle, dark)
+    truth = losses(Gaussian(strength), mean, own, measured)
+    total = noise + own
+    assert is_expected(truth, norm(mean, math.sqrt(total)).entropy() - 0.5 * math.log(2 * math.pi))
+    for shift in (-0.3, 0.3):
+        assert losses(Gaussian(strength), mean + shift * math.sqrt(total), own, measured).mean() > truth.mean()
+    for factor in (0.5, 2):
+        assert losses(Gaussian(scaled(strength, factor)), mean, factor * own, measured).mean() > truth.mean()
 
 
-@pytest.mark.parametrize("shape", [(8, 8), (9, 40)])
-def test_tiny_images_get_some_finite_estimate(shape):
-    noise, reach = estimate_noise(np.random.default_rng(0).random((1, *shape)), np.ones((1, *shape), bool))
-    assert 0 <= noise.floor < 1 and 0 <= noise.gain < 10 and reach in (0, 1, 2)
+@a_few
+@given(mean=between(0, 1), deviation=between(0.02, 0.4), share=between(0, 0.7), seed=seeds)
+def test_saturated_noise_has_its_entropy_at_the_truth_and_more_elsewhere(mean, deviation, share, seed):
+    """A saturated value counts by its probability, all others by their density."""
+    rng = np.random.default_rng(seed)
+    own, floor = share * deviation**2, (1 - share) * deviation**2
+    measured = rng.normal(mean, deviation, SAMPLES).clip(0, 1)
+    low, high = -mean / deviation, (1 - mean) / deviation
+    expected = -norm.cdf(low) * norm.logcdf(low) - norm.sf(high) * norm.logsf(high)
+    expected += norm.expect(lambda z: 0.5 * z**2 + math.log(deviation), lb=low, ub=high)
+    truth = losses(Gaussian(Strength(floor), 0.0, 1.0), mean, own, measured)
+    assert is_expected(truth, expected)
+    for shift in (-0.3, 0.3):
+        wrong = losses(Gaussian(Strength(floor), 0.0, 1.0), mean + shift * deviation, own, measured)
+        assert wrong.mean() > truth.mean()
+    for factor in (0.5, 2):
+        wrong = losses(Gaussian(Strength(factor * floor), 0.0, 1.0), mean, factor * own, measured)
+        assert wrong.mean() > truth.mean()
 
 
-def test_the_loss_is_least_at_the_true_variance():
-    measured = torch.from_numpy(np.random.default_rng(0).normal(0.5, 0.3, 100_000))
-    likelihood = Gaussian(floor=0.01)  # so 0.08 is left for the prediction's own variance
-    mean = torch.full_like(measured, 0.5)
-    loss = {v: float(likelihood(mean, torch.full_like(mean, v), measured).mean()) for v in (0.04, 0.08, 0.16)}
-    assert min(loss, key=loss.__getitem__) == 0.08
+@a_few
+@given(
+    expected_count=between(1, 150),
+    gain=between(0.002, 0.1),
+    dark=between(-0.2, 0.5),
+    own=between(1, 4),
+    seed=seeds,
+)
+def test_photon_counts_have_their_entropy_at_the_truth_and_more_elsewhere(expected_count, gain, dark, own, seed):
+    """The true rate is uncertain, by `own` times the variance of the photon noise."""
+    rng = np.random.default_rng(seed)
+    shape = expected_count / own
+    measured = dark + gain * rng.poisson(rng.gamma(shape, expected_count / shape, SAMPLES))
+    mean, variance = dark + gain * expected_count, own * expected_count * gain**2
+    truth = losses(Poisson(Strength(0.0, gain, dark=dark)), mean, variance, measured)
+    counts = nbinom(shape, shape / (shape + expected_count))
+    k = np.arange(counts.isf(1e-12) + 2)
+    assert is_expected(truth, -(counts.pmf(k) * (counts.logpmf(k) + gammaln(k + 1))).sum())
+    shift = 0.3 * gain * counts.std()
+    wrong = [(mean + shift, variance), (mean - shift, variance), (mean, 4 * variance), (mean, variance / 4)]
+    for prediction in wrong:
+        assert losses(Poisson(Strength(0.0, gain, dark=dark)), *prediction, measured).mean() > truth.mean()
 
 
-@pytest.mark.parametrize(("thought", "expected"), [(0.01, 0.01), (0.005, 0.01), (0.002, 0.002 * MOST_CORRECTION)])
-def test_noise_is_corrected_upwards_within_bounds(thought, expected):
-    truth = torch.full((1, 1, 160, 160), 0.5)
-    noisy = truth + 0.1 * torch.randn(truth.shape, generator=torch.Generator().manual_seed(0))
-    found = corrected_noise(Gaussian(thought), truth, noisy, torch.ones_like(truth))
-    assert found.shape == truth.shape
-    assert float(found.mean()) == pytest.approx(expected, rel=0.1)
+@a_few
+@given(
+    expected_count=between(5, 150),
+    gain=between(0.002, 0.1),
+    read=between(0, 2),
+    dark=st.just(0.0) | between(-0.2, 0.5),
+    seed=seeds,
+)
+def test_counts_with_read_noise_are_best_explained_by_the_truth(expected_count, gain, read, dark, seed):
+    """Read noise of variance r, in photons, stands for r more of them; the loss of a rate m is m - E[count] log(m)."""
+    rng = np.random.default_rng(seed)
+    measured = dark + gain * (rng.poisson(expected_count, SAMPLES) + rng.normal(0, read, SAMPLES))
+    likelihood = Poisson(Strength((read * gain) ** 2, gain, dark=dark))
+    mean, rate = dark + gain * expected_count, expected_count + read**2
+    truth = losses(likelihood, mean, 0.0, measured)
+    assert is_expected(truth, rate * (1 - math.log(rate)))
+    for shift in (-0.3, 0.3):
+        assert losses(likelihood, mean + shift * gain * math.sqrt(rate), 0.0, measured).mean() > truth.mean()
+    assert losses(likelihood, mean, 2 * rate * gain**2, measured).mean() > truth.mean()
+
+
+@settings(deadline=None)
+@given(
+    count=st.integers(0, 500), rate=between(0.05, 300), own=between(1e-3, 10), gain=between(1e-3, 1), dark=between(0, 1)
+)
+def test_photon_counts_follow_the_negative_binomial_distribution(count, rate, own, gain, dark):
+    shape = min(rate / own, 1e4)
+    found = losses(
+        Poisson(Strength(0.0, gain, dark=dark)), dark + gain * rate, own * rate * gain**2, dark + gain * count
+    )
+    expected = -nbinom.logpmf(count, shape, shape / (shape + rate)) - gammaln(count + 1)
+    assert found == pytest.approx(expected, rel=1e-6, abs=1e-5)
+
+
+def test_photon_counts_in_single_precision():
+    """Also where the prediction is sure of itself and the distribution is nearly a plain Poisson one."""
+    count = torch.arange(0, 300, 7.0)
+    for variance in (0.0, 1e-4, 0.01):
+        given = 0.5 * torch.ones_like(count), variance * torch.ones_like(count), count / 200
+        likelihood = Poisson(Strength(0.0, 1 / 200))
+        single, double = (likelihood(*(x.to(kind) for x in given)).double() for kind in (torch.float32, torch.float64))
+        torch.testing.assert_close(single, double, rtol=1e-4, atol=0.03)
+
+
+@settings(deadline=None)
+@given(distance=between(-30, 30), deviation=between(1e-3, 0.5), side=st.sampled_from(["low", "high"]))
+def test_a_saturated_value_counts_by_its_probability(distance, deviation, side):
+    """The mean lies `distance` standard deviations beyond the edge."""
+    edge, sign = (0.0, -1) if side == "low" else (1.0, 1)
+    likelihood = Gaussian(Strength(deviation**2), 0.0, 1.0)
+    found = losses(likelihood, edge + sign * distance * deviation, 0.0, edge)
+    assert found == pytest.approx(-norm.logcdf(distance), rel=1e-5, abs=1e-9)
+
+
+@settings(deadline=None)
+@given(distance=between(-12, 6), deviation=between(1e-3, 0.5), side=st.sampled_from(["low", "high"]))
+def test_what_lies_beyond_saturation_has_the_moments_of_a_cut_normal(distance, deviation, side):
+    edge, sign = (0.0, -1) if side == "low" else (1.0, 1)
+    mean = edge + sign * distance * deviation
+    likelihood = Gaussian(Strength(0.01), 0.0, 1.0)
+    given = (torch.tensor([x], dtype=torch.float64) for x in (mean, deviation**2, edge))
+    value, spread = likelihood.unclipped(*given)
+    cut = truncnorm(-distance, np.inf)
+    assert float(value) == pytest.approx(mean + sign * deviation * cut.mean(), abs=1e-5 * deviation)
+    assert float(spread) == pytest.approx(deviation**2 * cut.var(), rel=1e-3, abs=1e-5 * deviation**2)
+
+
+def test_what_is_not_saturated_stays_as_it_was_measured():
+    measured = torch.linspace(0.01, 0.99, 50)
+    mean, total = torch.rand(50), torch.full((50,), 0.1)
+    for likelihood in (Gaussian(Strength(0.01), 0.0, 1.0), Gaussian(Strength(0.01)), Poisson(Strength(0.0, 0.01))):
+        value, spread = likelihood.unclipped(mean, total, measured)
+        assert torch.equal(value, measured) and not spread.any()
+    open_above = Gaussian(Strength(0.01), low=0.0)
+    assert torch.equal(open_above.unclipped(mean, total, torch.ones(50))[0], torch.ones(50))
+
+
+@pytest.mark.parametrize(
+    "likelihood",
+    [Gaussian(Strength(1e-6), 0.0, 1.0), Gaussian(Strength(0.01, 0.1, 0.1)), Poisson(Strength(1e-4, 0.01))],
+)
+def test_no_prediction_breaks_the_loss_or_its_slope(likelihood):
+    mean = torch.tensor([-10.0, -1.0, 0.0, 0.5, 1.0, 2.0, 10.0]).repeat(3).requires_grad_()
+    variance = torch.tensor([0.0, 1e-6, 1.0]).repeat_interleave(7).requires_grad_()
+    for measured in (0.0, 0.3, 1.0):
+        loss = likelihood(mean, variance, torch.full((21,), measured))
+        slopes = torch.autograd.grad(loss.sum(), (mean, variance))
+        assert all(torch.isfinite(x).all() for x in (loss, *slopes))
+        moments = likelihood.unclipped(mean.detach(), 1e-6 + variance.detach(), torch.full((21,), measured))
+        assert all(torch.isfinite(x).all() for x in moments) and (moments[1] >= 0).all()
+
+
+@settings(deadline=None)
+@given(floor=between(0, 0.1), gain=between(0, 0.1), speckle=between(0, 0.5), dark=between(-1, 1), signal=between(-3, 3))
+def test_the_variance_of_noise_is_positive_and_grows_with_brightness(floor, gain, speckle, dark, signal):
+    strength = Strength(floor, gain, speckle, dark)
+    here, brighter = strength.variance(torch.tensor([signal, signal + 0.5], dtype=torch.float64)).tolist()
+    assert 0 < here <= brighter
+    if signal >= dark and floor > 1e-3:
+        assert here == pytest.approx(floor + gain * (signal - dark) + speckle * (signal - dark) ** 2)
+
+
+def test_the_strength_of_noise_gives_the_mean_no_slope():
+    """Otherwise a prediction could gain by being bright, where noise is strong."""
+    mean = torch.tensor([0.5], requires_grad=True)
+    assert not Strength(0.01, 0.1).variance(mean).requires_grad
+    loss = Gaussian(Strength(0.01, 0.1))(mean, torch.zeros(1), torch.tensor([0.5]))
+    loss.backward()
+    assert float(mean.grad) == 0

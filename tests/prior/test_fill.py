@@ -1,0 +1,72 @@
+import pytest
+import torch
+
+from napari_dip.prior.fill import fill, local_contrast, relax
+from napari_dip.prior.objective import Data
+
+
+def random(*shape: int, seed: int = 0) -> torch.Tensor:
+    return torch.rand(1, *shape, generator=torch.Generator().manual_seed(seed))
+
+
+def test_fill_keeps_what_is_seen_and_reaches_far():
+    image, seen = random(2, 40, 50), torch.zeros(1, 1, 40, 50)
+    seen[..., 3:6, 3:6] = 1
+    filled = fill(image, seen)
+    assert torch.equal(filled[..., 3:6, 3:6], image[..., 3:6, 3:6])
+    assert torch.isfinite(filled).all()
+    low, high = image[..., 3:6, 3:6].amin(), image[..., 3:6, 3:6].amax()
+    assert low <= filled.min() and filled.max() <= high
+
+
+def test_fill_works_in_three_dimensions():
+    image, seen = torch.full((1, 1, 5, 12, 13), 0.4), (random(1, 5, 12, 13) > 0.5).float()
+    torch.testing.assert_close(fill(image, seen), image)
+
+
+def test_what_is_hidden_does_not_show_in_the_fill():
+    image, seen = random(1, 40, 40), (random(1, 40, 40, seed=1) > 0.7).float()
+    torch.testing.assert_close(fill(image, seen), fill(torch.where(seen > 0, image, 99.0), seen))
+
+
+def test_local_contrast_of_a_pixel_depends_on_its_surroundings():
+    image, visible = random(2, 64, 64), torch.ones(1, 1, 64, 64)
+    spot = image.clone()
+    spot[..., 30, 30] += 1
+    mean, deviation = local_contrast(Data(image, visible))
+    assert (local_contrast(Data(spot, visible))[0] - mean).abs().max() < 0.01
+    scaled = local_contrast(Data(3 * image + 1, visible))
+    torch.testing.assert_close(scaled[0], 3 * mean + 1, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(scaled[1], 3 * deviation, rtol=1e-3, atol=1e-4)
+
+
+def test_local_contrast_leaves_out_what_was_not_measured():
+    image, visible = random(1, 40, 40), (random(1, 40, 40, seed=1) > 0.5).float()
+    damaged = torch.where(visible > 0, image, 1e3)
+    for clean, dirty in zip(local_contrast(Data(image, visible)), local_contrast(Data(damaged, visible)), strict=True):
+        torch.testing.assert_close(clean, dirty)
+
+
+def test_local_contrast_in_the_middle_of_a_wide_gap_is_that_of_its_rim():
+    image, visible = random(1, 160, 160), torch.ones(1, 1, 160, 160)
+    visible[..., 30:130, 30:130] = 0
+    mean, deviation = local_contrast(Data(image * visible, visible))
+    assert 0.3 < mean[0, 0, 80, 80] < 0.7
+    assert 0.2 < deviation[0, 0, 80, 80] < 0.4
+
+
+def test_relaxing_makes_a_smooth_surface_of_a_gap():
+    """A quadratic surface has no bending energy to lose but where the gap was filled in flatly."""
+    y, x = torch.meshgrid(torch.linspace(-1, 1, 32), torch.linspace(-1, 1, 32), indexing="ij")
+    surface, seen = (0.5 * x * y + 0.3 * y)[None, None], torch.ones(1, 1, 32, 32)
+    seen[..., 15:18, 14:18] = 0
+    flat = fill(surface, seen)
+    smooth = relax(flat, seen, steps=100)
+    assert torch.equal(smooth[..., :15, :], surface[..., :15, :])
+    assert (smooth - surface).abs().max() < 0.2 * (flat - surface).abs().max()
+
+
+@pytest.mark.parametrize("shape", [(40, 40), (6, 14, 15)])
+def test_relaxing_never_runs_away(shape):
+    image, seen = random(1, *shape), (random(1, *shape, seed=1) > 0.7).float()
+    assert relax(image, seen, steps=500).abs().max() < 5
