@@ -4,7 +4,8 @@
 
 Photons are counted, `peak` of them where the truth is 1. Preset fast, with its own stop; PSNR of the finished image.
 "Poisson" is the negative binomial likelihood of `napari_dip.prior.likelihood`. Its strength, like that of the Gaussian,
-is found from the image: knowing nothing of it, or told that it is photons (the setting noise="poisson").
+is found from the image: knowing nothing of it, or told that it is photons (the setting noise="poisson"). With the
+setting noise="gaussian" a pile of zeros is taken for saturation; with one variance and nothing else it is not.
 """
 
 from __future__ import annotations
@@ -18,12 +19,17 @@ from opened import opened, to_end
 from report import options, read, save, table
 from simulate import photons, psnr, truths
 
-from napari_dip.prior.likelihood import Likelihood, Poisson
+from napari_dip.prior.likelihood import Gaussian, Likelihood, Poisson
 
 
 def as_found(likelihood: Likelihood) -> Likelihood:
     """Keep the Gaussian that the product uses."""
     return likelihood
+
+
+def unsaturated(likelihood: Likelihood) -> Likelihood:
+    """Take a pile of zeros at its face: no photon is no sign of a cut-off."""
+    return Gaussian(likelihood.strength)
 
 
 def counts(likelihood: Likelihood) -> Likelihood:
@@ -36,7 +42,8 @@ LIKELIHOODS: dict[str, tuple[str, Callable[[Likelihood], Likelihood]]] = {
     "Poisson": ("auto", counts),
     "Gaussian, told photons": ("poisson", as_found),
     "Poisson, told photons": ("poisson", counts),
-    "Gaussian, one variance": ("gaussian", as_found),
+    "Gaussian, one variance": ("gaussian", unsaturated),
+    "setting noise=gaussian": ("gaussian", as_found),
 }
 """The setting of the noise, and what is made of the likelihood that the product would take."""
 
