@@ -120,7 +120,6 @@ class Run:
                 if uncertainty is not None and end.result.variance is not None:
                     self._put_uncertainty(uncertainty, index, plane, end.result.variance)
             return Restoration(result, self.source.axes, self._record(), uncertainty)
-            return Restoration(result, self.source.axes, self._record())
         finally:
             torch.set_num_threads(threads)
 

@@ -113,12 +113,11 @@ def find_noise(planes: np.ndarray, visible: np.ndarray, given: Given | None = No
     while reach < 2 and level[reach] < 0.5 * level[reach + 1] < np.inf:
         reach += 1
     low, high = saturation(planes, visible)
-    strength = _strength(*blocks[reach], DIFFERENCES, -np.inf, high, given)
     # photon counts pile up at zero by themselves; only read noise as strong as a photon is cut off there
-    if np.isfinite(low) and strength.floor - strength.gain * strength.dark > strength.gain**2:
-        strength = _strength(*blocks[reach], DIFFERENCES, low, high, given)
-    else:
+    free = _strength(*blocks[reach], DIFFERENCES, -np.inf, high)
+    if not (np.isfinite(low) and free.floor - free.gain * free.dark > free.gain**2):
         low = -np.inf
+    strength = _strength(*blocks[reach], DIFFERENCES, low, high, given)
     kind = given.kind if given.kind != "auto" else _kind(strength, float(planes[visible].mean()))
     return Found(Gaussian(strength, low, high), reach, kind)
 
