@@ -110,6 +110,7 @@ _inpaint = replace(
     iterations=300,
     optimisation=_muon,
     upsample="linear",
+    border="reflect",
     reserved=0.0,
     stops=False,
     hidden=0.2,
@@ -126,15 +127,17 @@ _latent = Recipe(
     latent_noise=0.01,
     latent_step=2,
     warm_up=9,
-    border="zeros",
     dropout=0.0,
     lobes=3,
     optimisation=_muon,
 )
 FAST: dict[Task, Recipe] = {"denoise": _masked, "inpaint": _inpaint, "super_resolve": _latent}
-BEST: dict[Task, Recipe] = {task: replace(recipe, iterations=4 * recipe.iterations) for task, recipe in FAST.items()}
-# without noise to learn by heart, one network gains from working longer; with it, several do
-BEST["denoise"] = replace(BEST["denoise"], name="masked prediction, mean of four", members=4)
+# with noise to learn by heart the mean of several networks is better; without, one gains from working longer
+BEST: dict[Task, Recipe] = {
+    "denoise": replace(_masked, name="masked prediction, mean of four", members=4, iterations=4 * _masked.iterations),
+    "inpaint": replace(_inpaint, iterations=3 * _inpaint.iterations),
+    "super_resolve": replace(_latent, iterations=2 * _latent.iterations),
+}
 
 
 @dataclass(frozen=True)
