@@ -64,6 +64,7 @@ class Recipe:
     correct_fill: bool = False
     reserved: float = 0.0  # pixels kept apart to judge when to stop
     stops: bool = False  # by the rule, before the end of the plan
+    worth: float = 0.01  # a part of the held-out error that half as many iterations again have to gain
     deep_gap: float = np.inf  # from this depth on, in pixels, gaps like the missing ones are hidden
     noise_variance: float | None = None  # None: estimated from the image
     optimisation: Optimisation = field(default_factory=Optimisation)
@@ -134,7 +135,9 @@ _latent = Recipe(
 FAST: dict[Task, Recipe] = {"denoise": _masked, "inpaint": _inpaint, "super_resolve": _latent}
 # with noise to learn by heart the mean of several networks is better; without, one gains from working longer
 BEST: dict[Task, Recipe] = {
-    "denoise": replace(_masked, name="masked prediction, mean of four", members=4, iterations=4 * _masked.iterations),
+    "denoise": replace(
+        _masked, name="masked prediction, mean of four", members=4, iterations=4 * _masked.iterations, worth=0.003
+    ),
     "inpaint": replace(_inpaint, iterations=3 * _inpaint.iterations),
     "super_resolve": replace(_latent, iterations=2 * _latent.iterations),
 }
@@ -240,7 +243,7 @@ def _masked_prediction(
     objective = Ensemble(members) if len(members) > 1 else members[0]
     told = {"noise": found.kind, "noise_strength": asdict(noise.strength), "noise_reach": reach}
     # neighbours tell of correlated noise, so held-out pixels are soon predicted too well
-    rule = (HeldOut(gain=0.03, least=20) if reach else HeldOut()) if recipe.stops else None
+    rule = (HeldOut(gain=0.03, least=20) if reach else HeldOut(gain=recipe.worth)) if recipe.stops else None
     return Prepared(objective, rule, told)
 
 
