@@ -2,8 +2,11 @@
 
 import dask.array
 import numpy as np
+import pytest
 
 from napari_dip.settings import Settings
+
+NOISE = {"noise", "sigma", "gain", "offset"}
 
 
 def test_the_selected_image_is_chosen(viewer, open_dock, picture):
@@ -36,31 +39,52 @@ def test_the_choices_follow_the_viewer(viewer, open_dock, picture):
     assert form.image.value == viewer.layers["two"]
 
 
-def test_every_knob_is_on_the_form_with_its_default(viewer, open_dock, picture):
+@pytest.mark.parametrize(
+    ("name", "without"),
+    [("Denoise", set()), ("Inpaint", NOISE), ("Super-resolve", NOISE | {"uncertainty"})],
+)
+def test_every_knob_of_use_is_on_the_form_with_its_default(viewer, open_dock, picture, name, without):
     viewer.add_image(picture)
-    form = open_dock("Denoise", iterations=0).form
+    form = open_dock(name, iterations=0).form
     form.more["threads"].value = 0
-    shown = {"preset", *form.more}
-    # one kind of noise is no choice, and where to stop is for repeating a run
-    assert shown == set(Settings.model_fields) - {"noise", "stop_at"}
+    # where to stop is for repeating a run
+    assert set(form.knobs) == set(Settings.model_fields) - {"stop_at"} - without
     assert Settings(**form.settings()) == Settings()
-    for name, widget in {"preset": form.preset, **form.more}.items():
+    for knob, widget in form.knobs.items():
         assert widget.tooltip
-        assert widget.label == Settings.model_fields[name].title
+        assert widget.label == Settings.model_fields[knob].title
     assert form.more["max_iterations"].native.text() == "as the preset says"
     assert form.more["max_iterations"].max == 100_000
     assert form.more["seed"].max == 2**31 - 1
 
 
+def test_the_kinds_of_noise_are_said_in_words(viewer, open_dock):
+    box = open_dock("Denoise").form.everyday["noise"]
+    said = {box.native.itemText(i): box.choices[i] for i in range(box.native.count())}
+    assert said["find out from the image"] == box.value == "auto"
+    assert said["photons and read noise"] == "poisson-gaussian"
+    assert len(said) == 5
+
+
 def test_what_is_set_is_read(viewer, open_dock, picture):
     viewer.add_image(picture)
     form = open_dock("Denoise", iterations=5000).form
-    form.preset.value = "paper"
+    form.everyday["preset"].value = "best"
+    form.everyday["noise"].value = "poisson-gaussian"
+    form.everyday["uncertainty"].value = True
+    form.more["sigma"].value = "1.5e2"
+    form.more["gain"].value = "0.25"
+    form.more["offset"].value = "-3"
     form.more["max_seconds"].value = 90
     form.more["seed"].value = 123456
     form.more["nonfinite"].value = "inpaint"
     assert form.settings() == {
-        "preset": "paper",
+        "preset": "best",
+        "noise": "poisson-gaussian",
+        "uncertainty": True,
+        "sigma": 150.0,
+        "gain": 0.25,
+        "offset": -3.0,
         "max_iterations": 5000,
         "max_seconds": 90,
         "seed": 123456,
@@ -69,6 +93,56 @@ def test_what_is_set_is_read(viewer, open_dock, picture):
         "nonfinite": "inpaint",
     }
     Settings(**form.settings())
+
+
+def test_an_offset_of_zero_is_not_an_empty_box(viewer, open_dock, picture):
+    viewer.add_image(picture)
+    form = open_dock("Denoise").form
+    assert "offset" not in form.settings()
+    form.more["offset"].value = "0"
+    assert form.settings()["offset"] == 0
+    form.more["offset"].value = ""
+    assert "offset" not in form.settings()
+
+
+def test_boxes_for_numbers_take_numbers_only(qtbot, viewer, open_dock, picture):
+    viewer.add_image(picture)
+    dock = open_dock("Denoise")
+    box = dock.form.more["sigma"].native
+    qtbot.keyClicks(box, "a-1,2b.5")
+    assert box.text() == "12.5"
+    box.clear()
+    qtbot.keyClicks(dock.form.more["offset"].native, "-")
+    dock.panel.run_button.click()
+    assert dock.panel.status.text() == "Offset: '-' is not a number; complete it, or leave the box empty."
+    assert dock.panel.state == "ready"
+
+
+@pytest.mark.parametrize(
+    ("preset", "noise", "used"),
+    [
+        ("fast", "auto", {"noise", "uncertainty", "sigma", "gain", "offset"}),
+        ("best", "gaussian", {"noise", "uncertainty", "sigma"}),
+        ("fast", "poisson", {"noise", "uncertainty", "gain", "offset"}),
+        ("fast", "poisson-gaussian", {"noise", "uncertainty", "sigma", "gain", "offset"}),
+        ("fast", "compression", {"noise", "uncertainty"}),
+        ("paper", "gaussian", {"noise"}),
+    ],
+)
+def test_what_changes_nothing_is_gray_and_left_out(viewer, open_dock, picture, preset, noise, used):
+    viewer.add_image(picture)
+    form = open_dock("Denoise").form
+    for name in ("sigma", "gain", "offset"):
+        form.more[name].value = "7"
+    form.everyday["uncertainty"].value = True
+    form.everyday["noise"].value = noise
+    form.everyday["preset"].value = preset
+    asked = NOISE | {"uncertainty"}
+    assert {name for name in asked if form.knobs[name].native.isEnabledTo(form.native)} == used
+    assert asked & set(form.settings()) == used
+    from napari_dip.restore import restore_steps
+
+    restore_steps("denoise", picture, axes="YX", **form.settings())  # refuses settings that do nothing together
 
 
 def test_more_is_closed_at_first(viewer, open_dock):

@@ -12,7 +12,9 @@ from napari_dip.viewer.layers import (
     read_axes,
     read_data,
     read_mask,
+    uncertainty_look,
     unique_name,
+    without_colours,
 )
 
 PLACES = {
@@ -136,6 +138,32 @@ def test_gray_and_float_colours_stay_as_they_are():
     image = np.float32([[0.25, 1.5]])
     assert displayable(image, np.dtype("uint8"), rgb=False) is image
     assert displayable(image, np.dtype("float64"), rgb=True) is image
+
+
+@pytest.mark.parametrize("place", PLACES.values(), ids=PLACES)
+def test_uncertainty_lies_where_its_source_does_with_a_look_of_its_own(place):
+    source = Image(np.zeros((9, 8)), units=("um", "um"), colormap="green", gamma=0.5, blending="additive", **place)
+    spread = np.linspace(0, 4, 72, dtype=np.float32).reshape(9, 8)
+    layer = Image(spread, **uncertainty_look(describe(source), spread))
+    corners = [(0, 0), (8, 0), (0, 7), (8, 7)]
+    np.testing.assert_allclose(world(layer, corners), world(source, corners))
+    assert layer.units == source.units
+    assert (layer.colormap.name, layer.gamma, layer.visible) == ("magma", 1, False)
+    assert layer.contrast_limits[0] == 0 and 3.5 < layer.contrast_limits[1] <= 4
+
+
+def test_the_few_pixels_that_were_filled_in_set_the_contrast():
+    look = describe(Image(np.zeros((90, 80))))
+    spread = np.zeros((90, 80), np.float32)
+    assert uncertainty_look(look, spread)["contrast_limits"] == (0, 1)
+    spread[3, 4:8] = 2
+    assert uncertainty_look(look, spread)["contrast_limits"] == (0, 2)
+
+
+def test_uncertainty_of_colours_is_their_mean():
+    spread = np.float32([[[1, 2, 6, 0]]])
+    assert without_colours(spread, rgb=True).tolist() == [[3]]
+    assert without_colours(spread, rgb=False) is spread
 
 
 def test_names_are_numbered():

@@ -11,6 +11,8 @@ from qtpy.QtWidgets import QSizePolicy, QWidget
 COLOUR = QColor("#3fa7d6")
 MOST_POINTS = 400
 MARGIN = 6
+SHORTEST = 40
+"""Iterations that the curve has room for at first."""
 
 
 class Curve(QWidget):  # type: ignore[misc]
@@ -46,15 +48,20 @@ class Curve(QWidget):  # type: ignore[misc]
         low, high = losses[0], losses[min(len(losses) - 1, int(0.9 * len(losses)))]
         return (low, high) if high > low else (low - 0.5, low + 0.5)
 
+    def span(self) -> float:
+        """Give the iterations that there is room for: it grows with the run, which may end long before its plan."""
+        return min(self.iterations, max(SHORTEST, 1.25 * self.points[-1][0]))
+
     def path(self, area: QRectF) -> QPainterPath:
         """Give the curve in a rectangle; a stretch of many iterations is drawn as their mean."""
         low, high = self.ranges()
+        span = self.span()
         stride = max(1, len(self.points) // MOST_POINTS)
         drawn = QPainterPath()
         for start in range(0, len(self.points), stride):
             part = self.points[start : start + stride]
             loss = min(sum(loss for _, loss in part) / len(part), high)
-            x = area.left() + area.width() * part[-1][0] / self.iterations
+            x = area.left() + area.width() * part[-1][0] / span
             y = area.bottom() - area.height() * (loss - low) / (high - low)
             (drawn.lineTo if start else drawn.moveTo)(QPointF(x, y))
         return drawn

@@ -10,17 +10,14 @@ from qtpy.QtCore import QEvent
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_dip.errors import InputError
+from napari_dip.summary import noise_found, why_it_ended
 from napari_dip.viewer.forms import DenoiseForm, Form, InpaintForm, SuperResolveForm
 from napari_dip.viewer.links import Links
 from napari_dip.viewer.live import LiveLayer
-from napari_dip.viewer.run_panel import RunPanel, in_time
+from napari_dip.viewer.run_panel import FINISHING, RunPanel, in_time
 from napari_dip.viewer.worker import Done, Failed, Outcome, Report, Runner, Stopped
 
 WIDTH = 330
-WHY = {
-    "seconds": "its time was up",
-    "diverged": "the computation became unstable; this is the best it had",
-}
 
 
 class Dock(QWidget):  # type: ignore[misc]
@@ -76,6 +73,7 @@ class Dock(QWidget):  # type: ignore[misc]
         """End the run and keep its result."""
         self.runner.stop()
         self.panel.set_state("ending")
+        self.panel.say(FINISHING)
 
     def cancel(self) -> None:
         """End the run and drop its result."""
@@ -133,8 +131,9 @@ class Dock(QWidget):  # type: ignore[misc]
         live, self.live = self.live, None
         self.form.native.setEnabled(True)
         if isinstance(outcome, Done) and live is not None:
-            layer = live.finish(outcome)
-            self.panel.end(_in_words(outcome, layer.name), self._idle_state(), 1.0)
+            layer, second = live.finish(outcome)
+            words = _in_words(outcome, layer.name, None if second is None else second.name)
+            self.panel.end(words, self._idle_state(), 1.0)
             return
         if live is not None:
             live.drop()
@@ -145,12 +144,14 @@ class Dock(QWidget):  # type: ignore[misc]
             self.panel.end("Cancelled; nothing was kept.", self._idle_state(), 0.0)
 
 
-def _in_words(outcome: Done, name: str) -> str:
+def _in_words(outcome: Done, name: str, second: str | None) -> str:
     record = outcome.record
     how = "Stopped" if isinstance(outcome, Stopped) else "Done"
-    words = f"{how} after {record['iterations']} iterations in {in_time(record['seconds'])}."
-    why = WHY.get(record["stopped_by"])
-    return f"{words} {f'It ended there: {why}. ' if why else ''}The result is the layer “{name}”."
+    end = f"{how} after {record['iterations']} iterations in {in_time(record['seconds'])}. {why_it_ended(record)}"
+    where = f"The result is the layer “{name}”."
+    if second is not None:
+        where += f" Its uncertainty is the layer “{second}”, hidden above it."
+    return "\n".join(line.strip() for line in (end, noise_found(record), where) if line)
 
 
 class Denoise(Dock):

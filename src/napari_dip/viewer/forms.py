@@ -3,77 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from types import UnionType
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Any
 
-from magicgui.widgets import ComboBox, FloatSpinBox, PushButton, SpinBox, Widget
+from magicgui.widgets import ComboBox, PushButton, Widget
 from napari.components import ViewerModel
 from napari.layers import Image, Labels
 from qtpy.QtGui import QIcon
-from qtpy.QtWidgets import QFormLayout, QLabel, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
 from superqt import QCollapsible
 
 from napari_dip.errors import InputError
-from napari_dip.settings import FACTORS, Task, field
+from napari_dip.settings import FACTORS, Task
 from napari_dip.viewer.layers import describe, empty_mask, enlarge, read_axes, read_data
+from napari_dip.viewer.widgets import MOST, lay_out, number_or_words, read, setting_widget
 from napari_dip.viewer.worker import Job
 
 MORE = ("max_iterations", "max_seconds", "seed", "device", "threads", "nonfinite")
-EMPTY = {"max_iterations": "as the preset says", "max_seconds": "no limit", "threads": "all cores"}
-"""What an optional number says when it is left out (at 0)."""
-LABELS = {"refuse": "refuse the image", "inpaint": "fill them in"}
-MOST = 2**31 - 1
-
-
-def setting_widget(name: str) -> Widget:
-    """Make the widget of one knob out of its title, help, bounds and default."""
-    knob = field(name)
-    common = {"name": name, "label": knob.title, "tooltip": knob.description}
-    kind, optional = knob.annotation, False
-    if get_origin(kind) in (Union, UnionType):
-        kind, optional = get_args(kind)[0], True
-    if get_origin(kind) is Literal:
-        return ComboBox(choices=_choices(get_args(kind), knob.description or ""), value=knob.default, **common)
-    low, high = _bounds(knob.metadata)
-    if not optional:
-        return SpinBox(value=knob.default, min=int(low), max=int(high), **common)
-    spin = number_or_words(EMPTY.get(name, "auto"), high, **common)
-    if isinstance(knob.json_schema_extra, dict) and "unit" in knob.json_schema_extra:
-        spin.native.setSuffix(f" {knob.json_schema_extra['unit']}")
-    return spin
-
-
-def number_or_words(words: str, high: float, **common: Any) -> FloatSpinBox:
-    """Make a box for whole numbers that shows words in place of 0."""
-    # of the spin boxes that magicgui has, only this one can
-    spin = FloatSpinBox(value=0, min=0, max=high, step=1, **common)
-    spin.native.setDecimals(0)
-    spin.native.setSpecialValueText(words)
-    return spin
-
-
-def lay_out(widgets: list[Widget]) -> QWidget:
-    """Put widgets below each other, their labels in a column of their own."""
-    native = QWidget()
-    rows = QFormLayout(native)
-    rows.setContentsMargins(0, 0, 0, 0)
-    rows.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
-    for widget in widgets:
-        label = QLabel("" if isinstance(widget, PushButton) else widget.label)
-        label.setToolTip(widget.tooltip or "")
-        rows.addRow(label, widget.native)
-    return native
-
-
-def _choices(values: tuple[str, ...], description: str) -> list[tuple[str, str]]:
-    """Label each choice with what the help says of it, as in "fast: minutes on a laptop."."""
-    said = dict(part.split(": ", 1) for part in description.rstrip(".").split(". ") if ": " in part)
-    return [(f"{v} ({said[v]})" if v in said else LABELS.get(v, v), v) for v in values]
-
-
-def _bounds(metadata: list[Any]) -> tuple[float, float]:
-    low = next((getattr(m, "ge", getattr(m, "gt", None)) for m in metadata if hasattr(m, "ge") or hasattr(m, "gt")), 0)
-    return low or 0, next((m.le for m in metadata if hasattr(m, "le")), MOST)
+STRENGTH = ("sigma", "gain", "offset")
+"""How strong noise is."""
+HAS = {
+    "auto": STRENGTH,
+    "gaussian": ("sigma",),
+    "poisson": ("gain", "offset"),
+    "poisson-gaussian": STRENGTH,
+    "compression": (),
+}
+"""What each kind of noise has of it."""
 
 
 class Form:
@@ -83,10 +38,14 @@ class Form:
     ----------
     native : QWidget
         The form as a Qt widget.
-    image, preset : magicgui widgets
+    image : magicgui widget
+    everyday, more : dict
+        The widgets of the knobs by name, those on top and those under "More".
     """
 
     task: Task = "denoise"
+    on_top: tuple[str, ...] = ("preset",)
+    rarely: tuple[str, ...] = MORE
     words = "Removes noise. The network learns from this one image alone: no training data, no model to download."
     suffix = "denoised"
 
@@ -98,9 +57,9 @@ class Form:
             choices=self._layers(Image),
             tooltip="The image layer to restore; it is never changed.",
         )
-        self.preset = setting_widget("preset")
-        self.top = [self.image, *self.own_widgets(), self.preset]
-        self.more = {name: setting_widget(name) for name in MORE}
+        self.everyday = {name: setting_widget(name) for name in self.on_top}
+        self.more = {name: setting_widget(name) for name in self.rarely}
+        self.top = [self.image, *self.own_widgets(), *self.everyday.values()]
         self.native = self._arrange()
         self._preselect()
 
@@ -117,6 +76,8 @@ class Form:
         for widget in self.top:
             if isinstance(widget, ComboBox):
                 widget.reset_choices()
+        for name, widget in self.knobs.items():
+            widget.enabled = self.has_use_for(name)
         words = self.missing()
         self.hint.setText(words)
         self.hint.setVisible(bool(words))
@@ -125,15 +86,25 @@ class Form:
         """Say what has to be there before a run can start; empty if nothing is missing."""
         return "" if self.image.value is not None else "Open an image first (File > Open, or File > Open Sample)."
 
+    @property
+    def knobs(self) -> dict[str, Widget]:
+        """The widgets of all knobs, by name."""
+        return {**self.everyday, **self.more}
+
+    def has_use_for(self, name: str) -> bool:
+        """Whether a knob changes anything, with the others as they are."""
+        return name != "uncertainty" or self.everyday["preset"].value != "paper"
+
     def settings(self) -> dict[str, Any]:
-        """Give what differs from nothing: every knob on the form, optional ones only where they are set."""
-        values = {"preset": self.preset.value}
-        for name, widget in self.more.items():
-            if not isinstance(widget, FloatSpinBox):
-                values[name] = widget.value
-            elif widget.value:
-                values[name] = int(widget.value)
-        return values
+        """Give every knob on the form that changes anything; optional ones only where they are set.
+
+        Raises
+        ------
+        InputError
+            If one holds half a number.
+        """
+        values = {name: read(widget) for name, widget in self.knobs.items() if self.has_use_for(name)}
+        return {name: value for name, value in values.items() if value is not None}
 
     def job(self) -> tuple[Job, dict[str, Any]]:
         """Read the form: what to restore, and the place and look of the result.
@@ -201,7 +172,21 @@ class Form:
 
 
 class DenoiseForm(Form):
-    """Nothing more than what all have."""
+    """An image, and what is known of its noise."""
+
+    on_top = ("preset", "noise", "uncertainty")
+    rarely = (*STRENGTH, *MORE)
+
+    def has_use_for(self, name: str) -> bool:
+        """Leave out what the kind of noise does not have; the published method knows nothing of its strength."""
+        if name in STRENGTH:
+            return self.everyday["preset"].value != "paper" and name in HAS[self.everyday["noise"].value]
+        return super().has_use_for(name)
+
+    def refresh(self, *_: Any) -> None:
+        """Say, too, what an offset is that is left out: photons alone start at 0."""
+        super().refresh()
+        self.more["offset"].native.setPlaceholderText("0" if self.everyday["noise"].value == "poisson" else "estimated")
 
 
 class InpaintForm(Form):
@@ -210,6 +195,7 @@ class InpaintForm(Form):
     task: Task = "inpaint"
     words = "Fills in what you mark: scratches, dust, dead pixels. All other pixels stay exactly as they are."
     suffix = "inpainted"
+    on_top = ("preset", "uncertainty")
 
     def own_widgets(self) -> list[Widget]:
         """Mask, label, and a button for an empty mask."""

@@ -93,6 +93,23 @@ def displayable(image: np.ndarray, dtype: np.dtype[Any], *, rgb: bool) -> np.nda
     return np.clip(np.rint(image.astype(np.float64)), info.min, info.max).astype(dtype.newbyteorder("="))
 
 
+def without_colours(uncertainty: np.ndarray, *, rgb: bool) -> np.ndarray:
+    """Give the mean standard deviation of red, green and blue, so that it can be shown in one scale."""
+    return uncertainty[..., :3].mean(-1) if rgb else uncertainty
+
+
+def uncertainty_look(look: dict[str, Any], uncertainty: np.ndarray) -> dict[str, Any]:
+    """Give place and look of a layer that shows how uncertain a result is.
+
+    It lies as the result does, has a scale of its own, and is out of sight until its eye is clicked: seen, it covers
+    the result.
+    """
+    known = uncertainty[np.isfinite(uncertainty) & (uncertainty > 0)]  # inpainting knows most pixels exactly
+    place = {name: look[name] for name in (*PLACE, "affine")}
+    limits = (0.0, float(np.percentile(known, 99.5)) if known.size else 1.0)
+    return {**place, "rgb": False, "colormap": "magma", "contrast_limits": limits, "visible": False}
+
+
 def unique_name(wanted: str, taken: Iterable[str]) -> str:
     """Make a name that no layer has, by numbering it.
 

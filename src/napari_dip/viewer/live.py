@@ -8,7 +8,7 @@ import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Image
 
-from napari_dip.viewer.layers import unique_name
+from napari_dip.viewer.layers import uncertainty_look, unique_name
 from napari_dip.viewer.links import Links
 from napari_dip.viewer.worker import Control, Done
 
@@ -38,12 +38,18 @@ class LiveLayer:
         if not self.deleted:
             self._put(image)
 
-    def finish(self, outcome: Done) -> Image:
-        """Put the result where the preview was, or into a new layer, with its record."""
+    def finish(self, outcome: Done) -> tuple[Image, Image | None]:
+        """Put the result where the preview was, or into a new layer, with its record.
+
+        Returns
+        -------
+        result, uncertainty : Image
+            The uncertainty lies right above the result, hidden; None where it was not asked for.
+        """
         layer = self._put(outcome.image)
         layer.metadata = {**layer.metadata, "napari-dip": outcome.record}
         self.links.undo()
-        return layer
+        return layer, self._add_above(layer, outcome)
 
     def drop(self) -> None:
         """Take the preview away."""
@@ -72,6 +78,22 @@ class LiveLayer:
         self.links.connect(self.layer.events.visible, self._look)
         self.links.connect(self.viewer.layers.events.removed, self._removed)
         return self.layer
+
+    def _add_above(self, layer: Image, outcome: Done) -> Image | None:
+        layers, data = self.viewer.layers, outcome.uncertainty
+        if data is None:
+            return None
+        selected = list(layers.selection)
+        second = Image(
+            data,
+            name=unique_name(f"{layer.name} uncertainty", (other.name for other in layers)),
+            metadata={"napari-dip": outcome.record},
+            multiscale=False,
+            **uncertainty_look(self.look, data),
+        )
+        layers.insert(layers.index(layer) + 1, second)
+        layers.selection = selected or [layer]  # what is hidden is not what one goes on with
+        return second
 
     def _look(self) -> None:
         self.control.watched = bool(self._alive() and self.layer.visible)

@@ -12,6 +12,7 @@ from napari_dip.viewer.worker import Report
 
 State = Literal["nothing", "ready", "running", "paused", "ending"]
 STEPS = 1000
+FINISHING = "Finishing ..."
 
 
 class RunPanel(QWidget):  # type: ignore[misc]
@@ -102,13 +103,14 @@ class RunPanel(QWidget):  # type: ignore[misc]
         self.status.setText(words)
 
     def _words(self, report: Report) -> list[str]:
-        where = f"Iteration {report.iteration} of {report.iterations}"
+        # most runs end long before their plan, so it is said to be the most there will be
+        where = f"Iteration {report.iteration} of at most {report.iterations}"
         if report.planes > 1:
-            where = f"Plane {report.plane + 1} of {report.planes}, iteration {report.iteration} of {report.iterations}"
+            where = f"Plane {report.plane + 1} of {report.planes}, {where[0].lower()}{where[1:]}"
         if self.state == "paused":
             left = "Paused"
-        elif self.state == "ending":
-            left = "Ending ..."
+        elif self.state == "ending" or report.done >= 1:
+            left = FINISHING
         else:
             left = time_left(report.seconds, report.done, self.max_seconds)
         return [where, f"Loss {report.loss:.4g}", left]
@@ -130,17 +132,17 @@ class RunPanel(QWidget):  # type: ignore[misc]
 
 
 def time_left(seconds: float, done: float, limit: float | None = None) -> str:
-    """Say how long a run will still take.
+    """Say how long a run may still take.
 
     >>> time_left(10, 0.25)
-    'About 30 s left'
+    'At most 30 s left'
     >>> time_left(10, 0.25, limit=15)
-    'About 5 s left'
+    'At most 5 s left'
     """
     if done <= 0 or seconds < 1:
         return "Estimating the time left ..."
     left = seconds / done - seconds
-    return f"About {in_time(left if limit is None else min(left, max(limit - seconds, 0)))} left"
+    return f"At most {in_time(left if limit is None else min(left, max(limit - seconds, 0)))} left"
 
 
 def in_time(seconds: float) -> str:

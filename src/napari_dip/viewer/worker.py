@@ -7,20 +7,27 @@ import threading
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from time import perf_counter
-from typing import Any
-from weakref import WeakMethod
+from typing import TYPE_CHECKING, Any
+from weakref import WeakMethod, ref
 
 import numpy as np
 from napari.qt.threading import create_worker
 
 from napari_dip.errors import InputError, in_words
 from napari_dip.settings import Task
-from napari_dip.viewer.layers import displayable, read_mask
+from napari_dip.viewer.layers import displayable, read_mask, without_colours
+
+if TYPE_CHECKING:
+    from napari_dip.restore import Progress
 
 REPORT_EVERY = 0.1
 PREVIEW_EVERY = 0.25
-PREVIEW_SHARE = 0.1
+PREVIEW_SHARE = 0.2
 """Most of the time that previews may take."""
+FIRST_PREVIEW = 5
+"""Iterations before the first one: the network has learned nothing earlier ..."""
+PATIENCE = 2.0
+"""... but after so many seconds there is to be something to see."""
 BUSY = "Another restoration is running; wait until it ends, or stop it first."
 
 log = logging.getLogger("napari_dip")
@@ -75,6 +82,7 @@ class Done:
 
     image: np.ndarray
     record: dict[str, Any]
+    uncertainty: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -151,9 +159,18 @@ class Runner:
 
         steps.__qualname__ = f"{job.title} (napari-dip)"  # what napari's close dialog shows
         worker = create_worker(steps)
-        worker.yielded.connect(self._yielded)
-        worker.returned.connect(self._returned)
-        worker.finished.connect(self._finished)
+        me = ref(self)  # a worker lives on after its run
+
+        def tell(do: Callable[[Runner, Control, Any], None], what: Any) -> None:
+            runner = me()
+            if runner is not None:
+                do(runner, control, what)
+
+        # with the run they come from: the last signal of one may arrive when the next has started
+        worker.yielded.connect(lambda report: tell(Runner._yielded, report))
+        worker.returned.connect(lambda outcome: tell(Runner._returned, outcome))
+        # napari's close dialog ends a worker without an outcome
+        worker.finished.connect(lambda: tell(Runner._returned, Cancelled()))
         worker.finished.connect(control.over.set)
         worker.start()
 
@@ -185,23 +202,19 @@ class Runner:
         self.cancel()
         self.control = None
 
-    def _yielded(self, report: Report | None) -> None:
+    def _yielded(self, control: Control, report: Report | None) -> None:
         told = self._on_report()
-        if report is not None and self.control and not self.control.cancelled and told:
+        if report is not None and control is self.control and not control.cancelled and told:
             told(report)
-            self.control.shown = True
+            control.shown = True
 
-    def _returned(self, outcome: Outcome) -> None:
-        if self.control is None:
+    def _returned(self, control: Control, outcome: Outcome) -> None:
+        if control is not self.control:
             return
-        cancelled, self.control = self.control.cancelled, None
+        self.control = None
         told = self._on_end()
         if told:
-            told(Cancelled() if cancelled else outcome)
-
-    def _finished(self) -> None:
-        # napari's close dialog ends a worker without an outcome
-        self._returned(Cancelled())
+            told(Cancelled() if control.cancelled else outcome)
 
 
 def _guarded(job: Job, control: Control) -> Generator[Report | None, None, Outcome]:
@@ -225,18 +238,21 @@ def _run(job: Job, control: Control) -> Generator[Report | None, None, Outcome]:
     steps = restore.restore_steps(job.task, job.image, axes=job.axes, **extra, **job.settings)
     clock = _Clock(control)
 
+    rgb = "S" in (job.axes or "")
+
     def shown(image: np.ndarray) -> np.ndarray:
-        return displayable(image, job.image.dtype, rgb="S" in (job.axes or ""))
+        return displayable(image, job.image.dtype, rgb=rgb)
 
     while True:
         try:
             now = next(steps)
         except StopIteration as end:
-            kind = Stopped if control.stopping else Done
-            return kind(shown(end.value.image), end.value.record)
+            kind, result = Stopped if control.stopping else Done, end.value
+            spread = None if result.uncertainty is None else without_colours(result.uncertainty, rgb=rgb)
+            return kind(shown(result.image), result.record, spread)
         clock.note(now.plane, now.iteration, now.loss)
         # a pause lets the report of its last iteration out, and goes on yielding so that napari can end it
-        if clock.wants_report() or control.paused:
+        if clock.wants_report() or control.paused or now.done >= 1:
             yield Report(
                 plane=now.plane,
                 planes=now.planes,
@@ -246,7 +262,7 @@ def _run(job: Job, control: Control) -> Generator[Report | None, None, Outcome]:
                 done=now.done,
                 loss=now.loss,
                 losses=clock.take_losses(),
-                preview=clock.preview(now.preview, shown),
+                preview=clock.preview(now, shown),
             )
         while control.paused and not control.stopping and not control.cancelled:
             control.wake.clear()
@@ -279,12 +295,16 @@ class _Clock:
         losses, self.losses = self.losses, []
         return losses
 
-    def preview(self, make: Callable[[], np.ndarray], shown: Callable[[np.ndarray], np.ndarray]) -> np.ndarray | None:
+    def preview(self, now: Progress, shown: Callable[[np.ndarray], np.ndarray]) -> np.ndarray | None:
         """Make a picture if it is time, somebody looks, and the one before was shown."""
         started = perf_counter()
-        if not (self.control.watched and self.control.shown) or started - self.previewed < self.pause:
+        early = now.plane == 0 and now.iteration < FIRST_PREVIEW and now.seconds < PATIENCE
+        # the result itself is next if the run is about to end
+        if early or self.control.stopping or now.done >= 1 or started - self.previewed < self.pause:
             return None
-        image = shown(make())
+        if not (self.control.watched and self.control.shown):
+            return None
+        image = shown(now.preview())
         self.previewed = perf_counter()
         self.pause = max(PREVIEW_EVERY, (self.previewed - started) / PREVIEW_SHARE)
         self.control.shown = False

@@ -1,0 +1,132 @@
+"""The widgets of the forms, made from `settings.py`: title, help, bounds and default of each knob stand there."""
+
+from __future__ import annotations
+
+import math
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin
+
+from magicgui.widgets import CheckBox, ComboBox, FloatSpinBox, LineEdit, PushButton, SpinBox, Widget
+from qtpy.QtCore import QLocale
+from qtpy.QtGui import QDoubleValidator
+from qtpy.QtWidgets import QFormLayout, QLabel, QWidget
+
+from napari_dip.errors import InputError
+from napari_dip.settings import field
+
+EMPTY = {
+    "max_iterations": "as the preset says",
+    "max_seconds": "no limit",
+    "threads": "all cores",
+    "sigma": "estimated",
+    "gain": "estimated",
+    "offset": "estimated",
+}
+"""What an optional number says when it is left out."""
+LABELS = {
+    "nonfinite": {"refuse": "refuse the image", "inpaint": "fill them in"},
+    "noise": {
+        "auto": "find out from the image",
+        "gaussian": "same everywhere (Gaussian)",
+        "poisson": "photons (Poisson)",
+        "poisson-gaussian": "photons and read noise",
+        "compression": "compression (JPEG blocks)",
+    },
+}
+"""Choices in words, where the help does not give them in so few."""
+TICKED = {"uncertainty": "as a second layer"}
+"""What stands behind a box to tick."""
+MOST = 2**31 - 1
+
+
+def setting_widget(name: str) -> Widget:
+    """Make the widget of one knob out of its title, help, bounds and default."""
+    knob = field(name)
+    common = {"name": name, "label": knob.title, "tooltip": knob.description}
+    kind, optional = knob.annotation, False
+    if get_origin(kind) in (Union, UnionType):
+        kind, optional = get_args(kind)[0], True
+    if get_origin(kind) is Literal:
+        labels = LABELS.get(name) or _labels(knob.description or "")
+        return ComboBox(choices=[(labels.get(v, v), v) for v in get_args(kind)], value=knob.default, **common)
+    if kind is bool:
+        box = CheckBox(value=knob.default, **common)
+        box.native.setText(TICKED.get(name, ""))  # the label stands before it, as with all others
+        return box
+    low, high = _bounds(knob.metadata)
+    if not optional:
+        return SpinBox(value=knob.default, min=int(low), max=int(high), **common)
+    if math.isinf(high):  # a quantity in units of the image: any step of a spin box would be wrong
+        return number_or_nothing(EMPTY.get(name, "auto"), low, **common)
+    spin = number_or_words(EMPTY.get(name, "auto"), high, **common)
+    if isinstance(knob.json_schema_extra, dict) and "unit" in knob.json_schema_extra:
+        spin.native.setSuffix(f" {knob.json_schema_extra['unit']}")
+    return spin
+
+
+def number_or_words(words: str, high: float, **common: Any) -> FloatSpinBox:
+    """Make a box for whole numbers that shows words in place of 0."""
+    # of the spin boxes that magicgui has, only this one can
+    spin = FloatSpinBox(value=0, min=0, max=high, step=1, **common)
+    spin.native.setDecimals(0)
+    spin.native.setSpecialValueText(words)
+    return spin
+
+
+def number_or_nothing(words: str, low: float, **common: Any) -> LineEdit:
+    """Make a box for any number, 0 and negative ones too, that shows words in gray while it is empty."""
+    box = LineEdit(**common)
+    check = QDoubleValidator(box.native)
+    if math.isfinite(low):
+        check.setBottom(low)
+    plain = QLocale.c()  # a point before the decimals everywhere, as in napari's own boxes
+    plain.setNumberOptions(QLocale.NumberOption.RejectGroupSeparator)
+    check.setLocale(plain)
+    box.native.setValidator(check)
+    box.native.setPlaceholderText(words)
+    return box
+
+
+def read(widget: Widget) -> Any:
+    """Give the value of a knob's widget, None where it is left out.
+
+    Raises
+    ------
+    InputError
+        If it holds half a number, such as "-".
+    """
+    if isinstance(widget, FloatSpinBox):
+        return int(widget.value) or None
+    if not isinstance(widget, LineEdit):
+        return widget.value
+    text = widget.value.strip()
+    try:
+        return float(text) if text else None
+    except ValueError:
+        raise InputError(f"{widget.label}: {text!r} is not a number; complete it, or leave the box empty.") from None
+
+
+def lay_out(widgets: list[Widget]) -> QWidget:
+    """Put widgets below each other, their labels in a column of their own."""
+    native = QWidget()
+    rows = QFormLayout(native)
+    rows.setContentsMargins(0, 0, 0, 0)
+    rows.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+    for widget in widgets:
+        label = QLabel("" if isinstance(widget, PushButton) else widget.label)
+        label.setToolTip(widget.tooltip or "")
+        rows.addRow(label, widget.native)
+    return native
+
+
+def _labels(description: str) -> dict[str, str]:
+    """Label each choice with what the help says of it, as in "fast: minutes on a laptop."."""
+    said = dict(part.split(": ", 1) for part in description.rstrip(".").split(". ") if ": " in part)
+    return {value: f"{value} ({words})" for value, words in said.items()}
+
+
+def _bounds(metadata: list[Any]) -> tuple[float, float]:
+    """Lowest and highest value; infinite where there is no bound."""
+    low = [getattr(m, key) for m in metadata for key in ("ge", "gt") if hasattr(m, key)]
+    high = [m.le for m in metadata if hasattr(m, "le")]
+    return low[0] if low else -math.inf, high[0] if high else math.inf
