@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from scipy.optimize import nnls
 from scipy.special import ndtr
 from torch import Tensor
@@ -115,8 +116,10 @@ def find_noise(planes: np.ndarray, visible: np.ndarray, given: Given | None = No
     low, high = saturation(planes, visible)
     # photon counts pile up at zero by themselves; only read noise as strong as a photon is cut off there
     free = _strength(*blocks[reach], DIFFERENCES, -np.inf, high)
-    if not (np.isfinite(low) and free.floor - free.gain * free.dark > free.gain**2):
-        low = -np.inf
+    if np.isfinite(low):
+        unlit = free.floor - free.gain * free.dark
+        usual = float(free.variance(torch.tensor(planes[visible].mean())))
+        low = low if unlit > max(free.gain**2, 0.1 * usual) else -np.inf
     strength = _strength(*blocks[reach], DIFFERENCES, low, high, given)
     kind = given.kind if given.kind != "auto" else _kind(strength, float(planes[visible].mean()))
     return Found(Gaussian(strength, low, high), reach, kind)
@@ -180,7 +183,7 @@ def saturation(planes: np.ndarray, visible: np.ndarray) -> tuple[float, float]:
 
     def piled_up(depth: np.ndarray) -> bool:
         at, near = np.count_nonzero(depth <= 1e-6), np.count_nonzero((depth > 1e-6) & (depth < 1 / 64)) / 4
-        return bool(at > 2e-3 * values.size and at > 2 * near)
+        return bool(at > 2e-3 * values.size and at > 2 * near > 0)  # with nothing near, these may just be counts
 
     return 0.0 if piled_up(values) else -np.inf, 1.0 if piled_up(1 - values) else np.inf
 
@@ -292,8 +295,9 @@ def _curve(level: np.ndarray, spread: np.ndarray, given: Given) -> Strength:
     left = spread - sum(value * terms[name] for name, value in found.items())
     sought = [name for name in wanted if name not in found]
     if sought:
-        rows = np.stack([terms[name] for name in sought], 1) / spread[:, None]
-        found |= dict(zip(sought, map(float, nnls(rows, (left / spread).clip(0))[0]), strict=True))
+        size = np.maximum(spread, 0.02 * np.median(spread))  # blocks without any noise must not count for all
+        rows = np.stack([terms[name] for name in sought], 1) / size[:, None]
+        found |= dict(zip(sought, map(float, nnls(rows, (left / size).clip(0))[0]), strict=True))
     return Strength(**{"floor": 0.0, **found}, dark=dark)
 
 

@@ -123,7 +123,7 @@ def _posterior(pilot: Tensor, measured: Tensor, noise: Tensor, trust: float) -> 
     pilot = pilot - middle
     covariance = pilot.transpose(1, 2) @ pilot / max(count - 1, 1)
     scale = covariance.diagonal(dim1=1, dim2=2).mean(1)[:, None, None]
-    ridge = 1e-5 * scale * torch.eye(values, device=pilot.device)  # for single precision
+    ridge = 3e-5 * scale * torch.eye(values, device=pilot.device)  # for single precision
     taken = torch.cholesky_solve(noise, torch.linalg.cholesky(covariance + noise + ridge))
     image = measured + trust * (middle - mean) - (measured - mean) @ taken
     # of the values: noise - noise (covariance + noise)^-1 noise; of the mean: noise / count
@@ -163,8 +163,9 @@ def _alike(guide: Tensor, side: int, effort: Effort) -> Tensor:
         distances = []
         for dy, dx in steps:
             there = padded[:, :, top + radius + dy : bottom + radius + dy, radius + dx : radius + dx + width]
-            apart = F.avg_pool2d((here - there) ** 2, side, 1)[0, 0]
-            distances.append(apart[band - top][:, columns].flatten())
+            apart = F.avg_pool2d((here - there) ** 2, side, 1)[0, 0][band - top][:, columns].flatten()
+            itself = dy == dx == 0
+            distances.append(apart - 1 if itself else apart)  # a patch is of its own group, whatever else is the same
         nearest = torch.stack(distances, 1).topk(count, 1, largest=False, sorted=False).indices
         home = (band[:, None] * width + columns).flatten()
         found.append(home[:, None] + shifts[nearest])
