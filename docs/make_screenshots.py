@@ -2,7 +2,7 @@
 
 Run it on a desktop, or without one under Xvfb:
 
-    xvfb-run -s "-screen 0 1600x1000x24" python docs/make_screenshots.py [FOLDER] [--iterations N]
+    xvfb-run -s "-screen 0 1600x1000x24" python docs/make_screenshots.py [FOLDER] [--at N]
 
 It writes denoise.png into FOLDER (docs/images).
 """
@@ -40,14 +40,13 @@ def settle() -> None:
     wait(lambda: time.monotonic() - started > SETTLE)
 
 
-def denoise(file: Path, iterations: int) -> None:
-    """Show original above live result, halfway through a run."""
+def denoise(file: Path, at: int) -> None:
+    """Show original above live result, in the middle of a run."""
     viewer = napari.Viewer(show=True)
     viewer.window.resize(*SIZE)
     viewer.open_sample("napari-dip", "fluorescence")
     dock = viewer.window.add_plugin_dock_widget("napari-dip", "Denoise")[1]
     viewer.layers.remove("fluorescence (truth)")
-    dock.form.more["max_iterations"].value = iterations
     settle()
     dock.panel.run_button.click()
     wait(lambda: len(viewer.layers) == 2)
@@ -56,7 +55,7 @@ def denoise(file: Path, iterations: int) -> None:
     viewer.grid.stride = 1  # the original above
     viewer.layers.selection.active = viewer.layers["fluorescence denoised"]
     viewer.reset_view(margin=0)
-    wait(lambda: dock.panel.bar.value() > 600 or dock.panel.state == "ready")
+    wait(lambda: dock.panel.curve.points[-1][0] >= at or dock.panel.state == "ready")
     settle()
     file.parent.mkdir(parents=True, exist_ok=True)
     viewer.screenshot(str(file), canvas_only=False)
@@ -70,7 +69,7 @@ def denoise(file: Path, iterations: int) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", nargs="?", type=Path, default=Path(__file__).with_name("images"))
-    parser.add_argument("--iterations", type=int, default=200, help="iterations planned; the picture shows 60 percent")
+    parser.add_argument("--at", type=int, default=40, help="iterations after which the picture is taken")
     given = parser.parse_args()
-    denoise(given.folder / "denoise.png", given.iterations)
+    denoise(given.folder / "denoise.png", given.at)
     print(given.folder / "denoise.png")
