@@ -45,7 +45,10 @@ class Settings(BaseModel):
         description="What one photon adds to the value of a pixel, in units of the image; left out, estimated.",
     )
     offset: float | None = Field(
-        None, title="Offset", description="The value of a pixel without light, in units of the image; left out, 0."
+        None,
+        title="Offset",
+        description="The value of a pixel without light, in units of the image; left out, 0 for photons alone, and not "
+        "needed otherwise.",
     )
     seed: int = Field(
         0, ge=0, le=2**31 - 1, title="Seed", description="The same seed on the same machine gives the same result."

@@ -15,7 +15,7 @@ from superqt import QCollapsible
 from napari_dip.errors import InputError
 from napari_dip.settings import FACTORS, Task
 from napari_dip.viewer.layers import describe, empty_mask, enlarge, read_axes, read_data
-from napari_dip.viewer.widgets import MOST, lay_out, number_or_words, read, setting_widget
+from napari_dip.viewer.widgets import EMPTY, MOST, lay_out, number_or_words, read, setting_widget
 from napari_dip.viewer.worker import Job
 
 MORE = ("max_iterations", "max_seconds", "seed", "device", "threads", "nonfinite")
@@ -186,7 +186,8 @@ class DenoiseForm(Form):
     def refresh(self, *_: Any) -> None:
         """Say, too, what an offset is that is left out: photons alone start at 0."""
         super().refresh()
-        self.more["offset"].native.setPlaceholderText("0" if self.everyday["noise"].value == "poisson" else "estimated")
+        words = "0" if self.everyday["noise"].value == "poisson" else EMPTY["offset"]
+        self.more["offset"].native.setPlaceholderText(words)
 
 
 class InpaintForm(Form):

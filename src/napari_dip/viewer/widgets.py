@@ -20,7 +20,7 @@ EMPTY = {
     "threads": "all cores",
     "sigma": "estimated",
     "gain": "estimated",
-    "offset": "estimated",
+    "offset": "not needed",
 }
 """What an optional number says when it is left out."""
 LABELS = {
