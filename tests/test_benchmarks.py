@@ -13,7 +13,7 @@ from skimage.io import imsave
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 MODULES = ("cases", "scoreboard", "baselines", "report", "opened", "simulate", "stopping")
-SCRIPTS = ("scoreboard", "speed", "stopping", "likelihoods", "calibration", "seeds", "ablation")
+SCRIPTS = ("scoreboard", "speed", "stopping", "likelihoods", "calibration", "seeds", "ablation", "compression")
 
 
 def write(folder, **arrays):
@@ -112,6 +112,12 @@ def test_likelihoods(folder, tmp_path):
     assert [one["image"] for one in rows] == ["waves", "mean"]
     models = [one["model"] for one in json.loads(file.read_text())["results"]]
     assert [model.split("(")[0] for model in models] == ["Gaussian", "Poisson"] * 2 + ["Gaussian"] * 2
+
+
+def test_compression(folder, tmp_path):
+    command = [folder, "--images", "colour", "--qualities", 20, "--crop", 40, "--iterations", 2]
+    (rows,) = measured("compression", *command, "--json", tmp_path / "compression.json")[0].values()
+    assert [(one["image"], one["quality"]) for one in rows] == [("colour", "20")]
 
 
 def test_calibration(folder, tmp_path):

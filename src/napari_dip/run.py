@@ -101,11 +101,14 @@ class Run:
         torch.set_num_threads(self.settings.threads or threads)
         try:
             result = self.source.result(self.factor)
-            uncertainty = np.zeros_like(result) if self.settings.uncertainty else None
+            # what a run does not come to is unknown
+            uncertainty = np.full_like(result, np.nan) if self.settings.uncertainty else None
             for number, index in enumerate(self.source):
                 plane = self.source.plane(index)
                 if not self._wants(plane, number):
                     self._fill_constant(index, plane, result)
+                    if uncertainty is not None:
+                        self.source.put(uncertainty, index, 0.0)
                     continue
                 if self._is_over():
                     break
@@ -207,7 +210,9 @@ class Run:
     ) -> None:
         """Write the standard deviation of a restored plane; what is known exactly has none."""
         deviation = plane.span * variance[0].float().sqrt().cpu().numpy()
-        self.source.put(uncertainty, index, deviation, ~plane.visible if self.task == "inpaint" else True)
+        self.source.put(
+            uncertainty, index, np.where(plane.visible, 0.0, deviation) if self.task == "inpaint" else deviation
+        )
 
     def _note(self, number: int, recipe: Recipe, found: dict[str, object], end: Fit) -> None:
         step = max(1, -(-len(end.losses) // CURVE_POINTS))
@@ -251,9 +256,7 @@ class Run:
             "bfloat16": has_fast_bfloat16(self.device) and self.settings.preset != "paper",
             "iterations": sum(plane["iterations"] for plane in self.planes),
             "seconds": round(sum(plane["seconds"] for plane in self.planes), 3),
-            "stopped_by": "asked"
-            if self.asked
-            else next((reason for reason in reversed(reasons) if reason != "iterations"), "iterations"),
+            "stopped_by": "asked" if self.asked else _worst(reasons),
             "planes_in_image": len(self.source.indices),
             "planes_restored": len(self.planes),
             "planes": self.planes,
@@ -267,6 +270,12 @@ class Run:
             },
             "machine": f"{platform.system()} {platform.machine()}",
         }
+
+
+def _worst(reasons: list[str]) -> str:
+    """Of the reasons for which planes ended, the one that matters most."""
+    order = ("diverged", "seconds", "asked", "held-out")
+    return next((reason for reason in order if reason in reasons), "iterations")
 
 
 def _given(settings: Settings, plane: Plane) -> Given:

@@ -18,12 +18,12 @@ FACTORS = range(2, 9)
 class Settings(BaseModel):
     """How a restoration is run. The same fields stand on the forms, the command line and in the record."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     preset: Literal["fast", "best", "paper"] = Field(
         "fast",
         title="Preset",
-        description="fast: a minute or two. best: slower, higher quality. paper: the published method, for hours.",
+        description="fast: about a minute. best: slower, higher quality. paper: the published method, for hours.",
     )
     noise: Literal["auto", "gaussian", "poisson", "poisson-gaussian", "compression"] = Field(
         "auto",
