@@ -422,6 +422,7 @@ def test_a_run_that_stops_by_itself_repeats():
     image = picture()
     result = dip.denoise(image, seed=3, **LONG)
     assert result.record["stopped_by"] == "held-out" and result.record["iterations"] < 150
+    assert f"after {result.record['iterations']} iterations" in result.record["planes"][0]["why"]
     assert result.record["settings"]["stop_at"] is None
     assert repeats("denoise", image, result)
 

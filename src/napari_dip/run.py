@@ -172,7 +172,10 @@ class Run:
             try:
                 now = next(steps)
             except StopIteration as end:
-                self._note(number, recipe, _in_units(prepared.found, plane), end.value)
+                found = _in_units(prepared.found, plane)
+                if rule is not None and end.value.stopped_by == "held-out":
+                    found["why"] = rule.why()
+                self._note(number, recipe, found, end.value)
                 return end.value  # type: ignore[no-any-return]
             self.seconds = before + now.seconds
             yield Progress(
@@ -298,7 +301,7 @@ def _given(settings: Settings, plane: Plane) -> Given:
 def _in_units(found: dict[str, Any], plane: Plane) -> dict[str, Any]:
     """Bring what was found of the noise to the units of the image."""
     if "noise_strength" not in found:
-        return found
+        return dict(found)
     strength = found["noise_strength"]
     return {
         **found,

@@ -19,7 +19,7 @@ from napari_dip.prior.measurement import Downsample, Identity, Measurement
 from napari_dip.prior.network import Border, Hourglass, Prior, SlimPrior
 from napari_dip.prior.noise import Found, Given, find_noise
 from napari_dip.prior.objective import Data, LatentPrior, Objective
-from napari_dip.prior.stopping import HeldOut, Rule
+from napari_dip.prior.stopping import HeldOut
 
 Preset = Literal["fast", "best", "paper"]
 Task = Literal["denoise", "inpaint", "super_resolve"]
@@ -150,14 +150,14 @@ class Prepared:
     Attributes
     ----------
     objective : Objective
-    rule : Rule or None
+    rule : HeldOut or None
         Ends the fit before its plan does.
     found : dict
         What was estimated from the image, for the record.
     """
 
     objective: Objective
-    rule: Rule | None
+    rule: HeldOut | None
     found: dict[str, Any]
 
 

@@ -87,8 +87,21 @@ class HeldOut:
         self.values[iteration] = value
         if iteration < self.least:
             return False
-        before = [v for i, v in self.values.items() if i <= 2 * iteration / 3]
+        before = self._before(iteration)
         return bool(before) and not value < (1 - self.gain) * min(before)
+
+    def why(self) -> str:
+        """Say what was seen at the last look."""
+        iteration, value = next(reversed(self.values.items()))
+        return (
+            f"The error of held-out pixels was {value:.4g} after {iteration} iterations, in units of their noise, and "
+            f"{min(self._before(iteration)):.4g} at its least in the first two thirds of them: it fell by less than "
+            f"{100 * self.gain:g} %."
+        )
+
+    def _before(self, iteration: int) -> list[float]:
+        """Give what was seen in the first two thirds of the iterations."""
+        return [value for at, value in self.values.items() if at <= 2 * iteration / 3]
 
 
 @dataclass
