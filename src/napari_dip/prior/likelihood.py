@@ -90,7 +90,7 @@ class Gaussian:
         total = variance + self.strength.variance(mean)
         loss = 0.5 * ((mean - measured) ** 2 / total + total.log())
         for beyond, sign, edge in self._edges(measured):
-            loss = torch.where(beyond, -torch.special.log_ndtr(sign * (mean - edge) / total.sqrt()), loss)
+            loss = torch.where(beyond, -_log_ndtr(sign * (mean - edge) / total.sqrt()), loss)
         return loss
 
     def unclipped(self, mean: Tensor, total: Tensor, measured: Tensor) -> tuple[Tensor, Tensor]:
@@ -100,7 +100,7 @@ class Gaussian:
         for beyond, sign, edge in self._edges(measured):
             distance = sign * (edge - mean) / deviation
             # the inverse Mills ratio, stable far out on both sides
-            ratio = torch.exp(-0.5 * distance**2 - 0.5 * math.log(2 * math.pi) - torch.special.log_ndtr(-distance))
+            ratio = torch.exp(-0.5 * distance**2 - 0.5 * math.log(2 * math.pi) - _log_ndtr(-distance))
             value = torch.where(beyond, mean + sign * deviation * ratio, value)
             spread = torch.where(beyond, (total * (1 + distance * ratio - ratio**2)).clamp_min(0), spread)
         return value, spread
@@ -146,3 +146,10 @@ class Poisson:
     def unclipped(self, mean: Tensor, total: Tensor, measured: Tensor) -> tuple[Tensor, Tensor]:
         """Give the measured values: counts are not taken to saturate."""
         return measured, torch.zeros_like(measured)
+
+
+def _log_ndtr(x: Tensor) -> Tensor:
+    """Logarithm of the normal distribution function; Apple's GPUs lack it."""
+    if x.device.type == "mps":
+        return torch.special.log_ndtr(x.cpu()).to(x.device)
+    return torch.special.log_ndtr(x)

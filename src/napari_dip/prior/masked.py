@@ -263,7 +263,7 @@ def _finish(
     seen = fit.data.visible > 0
     value = torch.where(seen, value, estimate)
     images, variances = [], []
-    for pilot, measured, power in zip(*(_slices(x) for x in (estimate, value, noise)), strict=True):
+    for pilot, measured, power in zip(*(_slices(_solvable(x)) for x in (estimate, value, noise)), strict=True):
         # where noise is correlated the mean of patches keeps some of it, so half of it is left to the network
         correlation = autocorrelation((measured - pilot) / power.sqrt(), fit.radius + 1) if fit.radius else None
         trust = 0.5 if fit.radius else 0.0
@@ -272,17 +272,22 @@ def _finish(
         )
         images.append(image)
         variances.append(variance)
-    image = torch.where(seen, torch.stack(images, 2).view_as(mean), estimate)
+    image = torch.where(seen, torch.stack(images, 2).view_as(mean).to(mean.device), estimate)
     if not with_variance:
         return Result(image, None)
     # two estimates of one truth differ by about as much as each of them is off
     apart = torch.stack(
         [F.avg_pool2d(x, 9, 1, 4, count_include_pad=False) for x in _slices((image - estimate) ** 2)], 2
     )
-    spread = torch.stack([v for v in variances if v is not None], 2) + apart
+    spread = torch.stack([v for v in variances if v is not None], 2).to(mean.device) + apart
     return Result(image, torch.where(seen, spread.view_as(mean), fit.own_variance()))
 
 
 def _slices(image: Tensor) -> Sequence[Tensor]:
     """Give the (1, channels, y, x) slices of an image of two or three dimensions."""
     return [image] if image.ndim == 4 else image.unbind(2)
+
+
+def _solvable(image: Tensor) -> Tensor:
+    """Bring an image to where many small systems of equations can be solved: Apple's GPUs lack that."""
+    return image.cpu() if image.device.type == "mps" else image
