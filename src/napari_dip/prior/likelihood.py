@@ -150,6 +150,5 @@ class Poisson:
 
 def _log_ndtr(x: Tensor) -> Tensor:
     """Logarithm of the normal distribution function; Apple's GPUs lack it."""
-    if x.device.type == "mps":
-        return torch.special.log_ndtr(x.cpu()).to(x.device)
-    return torch.special.log_ndtr(x)
+    values: Tensor = torch.special.log_ndtr(x.cpu() if x.device.type == "mps" else x)
+    return values.to(x.device)
