@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from napari_dip.prior.fill import fill, local_contrast, relax
-from napari_dip.prior.likelihood import Likelihood
+from napari_dip.prior.likelihood import LEAST, Likelihood
 from napari_dip.prior.network import Prior
 from napari_dip.prior.noise import corrected_noise
 from napari_dip.prior.objective import Data, Objective, Result, mean_where
@@ -76,7 +76,6 @@ class MaskedPrediction(Objective):
         self.base, self.contrast = local_contrast(data)
         self._iteration = 0
         self._mean, self._total = torch.zeros_like(data.measured), torch.zeros_like(data.visible)
-        self._spread = torch.zeros_like(data.visible)  # of single predictions around their average
         self._weight = torch.full_like(data.visible, 1e-6)
         self._last: tuple[Tensor, Tensor, Tensor] | None = None
         self.reserved = self.data.visible * self._random(reserved)
@@ -138,8 +137,6 @@ class MaskedPrediction(Objective):
         weight = keep * self._weight + (1 - keep) * asked
         part = (1 - keep) * asked / weight.clamp_min(1e-6)
         part = torch.where(weight < 1e-5, 1.0, part)  # not asked for yet: take the last prediction for the time being
-        apart = ((mean - self._mean) ** 2).mean(1, keepdim=True)
-        self._spread = (1 - part) * (self._spread + part * apart)
         self._mean.lerp_(mean, part.expand_as(mean))
         self._total.lerp_(total, part)
         self._weight = weight
@@ -154,11 +151,6 @@ class MaskedPrediction(Objective):
     def estimate(self) -> Tensor:
         """Give the posterior mean of prediction and measurement."""
         return self._mean if self.correct_fill else _posterior(self, self._mean, self._total)[0]
-
-    def own_variance(self) -> Tensor:
-        """Variance of the averaged prediction: that of a single one, less what averaging takes away."""
-        single = (self._total - self.likelihood.strength.variance(self._mean).mean(1, keepdim=True)).clamp_min(0)
-        return torch.maximum(single - self._spread, 0.2 * single)
 
     def preview(self) -> Tensor:
         """Give the result as a quick refinement shows it."""
@@ -258,7 +250,8 @@ def _finish(
 ) -> Result:
     """Refine an estimate by non-local Bayes, slice by slice; only the prediction itself fills gaps."""
     if fit.correct_fill:
-        return Result(estimate, fit.own_variance().expand_as(mean) if with_variance else None)
+        # with the little noise that is reckoned with, since the network is too sure of itself where all is flat
+        return Result(estimate, total.expand_as(mean) if with_variance else None)
     _, noise, value = _posterior(fit, mean, total)
     seen = fit.data.visible > 0
     value = torch.where(seen, value, estimate)
@@ -280,7 +273,7 @@ def _finish(
         [F.avg_pool2d(x, 9, 1, 4, count_include_pad=False) for x in _slices((image - estimate) ** 2)], 2
     )
     spread = torch.stack([v for v in variances if v is not None], 2).to(mean.device) + apart
-    return Result(image, torch.where(seen, spread.view_as(mean), fit.own_variance()))
+    return Result(image, torch.where(seen, spread.view_as(mean), (total - noise).clamp_min(LEAST)))
 
 
 def _slices(image: Tensor) -> Sequence[Tensor]:
