@@ -553,3 +553,9 @@ def test_compression_artefacts_are_a_kind_of_noise(axes):
     image = np.stack([picture(seed=s) for s in range(3)], -1) if "S" in axes else picture()
     result = dip.denoise(image.astype(np.uint8), axes=axes, noise="compression", **QUICK)
     assert result.image.shape == image.shape and np.isfinite(result.image).all()
+
+
+def test_small_images_take_one_thread_and_a_given_number_is_kept():
+    for given, expected in ((None, 1), (2, 2)):
+        record = dip.denoise(picture(), threads=given, max_iterations=1).record
+        assert record["settings"]["threads"] == expected

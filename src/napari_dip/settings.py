@@ -81,7 +81,7 @@ class Settings(BaseModel):
         ge=1,
         le=4096,
         title="CPU threads",
-        description="CPU threads to use; left empty, as many as torch takes by itself.",
+        description="CPU threads to use; left empty, as many as suit the size of the image.",
     )
     nonfinite: Literal["refuse", "inpaint"] = Field(
         "refuse",

@@ -17,7 +17,7 @@ from napari_dip.settings import field
 EMPTY = {
     "max_iterations": "as the preset says",
     "max_seconds": "no limit",
-    "threads": "all cores",
+    "threads": "as suits the image",
     "sigma": "estimated",
     "gain": "estimated",
     "offset": "not needed",
