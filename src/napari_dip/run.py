@@ -132,7 +132,7 @@ class Run:
         """Give the threads to use: more than suit the size of a plane would mostly wait for each other."""
         if self.settings.threads or self.settings.preset == "paper":
             return self.settings.threads or most
-        pixels = self.source.sizes["Y"] * self.source.sizes["X"] * self.factor**2
+        pixels = int(self.source.sizes["Y"]) * int(self.source.sizes["X"]) * self.factor**2
         return max(1, min(most, pixels // PIXELS_PER_THREAD))
 
     def _is_over(self) -> bool:
