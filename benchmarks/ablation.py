@@ -27,7 +27,7 @@ from simulate import psnr
 from torch import Tensor
 
 from napari_dip.prior.likelihood import Gaussian, Likelihood
-from napari_dip.prior.masked import MaskedPrediction
+from napari_dip.prior.masked import MaskedPrediction, _finish
 from napari_dip.prior.objective import Result
 from napari_dip.prior.recipes import Recipe
 
@@ -58,9 +58,9 @@ class Bare(MaskedPrediction):
 class GuidedByPrediction(MaskedPrediction):
     """Guide the patches by the bare prediction."""
 
-    def estimate(self) -> Tensor:
-        """Give the averaged prediction."""
-        return self._mean
+    def finish(self, *, with_variance: bool = False) -> Result:
+        """Refine the averaged prediction."""
+        return _finish(self, self._mean, self._total, pilot=self._mean)
 
 
 class SeesNeighbours(MaskedPrediction):

@@ -19,7 +19,7 @@ import typer
 
 import napari_dip
 from napari_dip.errors import InputError, in_words
-from napari_dip.settings import FACTORS, Settings, Task, field, read_settings
+from napari_dip.settings import FACTORS, STRENGTH, Settings, Task, field, read_settings
 from napari_dip.summary import noise_found, why_it_ended
 
 if TYPE_CHECKING:
@@ -31,8 +31,8 @@ SPECIAL = {"stop_at"}
 """Settings that only a record has a use for."""
 NOT_FOR: dict[Task, set[str]] = {
     "denoise": set(),
-    "inpaint": {"noise", "sigma", "gain", "offset"},
-    "super_resolve": {"noise", "sigma", "gain", "offset", "uncertainty"},
+    "inpaint": {"noise", *STRENGTH},
+    "super_resolve": {"noise", *STRENGTH, "uncertainty"},
 }
 """Settings that a task has no use for."""
 FORMATS = "TIFF, PNG or NPY, by its suffix"

@@ -14,7 +14,7 @@ import torch
 from napari_dip.errors import InputError
 from napari_dip.image import Source
 from napari_dip.run import Progress, Restoration, Run
-from napari_dip.settings import FACTORS, TASKS, Settings, Task, read_settings
+from napari_dip.settings import FACTORS, STRENGTH, STRENGTH_OF, TASKS, Settings, Task, read_settings
 
 __all__ = ["Progress", "Restoration", "choose_device", "denoise", "inpaint", "restore_steps", "super_resolve"]
 
@@ -144,15 +144,13 @@ def restore_steps(
 
 def _check_together(task: Task, chosen: Settings) -> None:
     """Refuse settings that would do nothing together."""
-    known = {name: getattr(chosen, name) for name in ("sigma", "gain", "offset")}
-    given = [name for name, value in known.items() if value is not None]
+    given = [name for name in STRENGTH if getattr(chosen, name) is not None]
     if (given or chosen.noise != "auto") and task != "denoise":
         raise InputError(f"What the noise is like is asked for in denoising only; leave {(given or ['noise'])[0]} out.")
     if given and chosen.preset == "paper":
         raise InputError(f"The preset paper does not use {given[0]}; leave it out or take another preset.")
-    useless = {"gaussian": ("gain", "offset"), "poisson": ("sigma",), "compression": tuple(known)}.get(chosen.noise, ())
     for name in given:
-        if name in useless:
+        if name not in STRENGTH_OF[chosen.noise]:
             raise InputError(f"Noise of the kind {chosen.noise} has no {name}; leave it out or take another kind.")
     if chosen.uncertainty and (task == "super_resolve" or chosen.preset == "paper"):
         raise InputError("The uncertainty is known for denoising and inpainting with the presets fast and best only.")

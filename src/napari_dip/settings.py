@@ -13,6 +13,16 @@ Task = Literal["denoise", "inpaint", "super_resolve"]
 TASKS: tuple[Task, ...] = get_args(Task)
 FACTORS = range(2, 9)
 """The enlargements that super-resolution offers."""
+STRENGTH = ("sigma", "gain", "offset")
+"""The settings that tell how strong noise is."""
+STRENGTH_OF: dict[str, tuple[str, ...]] = {
+    "auto": STRENGTH,
+    "gaussian": ("sigma",),
+    "poisson": ("gain", "offset"),
+    "poisson-gaussian": STRENGTH,
+    "compression": (),
+}
+"""Which of them each kind of noise has."""
 
 
 class Settings(BaseModel):

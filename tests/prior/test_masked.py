@@ -1,10 +1,11 @@
 import numpy as np
 import pytest
 import torch
+from small import small_network
 
 from napari_dip.prior.likelihood import Gaussian, Strength
 from napari_dip.prior.masked import Ensemble, MaskedPrediction
-from napari_dip.prior.network import Prior, SlimPrior, matrices
+from napari_dip.prior.network import Prior, matrices
 from napari_dip.prior.noise import MOST_CORRECTION
 from napari_dip.prior.objective import Data
 
@@ -18,13 +19,6 @@ def noisy_wave(size: int = 48, channels: int = 1, sigma: float = 0.1) -> tuple[t
     y, x = torch.meshgrid(torch.arange(size), torch.arange(size), indexing="ij")
     truth = (0.5 + 0.3 * torch.sin(y / 4) * torch.cos(x / 5)).expand(1, channels, size, size)
     return truth, truth + sigma * torch.randn(truth.shape, generator=torch.Generator().manual_seed(0))
-
-
-def small_network(inputs: int, outputs: int, dims: int = 2, seed: int = 0) -> SlimPrior:
-    generator = torch.Generator().manual_seed(seed)
-    network = SlimPrior(inputs, outputs, generator, channels=8, depth=2, skip=4, thin=4, dims=dims)
-    network.initialise(generator)
-    return network
 
 
 class Spy(Prior):

@@ -1,16 +1,10 @@
 import pytest
 import torch
+from small import small_network
 
 from napari_dip.prior.measurement import Downsample, Identity
-from napari_dip.prior.network import Prior, SlimPrior
+from napari_dip.prior.network import Prior
 from napari_dip.prior.objective import Data, LatentPrior, mean_where
-
-
-def small_network(inputs: int, outputs: int) -> SlimPrior:
-    generator = torch.Generator().manual_seed(0)
-    network = SlimPrior(inputs, outputs, generator, channels=8, depth=2, skip=4, thin=4)
-    network.initialise(generator)
-    return network
 
 
 class Spy(Prior):

@@ -154,11 +154,11 @@ class MaskedPrediction(Objective):
 
     def preview(self) -> Tensor:
         """Give the result as a quick refinement shows it."""
-        return _finish(self, self._mean, self._total, self.estimate(), ROUGH).image
+        return _finish(self, self._mean, self._total, ROUGH).image
 
     def finish(self, *, with_variance: bool = False) -> Result:
         """Give the posterior mean, refined by what patches have in common; of a gap, the prediction."""
-        return _finish(self, self._mean, self._total, self.estimate(), with_variance=with_variance)
+        return _finish(self, self._mean, self._total, with_variance=with_variance)
 
 
 class Ensemble(Objective):
@@ -216,7 +216,7 @@ class Ensemble(Objective):
     def _refined(self, effort: Effort, *, with_variance: bool = False) -> Result:
         means, totals = zip(*((member._mean, member._total) for member in self._started), strict=True)
         mean, total = torch.stack(means).mean(0), torch.stack(totals).mean(0)
-        return _finish(self.members[0], mean, total, self.estimate(), effort, with_variance=with_variance)
+        return _finish(self.members[0], mean, total, effort, pilot=self.estimate(), with_variance=with_variance)
 
 
 def _posterior(fit: MaskedPrediction, mean: Tensor, total: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -243,25 +243,29 @@ def _finish(
     fit: MaskedPrediction,
     mean: Tensor,
     total: Tensor,
-    estimate: Tensor,
     effort: Effort = NORMAL,
     *,
+    pilot: Tensor | None = None,
     with_variance: bool = False,
 ) -> Result:
-    """Refine an estimate by non-local Bayes, slice by slice; only the prediction itself fills gaps."""
+    """Refine an estimate by non-local Bayes, slice by slice; only the prediction itself fills gaps.
+
+    The pilot is the posterior mean, if no better one is given.
+    """
     if fit.correct_fill:
         # with the little noise that is reckoned with, since the network is too sure of itself where all is flat
-        return Result(estimate, total.expand_as(mean) if with_variance else None)
-    _, noise, value = _posterior(fit, mean, total)
+        return Result(mean, total.expand_as(mean) if with_variance else None)
+    posterior, noise, value = _posterior(fit, mean, total)
+    estimate = posterior if pilot is None else pilot
     seen = fit.data.visible > 0
     value = torch.where(seen, value, estimate)
     images, variances = [], []
-    for pilot, measured, power in zip(*(_slices(_solvable(x)) for x in (estimate, value, noise)), strict=True):
+    for guide, measured, power in zip(*(_slices(_solvable(x)) for x in (estimate, value, noise)), strict=True):
         # where noise is correlated the mean of patches keeps some of it, so half of it is left to the network
-        correlation = autocorrelation((measured - pilot) / power.sqrt(), fit.radius + 1) if fit.radius else None
+        correlation = autocorrelation((measured - guide) / power.sqrt(), fit.radius + 1) if fit.radius else None
         trust = 0.5 if fit.radius else 0.0
         image, variance = nonlocal_bayes(
-            pilot, measured, power, correlation, effort, trust=trust, with_variance=with_variance
+            guide, measured, power, correlation, effort, trust=trust, with_variance=with_variance
         )
         images.append(image)
         variances.append(variance)

@@ -63,8 +63,7 @@ class Recipe:
     hidden_with_neighbours: float = 0.65  # where noise reaches into neighbouring pixels
     correct_fill: bool = False
     reserved: float = 0.0  # pixels kept apart to judge when to stop
-    stops: bool = False  # by the rule, before the end of the plan
-    worth: float = 0.01  # a part of the held-out error that half as many iterations again have to gain
+    worth: float | None = None  # part of the held-out error that going on has to gain; None: to the end of the plan
     deep_gap: float = np.inf  # from this depth on, in pixels, gaps like the missing ones are hidden
     noise_variance: float | None = None  # None: estimated from the image
     optimisation: Optimisation = field(default_factory=Optimisation)
@@ -102,7 +101,7 @@ _masked = Recipe(
     upsample="nearest",
     border="zeros",
     reserved=0.02,
-    stops=True,
+    worth=0.01,
     optimisation=replace(_muon, kernel_rate=0.04),
 )
 _inpaint = replace(
@@ -113,7 +112,7 @@ _inpaint = replace(
     upsample="linear",
     border="reflect",
     reserved=0.0,
-    stops=False,
+    worth=None,
     hidden=0.2,
     dropout=0.0,
     correct_fill=True,
@@ -226,6 +225,7 @@ def _masked_prediction(
         found = find_noise(_flat(planes), _flat(np.broadcast_to(visible, planes.shape)), given)
     noise, reach = found.likelihood, found.reach
     channels = planes.shape[0]
+    like_missing = _deepest(visible) >= recipe.deep_gap
     members = [
         MaskedPrediction(
             _network(recipe, channels + 1, channels + 1, data, generator),
@@ -234,7 +234,7 @@ def _masked_prediction(
             generator,
             hidden=recipe.hidden_with_neighbours if reach else recipe.hidden,
             radius=reach,
-            like_missing=_deepest(visible) >= recipe.deep_gap,
+            like_missing=like_missing,
             correct_fill=recipe.correct_fill,
             reserved=recipe.reserved,
         )
@@ -243,8 +243,9 @@ def _masked_prediction(
     objective = Ensemble(members) if len(members) > 1 else members[0]
     told = {"noise": found.kind, "noise_strength": asdict(noise.strength), "noise_reach": reach}
     # neighbours tell of correlated noise, so held-out pixels are soon predicted too well
-    rule = (HeldOut(gain=0.03, least=20) if reach else HeldOut(gain=recipe.worth)) if recipe.stops else None
-    return Prepared(objective, rule, told)
+    if recipe.worth is None:
+        return Prepared(objective, None, told)
+    return Prepared(objective, HeldOut(gain=0.03, least=20) if reach else HeldOut(gain=recipe.worth), told)
 
 
 def _latent_prior(recipe: Recipe, data: Data, factor: int, generator: torch.Generator) -> Objective:

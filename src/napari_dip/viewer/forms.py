@@ -13,22 +13,12 @@ from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
 from superqt import QCollapsible
 
 from napari_dip.errors import InputError
-from napari_dip.settings import FACTORS, Task
+from napari_dip.settings import FACTORS, STRENGTH, STRENGTH_OF, Task
 from napari_dip.viewer.layers import describe, empty_mask, enlarge, read_axes, read_data
 from napari_dip.viewer.widgets import EMPTY, MOST, lay_out, number_or_words, read, setting_widget
 from napari_dip.viewer.worker import Job
 
 MORE = ("max_iterations", "max_seconds", "seed", "device", "threads", "nonfinite")
-STRENGTH = ("sigma", "gain", "offset")
-"""How strong noise is."""
-HAS = {
-    "auto": STRENGTH,
-    "gaussian": ("sigma",),
-    "poisson": ("gain", "offset"),
-    "poisson-gaussian": STRENGTH,
-    "compression": (),
-}
-"""What each kind of noise has of it."""
 
 
 class Form:
@@ -180,7 +170,7 @@ class DenoiseForm(Form):
     def has_use_for(self, name: str) -> bool:
         """Leave out what the kind of noise does not have; the published method knows nothing of its strength."""
         if name in STRENGTH:
-            return self.everyday["preset"].value != "paper" and name in HAS[self.everyday["noise"].value]
+            return self.everyday["preset"].value != "paper" and name in STRENGTH_OF[self.everyday["noise"].value]
         return super().has_use_for(name)
 
     def refresh(self, *_: Any) -> None:
