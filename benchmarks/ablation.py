@@ -27,9 +27,9 @@ from simulate import psnr
 from torch import Tensor
 
 from napari_dip.prior.likelihood import Gaussian, Likelihood
-from napari_dip.prior.masked import MaskedPrediction, _finish
+from napari_dip.prior.masked_prediction import MaskedPrediction, _finish
 from napari_dip.prior.objective import Result
-from napari_dip.prior.recipes import Recipe
+from napari_dip.prior.presets import Recipe
 
 DEFAULT = (
     "denoise-sigma25/F16",
@@ -151,7 +151,7 @@ CHANGES: dict[str, Change] = {
     "saturation ignored": Change(prepared=forget_saturation, matters=is_saturated),
     "one noise for all brightness": Change(noise="gaussian"),
     "noise not corrected by residuals": Change(
-        running=lambda: patch("napari_dip.prior.masked.corrected_noise", estimated_noise)
+        running=lambda: patch("napari_dip.prior.masked_prediction.corrected_noise", estimated_noise)
     ),
     "neighbours of correlated noise seen": Change(prepared=see_neighbours, matters=reaches),
     "contrast of the whole image": Change(prepared=contrast_of_all),

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
-from napari_dip.image import Plane, Source
+from napari_dip.image.source import Plane, Source
 from napari_dip.prior.fit import Fit, Progress, fit
-from napari_dip.prior.masked import MaskedPrediction
-from napari_dip.prior.recipes import Recipe, choose, prepare
+from napari_dip.prior.masked_prediction import MaskedPrediction
+from napari_dip.prior.presets import Recipe, choose, prepare
 from napari_dip.prior.stopping import Limits, Rule
 from napari_dip.run import _given
 from napari_dip.settings import read_settings

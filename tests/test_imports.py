@@ -12,6 +12,7 @@ import napari_dip
 PACKAGE = Path(napari_dip.__file__).parent
 MODULES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py"))
 PRIOR = [name for name in MODULES if name.startswith("prior/")]
+IMAGE, FILES = ([name for name in MODULES if name.startswith(folder)] for folder in ("image/", "files/"))
 VIEWER = [name for name in MODULES if name.startswith("viewer/")]
 QT = {"PyQt5", "PyQt6", "PySide2", "PySide6"}
 GRAPHICAL = {"napari", "qtpy", "magicgui", "superqt", "npe2", *QT}
@@ -111,15 +112,15 @@ def test_the_prior_knows_tensors_only(module):
     assert not attributes & {"open", "tofile", "fromfile", "savez", "loadtxt", "savetxt", "write_text", "read_text"}
 
 
-@pytest.mark.parametrize("module", ["restore.py", "image.py", "settings.py", "files.py", "tiff.py", "__init__.py"])
+@pytest.mark.parametrize("module", ["restore.py", "settings.py", "samples.py", "__init__.py", *IMAGE, *FILES])
 def test_the_core_knows_no_face(module):
     assert not ours(module) & {"viewer", "cli"}
     assert not tops(module) & (GRAPHICAL | {"typer", "rich"})
 
 
-@pytest.mark.parametrize("module", ["settings.py", "image.py"])
+@pytest.mark.parametrize("module", ["settings.py", *IMAGE])
 def test_settings_and_image_know_nothing_above_them(module):
-    assert not ours(module) & {"restore", "prior", "files", "tiff"}
+    assert not ours(module) & {"restore", "prior", "files"}
     assert "torch" not in tops(module)
 
 

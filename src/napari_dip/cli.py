@@ -192,7 +192,7 @@ def _restore(
     factor: int | None = None,
 ) -> int:
     """Read, restore and write; give the exit status."""
-    from napari_dip import files
+    from napari_dip.files import formats as files
 
     files.format_of(target)
     inputs = [source] if mask is None else [source, mask]

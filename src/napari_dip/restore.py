@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from napari_dip.errors import InputError
-from napari_dip.image import Source
+from napari_dip.image.source import Source
 from napari_dip.run import Progress, Restoration, Run
 from napari_dip.settings import FACTORS, STRENGTH, STRENGTH_OF, TASKS, Settings, Task, read_settings
 

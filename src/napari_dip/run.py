@@ -15,10 +15,10 @@ import napari_dip.prior  # sets how torch's threads wait, which they read when t
 import numpy as np
 import torch
 
-from napari_dip.image import Plane, Source
+from napari_dip.image.source import Plane, Source
 from napari_dip.prior.fit import Diverged, Fit, fit, has_fast_bfloat16
-from napari_dip.prior.noise import Given
-from napari_dip.prior.recipes import Recipe, choose, prepare
+from napari_dip.prior.noise_estimation import Given
+from napari_dip.prior.presets import Recipe, choose, prepare
 from napari_dip.prior.stopping import Limits
 from napari_dip.settings import Settings, Task
 

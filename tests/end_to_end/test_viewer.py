@@ -53,7 +53,7 @@ def test_samples_open(make_napari_viewer_proxy, key):
 
 def test_from_sample_to_result(make_napari_viewer_proxy, qtbot):
     """Open a sample, open the dock from the menu's command, run: better than before."""
-    from napari_dip.viewer.sample_data import fluorescence
+    from napari_dip.samples import fluorescence
 
     viewer = make_napari_viewer_proxy()
     viewer.open_sample("napari-dip", "fluorescence")

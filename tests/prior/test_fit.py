@@ -6,10 +6,10 @@ import torch
 
 from napari_dip.prior.fit import RETRIES, Diverged, Fit, Optimisation, fit
 from napari_dip.prior.likelihood import Gaussian, Strength
-from napari_dip.prior.masked import Ensemble, MaskedPrediction
+from napari_dip.prior.masked_prediction import Ensemble, MaskedPrediction
 from napari_dip.prior.network import SlimPrior
 from napari_dip.prior.objective import Data
-from napari_dip.prior.recipes import choose, prepare
+from napari_dip.prior.presets import choose, prepare
 from napari_dip.prior.stopping import HeldOut, Limits
 
 

@@ -2,7 +2,7 @@ import pytest
 import torch
 from small import small_network
 
-from napari_dip.prior.measurement import Downsample, Identity
+from napari_dip.prior.forward_model import Downsample, Identity
 from napari_dip.prior.network import Prior
 from napari_dip.prior.objective import Data, LatentPrior, mean_where
 

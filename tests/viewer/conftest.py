@@ -36,7 +36,7 @@ def notes():
 def no_run_left(request):
     """Let a run that a test has dropped come to its end before the next one starts."""
     yield
-    from napari_dip.viewer import worker
+    from napari_dip.viewer import runner as worker
 
     if worker._current is not None:
         worker._current.cancelled = True

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from napari_dip.viewer import worker
+from napari_dip.viewer import runner as worker
 
 WAIT = 60_000
 
@@ -15,7 +15,7 @@ def test_opening_a_dock_loads_no_torch():
     import subprocess
     import sys
 
-    code = "import sys, napari_dip.viewer.dock, napari_dip.viewer.sample_data; sys.exit('torch' in sys.modules)"
+    code = "import sys, napari_dip.viewer.docks, napari_dip.samples; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

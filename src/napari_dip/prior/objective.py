@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from napari_dip.prior.measurement import Measurement
+from napari_dip.prior.forward_model import Measurement
 from napari_dip.prior.network import Prior
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from napari.layers import Image, Labels
 from napari.utils.transforms import Affine
 
-from napari_dip.image import AXES
+from napari_dip.image.axes import AXES
 
 WORDS = {"time": "T", "channel": "C", "depth": "Z", "plane": "Z", "slice": "Z", "height": "Y", "width": "X"}
 """Axis names that stand for a letter."""

@@ -7,9 +7,9 @@ import pytest
 import tifffile
 from PIL import Image
 
-from napari_dip import files
 from napari_dip.errors import InputError
-from napari_dip.files import Picture, check_fits, check_output, read_image, read_mask, replacing, write_image
+from napari_dip.files import formats as files
+from napari_dip.files.formats import Picture, check_fits, check_output, read_image, read_mask, replacing, write_image
 
 SIZES = {"T": 2, "Z": 3, "C": 2, "Y": 10, "X": 12, "S": 3}
 

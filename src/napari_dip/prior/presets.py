@@ -13,11 +13,11 @@ import torch
 from scipy.ndimage import distance_transform_edt
 
 from napari_dip.prior.fit import Optimisation
+from napari_dip.prior.forward_model import Downsample, Identity, Measurement
 from napari_dip.prior.likelihood import Gaussian, Strength
-from napari_dip.prior.masked import Ensemble, MaskedPrediction
-from napari_dip.prior.measurement import Downsample, Identity, Measurement
+from napari_dip.prior.masked_prediction import Ensemble, MaskedPrediction
 from napari_dip.prior.network import Border, Hourglass, Prior, SlimPrior
-from napari_dip.prior.noise import Found, Given, find_noise
+from napari_dip.prior.noise_estimation import Found, Given, find_noise
 from napari_dip.prior.objective import Data, LatentPrior, Objective
 from napari_dip.prior.stopping import HeldOut
 

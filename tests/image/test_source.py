@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_dip.errors import InputError
-from napari_dip.image import Source, guess_axes
+from napari_dip.image.axes import guess_axes
+from napari_dip.image.source import Source
 
 
 def ramp(shape=(12, 10), dtype="float64"):

@@ -5,8 +5,8 @@ from scipy.ndimage import gaussian_filter
 from torch import Tensor
 from torch.nn import functional as F
 
-from napari_dip.prior import refine
-from napari_dip.prior.refine import FINE, NORMAL, ROUGH, autocorrelation, nonlocal_bayes
+from napari_dip.prior import nonlocal_bayes as refine
+from napari_dip.prior.nonlocal_bayes import FINE, NORMAL, ROUGH, autocorrelation, nonlocal_bayes
 
 CHANNELS = [1, 2, 3]
 

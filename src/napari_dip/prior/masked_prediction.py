@@ -15,9 +15,9 @@ from torch.nn import functional as F
 from napari_dip.prior.fill import fill, local_contrast, relax
 from napari_dip.prior.likelihood import LEAST, Likelihood
 from napari_dip.prior.network import Prior
-from napari_dip.prior.noise import corrected_noise
+from napari_dip.prior.noise_estimation import corrected_noise
+from napari_dip.prior.nonlocal_bayes import FINE, NORMAL, ROUGH, Effort, autocorrelation, nonlocal_bayes
 from napari_dip.prior.objective import Data, Objective, Result, mean_where
-from napari_dip.prior.refine import FINE, NORMAL, ROUGH, Effort, autocorrelation, nonlocal_bayes
 
 
 class MaskedPrediction(Objective):

@@ -5,7 +5,7 @@ import socket
 import numpy as np
 import pytest
 
-from napari_dip.viewer import sample_data
+from napari_dip import samples as sample_data
 
 
 def psnr(a, b, span):

@@ -8,9 +8,9 @@ import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Image
 
+from napari_dip.viewer.connections import Links
 from napari_dip.viewer.layers import uncertainty_look, unique_name
-from napari_dip.viewer.links import Links
-from napari_dip.viewer.worker import Control, Done
+from napari_dip.viewer.runner import Control, Done
 
 
 class LiveLayer:

@@ -12,10 +12,10 @@ from typing import IO, Any
 
 import numpy as np
 
-from napari_dip import tiff
 from napari_dip.errors import InputError
-from napari_dip.image import guess_axes
-from napari_dip.tiff import Scale
+from napari_dip.files import tiff
+from napari_dip.files.tiff import Scale
+from napari_dip.image.axes import guess_axes
 
 FORMATS = {".tif": "TIFF", ".tiff": "TIFF", ".png": "PNG", ".npy": "NPY"}
 OME = (".ome.tif", ".ome.tiff")

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
 
 from napari_dip.prior.likelihood import Gaussian, Strength
-from napari_dip.prior.noise import MOST_CORRECTION, Found, Given, corrected_noise, find_noise, saturation
+from napari_dip.prior.noise_estimation import MOST_CORRECTION, Found, Given, corrected_noise, find_noise, saturation
 
 SEEDS = range(3)
 

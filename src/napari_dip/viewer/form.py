@@ -15,8 +15,8 @@ from superqt import QCollapsible
 from napari_dip.errors import InputError
 from napari_dip.settings import FACTORS, STRENGTH, STRENGTH_OF, Task
 from napari_dip.viewer.layers import describe, empty_mask, enlarge, read_axes, read_data
+from napari_dip.viewer.runner import Job
 from napari_dip.viewer.widgets import EMPTY, MOST, lay_out, number_or_words, read, setting_widget
-from napari_dip.viewer.worker import Job
 
 MORE = ("max_iterations", "max_seconds", "seed", "device", "threads", "nonfinite")
 

@@ -4,9 +4,9 @@ import torch
 from small import small_network
 
 from napari_dip.prior.likelihood import Gaussian, Strength
-from napari_dip.prior.masked import Ensemble, MaskedPrediction
+from napari_dip.prior.masked_prediction import Ensemble, MaskedPrediction
 from napari_dip.prior.network import Prior, matrices
-from napari_dip.prior.noise import MOST_CORRECTION
+from napari_dip.prior.noise_estimation import MOST_CORRECTION
 from napari_dip.prior.objective import Data
 
 

@@ -13,30 +13,7 @@ from typing import Any
 import numpy as np
 
 from napari_dip.errors import InputError
-
-AXES = "TZCYXS"
-SMALLEST = 8
-"""Pixels that the network needs along y and x."""
-
-
-def guess_axes(shape: tuple[int, ...], dtype: np.dtype[Any]) -> str:
-    """Guess the axes of an array: Y and X last, but for 3 or 4 samples of 8-bit RGB after them.
-
-    >>> guess_axes((512, 512), np.dtype("uint16"))
-    'YX'
-    >>> guess_axes((512, 512, 3), np.dtype("uint8"))
-    'YXS'
-    >>> guess_axes((10, 2, 64, 64), np.dtype("float32"))
-    'TZYX'
-    """
-    rgb = len(shape) >= 3 and shape[-1] in (3, 4) and (dtype == np.uint8 or min(shape[-3:-1]) >= SMALLEST)
-    planes = len(shape) - 2 - rgb
-    known = {0: "", 1: "Z", 2: "TZ", 3: "TZC"}
-    if planes not in known:
-        raise InputError(
-            f"An image of shape {shape} cannot be read by itself; say what its axes are, with letters of {AXES}."
-        )
-    return known[planes] + "YX" + "S" * rgb
+from napari_dip.image.axes import check_axes, guess_axes
 
 
 @dataclass(frozen=True)
@@ -90,7 +67,7 @@ class Source:
             raise InputError(f"The axes {axes!r} are not allowed; give them as text, such as 'YX'.")
         self.guessed = axes is None
         self.axes = guess_axes(self.array.shape, self.array.dtype) if axes is None else axes.upper()
-        _check_axes(self.axes, self.array.shape)
+        check_axes(self.axes, self.array.shape)
         self.outer = "".join(a for a in self.axes if a not in "YXS")
         self.sizes = dict(zip(self.axes, self.array.shape, strict=True))
         self.indices = list(np.ndindex(*(self.sizes[a] for a in self.outer)))
@@ -213,26 +190,3 @@ def _check_dtype(dtype: np.dtype[Any]) -> None:
         raise InputError(
             f"An image of {dtype.name} values cannot be restored; give real numbers, such as uint16 or float32."
         )
-
-
-def _check_axes(axes: str, shape: tuple[int, ...]) -> None:
-    unknown = sorted(set(axes) - set(AXES))
-    if unknown:
-        raise InputError(f"The axes {axes!r} hold {unknown[0]!r}; use the letters {', '.join(AXES)}.")
-    if len(set(axes)) < len(axes):
-        raise InputError(f"The axes {axes!r} name an axis twice; give one letter for each dimension.")
-    if len(axes) != len(shape):
-        raise InputError(
-            f"The axes {axes!r} name {len(axes)} dimensions, but the image has {len(shape)}; give one letter for each."
-        )
-    if not {"Y", "X"} <= set(axes):
-        raise InputError(f"The axes {axes!r} lack Y or X; a plane has both.")
-    sizes = dict(zip(axes, shape, strict=True))
-    if not all(shape):
-        raise InputError(f"The image has shape {tuple(shape)} and holds no pixels.")
-    if min(sizes["Y"], sizes["X"]) < SMALLEST:
-        raise InputError(
-            f"The image has {sizes['Y']} x {sizes['X']} pixels; the network needs at least {SMALLEST} along y and x."
-        )
-    if sizes.get("S", 3) not in (1, 3, 4):
-        raise InputError(f"The axis S holds {sizes['S']} samples; RGB has 3, RGBA 4.")

@@ -11,11 +11,11 @@ from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_dip.errors import InputError
 from napari_dip.summary import noise_found, why_it_ended
-from napari_dip.viewer.forms import DenoiseForm, Form, InpaintForm, SuperResolveForm
-from napari_dip.viewer.links import Links
-from napari_dip.viewer.live import LiveLayer
+from napari_dip.viewer.connections import Links
+from napari_dip.viewer.form import DenoiseForm, Form, InpaintForm, SuperResolveForm
+from napari_dip.viewer.live_layer import LiveLayer
 from napari_dip.viewer.run_panel import FINISHING, RunPanel, in_time
-from napari_dip.viewer.worker import Done, Failed, Outcome, Report, Runner, Stopped
+from napari_dip.viewer.runner import Done, Failed, Outcome, Report, Runner, Stopped
 
 WIDTH = 330
 

@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 import numpy as np
 import tifffile
 
-from napari_dip.image import AXES
+from napari_dip.image.axes import AXES
 
 Dialect = Literal["imagej", "ome", "plain"]
 

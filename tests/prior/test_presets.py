@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from napari_dip.prior.masked import Ensemble, MaskedPrediction
+from napari_dip.prior.masked_prediction import Ensemble, MaskedPrediction
 from napari_dip.prior.network import Hourglass
-from napari_dip.prior.noise import Given
+from napari_dip.prior.noise_estimation import Given
 from napari_dip.prior.objective import LatentPrior
-from napari_dip.prior.recipes import Prepared, choose, prepare
+from napari_dip.prior.presets import Prepared, choose, prepare
 
 everything = np.ones((64, 64), bool)
 scattered = np.random.default_rng(0).random((64, 64)) > 0.5

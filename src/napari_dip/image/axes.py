@@ -1,0 +1,58 @@
+"""What the dimensions of an array mean: one letter for each."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from napari_dip.errors import InputError
+
+AXES = "TZCYXS"
+"""Time, depth, channel, height, width, and the samples of RGB."""
+SMALLEST = 8
+"""Pixels that the network needs along y and x."""
+
+
+def guess_axes(shape: tuple[int, ...], dtype: np.dtype[Any]) -> str:
+    """Guess the axes of an array: Y and X last, but for 3 or 4 samples of 8-bit RGB after them.
+
+    >>> guess_axes((512, 512), np.dtype("uint16"))
+    'YX'
+    >>> guess_axes((512, 512, 3), np.dtype("uint8"))
+    'YXS'
+    >>> guess_axes((10, 2, 64, 64), np.dtype("float32"))
+    'TZYX'
+    """
+    rgb = len(shape) >= 3 and shape[-1] in (3, 4) and (dtype == np.uint8 or min(shape[-3:-1]) >= SMALLEST)
+    planes = len(shape) - 2 - rgb
+    known = {0: "", 1: "Z", 2: "TZ", 3: "TZC"}
+    if planes not in known:
+        raise InputError(
+            f"An image of shape {shape} cannot be read by itself; say what its axes are, with letters of {AXES}."
+        )
+    return known[planes] + "YX" + "S" * rgb
+
+
+def check_axes(axes: str, shape: tuple[int, ...]) -> None:
+    """Refuse axes that do not fit an array."""
+    unknown = sorted(set(axes) - set(AXES))
+    if unknown:
+        raise InputError(f"The axes {axes!r} hold {unknown[0]!r}; use the letters {', '.join(AXES)}.")
+    if len(set(axes)) < len(axes):
+        raise InputError(f"The axes {axes!r} name an axis twice; give one letter for each dimension.")
+    if len(axes) != len(shape):
+        raise InputError(
+            f"The axes {axes!r} name {len(axes)} dimensions, but the image has {len(shape)}; give one letter for each."
+        )
+    if not {"Y", "X"} <= set(axes):
+        raise InputError(f"The axes {axes!r} lack Y or X; a plane has both.")
+    sizes = dict(zip(axes, shape, strict=True))
+    if not all(shape):
+        raise InputError(f"The image has shape {tuple(shape)} and holds no pixels.")
+    if min(sizes["Y"], sizes["X"]) < SMALLEST:
+        raise InputError(
+            f"The image has {sizes['Y']} x {sizes['X']} pixels; the network needs at least {SMALLEST} along y and x."
+        )
+    if sizes.get("S", 3) not in (1, 3, 4):
+        raise InputError(f"The axis S holds {sizes['S']} samples; RGB has 3, RGBA 4.")
