@@ -19,8 +19,9 @@ import typer
 
 import napari_dip
 from napari_dip.errors import InputError, in_words
-from napari_dip.settings import FACTORS, STRENGTH, Settings, Task, field, read_settings
+from napari_dip.settings import Settings, field, read_settings
 from napari_dip.summary import noise_found, why_it_ended
+from napari_dip.tasks import TASKS, Task
 
 if TYPE_CHECKING:
     from napari_dip.restore import Progress, Restoration
@@ -29,12 +30,6 @@ if TYPE_CHECKING:
 
 SPECIAL = {"stop_at"}
 """Settings that only a record has a use for."""
-NOT_FOR: dict[Task, set[str]] = {
-    "denoise": set(),
-    "inpaint": {"noise", *STRENGTH},
-    "super_resolve": {"noise", *STRENGTH, "uncertainty"},
-}
-"""Settings that a task has no use for."""
 FORMATS = "TIFF, PNG or NPY, by its suffix"
 EPILOG = """TIFF keeps axes and pixel size, and TIFF and NPY results are float32 in the units of the image. PNG holds
 whole numbers of 8 or 16 bits, so results are rounded and clipped there. Ctrl-C ends a run and writes the best so far.
@@ -123,7 +118,7 @@ MASK = _parameter("mask", Path, typer.Option("--mask", help="Image that is not z
 FACTOR = _parameter(
     "factor",
     int,
-    typer.Option("--factor", min=FACTORS[0], max=FACTORS[-1], help="How many times larger along Y and X."),
+    typer.Option("--factor", min=2, max=8, help="How many times larger along Y and X."),
     4,
 )
 AXES = _parameter(
@@ -138,25 +133,23 @@ RECORD = _parameter(
 FORCE = _parameter("force", bool, typer.Option("--force", help="Replace files that exist."), False)
 
 
-def _add_command(name: str, task: Task, text: str, *own: inspect.Parameter) -> None:
+def _add_command(task: Task, *own: inspect.Parameter) -> None:
     """Add a command whose options are those of all commands, the settings, and its own."""
-    settings = [_setting(key) for key in Settings.model_fields if key not in SPECIAL | NOT_FOR[task]]
+    settings = [_setting(key) for key in Settings.model_fields if key not in SPECIAL and task.uses(key)]
 
     def command(**given: Any) -> None:
         chosen = {parameter.name: _plain(given.pop(parameter.name)) for parameter in settings}
-        raise typer.Exit(_guarded(lambda: _restore(task, chosen, **given)))
+        raise typer.Exit(_guarded(lambda: _restore(task.name, chosen, **given)))
 
     command.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
         [SOURCE, TARGET, *own, AXES, *settings, RECORD, FORCE]
     )
-    app.command(name, help=text, epilog=EPILOG if "uncertainty" in NOT_FOR[task] else SECOND + EPILOG)(command)
+    epilog = SECOND + EPILOG if task.uses("uncertainty") else EPILOG
+    app.command(task.command, help=task.summary, epilog=epilog)(command)
 
 
-_add_command("denoise", "denoise", "Remove noise from an image, knowing nothing but that image.")
-_add_command("inpaint", "inpaint", "Fill in the masked pixels of an image; all others stay exactly as they are.", MASK)
-_add_command(
-    "super-resolve", "super_resolve", "Enlarge an image so that, shrunk again, it gives the one there is.", FACTOR
-)
+for _task in TASKS:
+    _add_command(_task, *({"mask": MASK, "factor": FACTOR}[one.name] for one in _task.inputs))
 
 
 def _guarded(work: Callable[[], int]) -> int:
@@ -180,7 +173,7 @@ def _say(sentence: str) -> None:
 
 
 def _restore(
-    task: Task,
+    task: str,
     settings: dict[str, Any],
     *,
     source: Path,

@@ -8,13 +8,13 @@ from typing import Any
 import napari_dip.prior  # noqa: F401 (sets how torch's threads wait, which they read when torch is imported)
 
 # isort: split
-import numpy as np
 import torch
 
 from napari_dip.errors import InputError
 from napari_dip.image.source import Source
 from napari_dip.run import Progress, Restoration, Run
-from napari_dip.settings import FACTORS, STRENGTH, STRENGTH_OF, TASKS, Settings, Task, read_settings
+from napari_dip.settings import read_settings
+from napari_dip.tasks import task_named
 
 __all__ = ["Progress", "Restoration", "choose_device", "denoise", "inpaint", "restore_steps", "super_resolve"]
 
@@ -99,7 +99,7 @@ def super_resolve(image: Any, factor: int = 4, *, axes: str | None = None, **set
 
 
 def restore_steps(
-    task: Task, image: Any, *, axes: str | None = None, mask: Any = None, factor: int | None = None, **settings: Any
+    task: str, image: Any, *, axes: str | None = None, mask: Any = None, factor: int | None = None, **settings: Any
 ) -> Generator[Progress, None, Restoration]:
     """Restore step by step, for those who want to watch, stop or pause.
 
@@ -126,34 +126,10 @@ def restore_steps(
     InputError
         As the function of that name does.
     """
-    chosen = read_settings(settings)
-    if task not in TASKS:
-        raise InputError(f"There is no task named {task!r}; the tasks are {', '.join(TASKS)}.")
-    if (mask is not None) != (task == "inpaint"):
-        raise InputError("Inpainting needs a mask." if task == "inpaint" else f"The task {task} takes no mask.")
-    if (factor is not None) != (task == "super_resolve"):
-        raise InputError(
-            "Super-resolution needs a factor." if task == "super_resolve" else f"The task {task} takes no factor."
-        )
-    if factor is not None and (not isinstance(factor, int | np.integer) or factor not in FACTORS):
-        raise InputError(f"The factor {factor!r} is not allowed; take a whole number from 2 to {FACTORS[-1]}.")
-    _check_together(task, chosen)
+    chosen, row = read_settings(settings), task_named(task)
+    row.check(chosen, {"mask": mask, "factor": factor})
     source = Source(image, axes, mask, allow_nonfinite=chosen.nonfinite == "inpaint")
-    return Run(task, source, int(factor or 1), chosen, choose_device(chosen.device)).steps()
-
-
-def _check_together(task: Task, chosen: Settings) -> None:
-    """Refuse settings that would do nothing together."""
-    given = [name for name in STRENGTH if getattr(chosen, name) is not None]
-    if (given or chosen.noise != "auto") and task != "denoise":
-        raise InputError(f"What the noise is like is asked for in denoising only; leave {(given or ['noise'])[0]} out.")
-    if given and chosen.preset == "paper":
-        raise InputError(f"The preset paper does not use {given[0]}; leave it out or take another preset.")
-    for name in given:
-        if name not in STRENGTH_OF[chosen.noise]:
-            raise InputError(f"Noise of the kind {chosen.noise} has no {name}; leave it out or take another kind.")
-    if chosen.uncertainty and (task == "super_resolve" or chosen.preset == "paper"):
-        raise InputError("The uncertainty is known for denoising and inpainting with the presets fast and best only.")
+    return Run(row, source, int(factor or 1), chosen, choose_device(chosen.device)).steps()
 
 
 def choose_device(name: str) -> str:

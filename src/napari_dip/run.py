@@ -20,7 +20,8 @@ from napari_dip.prior.fit import Diverged, Fit, fit, has_fast_bfloat16
 from napari_dip.prior.noise_estimation import Given
 from napari_dip.prior.presets import Recipe, choose, prepare
 from napari_dip.prior.stopping import Limits
-from napari_dip.settings import Settings, Task
+from napari_dip.settings import Settings
+from napari_dip.tasks import Task
 
 PIXELS_PER_THREAD = 40_000
 """256 x 256 pixels are done sooner by one thread than by two."""
@@ -144,7 +145,7 @@ class Run:
         """Whether there is anything to do: constant planes, and those without a masked pixel, stay as they are."""
         if not plane.visible.any() or np.ptp(plane.values[:, plane.visible]) == 0:
             return False
-        return self.task != "inpaint" or not plane.visible.all()
+        return self.task.writes == "everything" or not plane.visible.all()
 
     def _fill_constant(self, index: tuple[int, ...], plane: Plane, result: np.ndarray) -> None:
         """Fill in what is masked in a constant plane."""
@@ -155,7 +156,7 @@ class Run:
     def _fit_plane(
         self, number: int, index: tuple[int, ...], plane: Plane, result: np.ndarray
     ) -> Generator[Progress, None, Fit]:
-        recipe = choose(self.settings.preset, self.task, plane.visible, self.factor, self.settings.noise)
+        recipe = choose(self.settings.preset, self.task.name, plane.visible, self.factor, self.settings.noise)
         prepared = prepare(
             recipe,
             plane.values,
@@ -212,9 +213,9 @@ class Run:
     def _put(self, result: np.ndarray, index: tuple[int, ...], plane: Plane, image: torch.Tensor) -> None:
         """Write a restored plane into the result, in the caller's units; inpainting leaves what is known as it is."""
         values = image[0].float().cpu().numpy()
-        if self.factor == 1:  # nothing is darker or brighter than what was measured; enlarged detail may be
+        if self.task.bounded:  # nothing is darker or brighter than what was measured
             values = values.clip(0, 1)
-        where = ~plane.visible if self.task == "inpaint" else True
+        where = ~plane.visible if self.task.writes == "gaps" else True
         self.source.put(result, index, plane.to_units(values), where)
 
     def _put_uncertainty(
@@ -223,7 +224,7 @@ class Run:
         """Write the standard deviation of a restored plane; what is known exactly has none."""
         deviation = plane.span * variance[0].float().sqrt().cpu().numpy()
         self.source.put(
-            uncertainty, index, np.where(plane.visible, 0.0, deviation) if self.task == "inpaint" else deviation
+            uncertainty, index, np.where(plane.visible, 0.0, deviation) if self.task.writes == "gaps" else deviation
         )
 
     def _note(self, number: int, recipe: Recipe, found: dict[str, object], end: Fit) -> None:
@@ -256,12 +257,12 @@ class Run:
             }
         )
         return {
-            "task": self.task,
+            "task": self.task.name,
             "settings": settings.model_dump(mode="json"),
             "seed": settings.seed,
             "axes": self.source.axes,
             "axes_guessed": self.source.guessed,
-            "factor": self.factor if self.task == "super_resolve" else None,
+            "factor": self.factor if self.task.inputs and self.factor > 1 else None,
             "shape": list(self.source.array.shape),
             "dtype": str(self.source.array.dtype),
             "device": self.device,

@@ -2,27 +2,51 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, get_args
+from dataclasses import dataclass
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
 
 from napari_dip.errors import InputError
 
-Task = Literal["denoise", "inpaint", "super_resolve"]
-TASKS: tuple[Task, ...] = get_args(Task)
-FACTORS = range(2, 9)
-"""The enlargements that super-resolution offers."""
 STRENGTH = ("sigma", "gain", "offset")
 """The settings that tell how strong noise is."""
-STRENGTH_OF: dict[str, tuple[str, ...]] = {
-    "auto": STRENGTH,
-    "gaussian": ("sigma",),
-    "poisson": ("gain", "offset"),
-    "poisson-gaussian": STRENGTH,
-    "compression": (),
-}
-"""Which of them each kind of noise has."""
+
+
+@dataclass(frozen=True)
+class NoiseKind:
+    """A kind of noise.
+
+    Attributes
+    ----------
+    name : str
+        In settings and record.
+    title : str
+        On a form.
+    words : str
+        In a sentence about what was found; empty for what is no finding.
+    strength : tuple of str
+        Settings that tell how strong it is.
+    may_be_given : bool
+        Whether it is a choice of the setting `noise`, or only found.
+    """
+
+    name: str
+    title: str
+    words: str = ""
+    strength: tuple[str, ...] = ()
+    may_be_given: bool = True
+
+
+NOISE_KINDS = (
+    NoiseKind("auto", "find out from the image", strength=STRENGTH),
+    NoiseKind("gaussian", "same everywhere (Gaussian)", "noise that is the same everywhere (Gaussian)", ("sigma",)),
+    NoiseKind("poisson", "photons (Poisson)", "photon noise (Poisson)", ("gain", "offset")),
+    NoiseKind("poisson-gaussian", "photons and read noise", "photon and read noise (Poisson-Gaussian)", STRENGTH),
+    NoiseKind("compression", "compression (JPEG blocks)", "compression artefacts (blocks and ringing)"),
+    NoiseKind("speckle", "", "noise in proportion to the brightness (speckle)", may_be_given=False),
+)
 
 
 class Settings(BaseModel):

@@ -6,19 +6,15 @@ from collections import Counter
 from statistics import median
 from typing import Any
 
+from napari_dip.settings import NOISE_KINDS
+
 WHY = {
     "held-out": "It stopped by itself: going on would hardly have made it better.",
     "seconds": "It ended there because its time was up.",
     "diverged": "The computation became unstable; this is the best it had.",
 }
 """Why a run ended, for what is not clear without words; the weightiest comes last."""
-NOISES = {
-    "gaussian": "noise that is the same everywhere (Gaussian)",
-    "poisson": "photon noise (Poisson)",
-    "poisson-gaussian": "photon and read noise (Poisson-Gaussian)",
-    "speckle": "noise in proportion to the brightness (speckle)",
-    "compression": "compression artefacts (blocks and ringing)",
-}
+NOISES = {kind.name: kind.words for kind in NOISE_KINDS if kind.words}
 
 
 def why_it_ended(record: dict[str, Any]) -> str:

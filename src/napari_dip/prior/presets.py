@@ -22,7 +22,6 @@ from napari_dip.prior.objective import Data, LatentPrior, Objective
 from napari_dip.prior.stopping import HeldOut
 
 Preset = Literal["fast", "best", "paper"]
-Task = Literal["denoise", "inpaint", "super_resolve"]
 
 
 @dataclass(frozen=True)
@@ -131,9 +130,9 @@ _latent = Recipe(
     lobes=3,
     optimisation=_muon,
 )
-FAST: dict[Task, Recipe] = {"denoise": _masked, "inpaint": _inpaint, "super_resolve": _latent}
+FAST: dict[str, Recipe] = {"denoise": _masked, "inpaint": _inpaint, "super_resolve": _latent}
 # with noise to learn by heart the mean of several networks is better; without, one gains from working longer
-BEST: dict[Task, Recipe] = {
+BEST: dict[str, Recipe] = {
     "denoise": replace(
         _masked, name="masked prediction, mean of four", members=4, iterations=4 * _masked.iterations, worth=0.003
     ),
@@ -160,7 +159,7 @@ class Prepared:
     found: dict[str, Any]
 
 
-def choose(preset: Preset, task: Task, visible: np.ndarray, factor: int, noise: str = "auto") -> Recipe:
+def choose(preset: Preset, task: str, visible: np.ndarray, factor: int, noise: str = "auto") -> Recipe:
     """Give the recipe of a preset for a task; `paper` has several: by the noise, the look of the mask, the factor."""
     if preset != "paper":
         return (FAST if preset == "fast" else BEST)[task]

@@ -13,7 +13,8 @@ from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
 from superqt import QCollapsible
 
 from napari_dip.errors import InputError
-from napari_dip.settings import FACTORS, STRENGTH, STRENGTH_OF, Task
+from napari_dip.settings import STRENGTH
+from napari_dip.tasks import task_named
 from napari_dip.viewer.layers import describe, empty_mask, enlarge, read_axes, read_data
 from napari_dip.viewer.runner import Job
 from napari_dip.viewer.widgets import EMPTY, MOST, lay_out, number_or_words, read, setting_widget
@@ -33,7 +34,7 @@ class Form:
         The widgets of the knobs by name, those on top and those under "More".
     """
 
-    task: Task = "denoise"
+    task = "denoise"
     on_top: tuple[str, ...] = ("preset",)
     rarely: tuple[str, ...] = MORE
     words = "Removes noise. The network learns from this one image alone: no training data, no model to download."
@@ -83,7 +84,8 @@ class Form:
 
     def has_use_for(self, name: str) -> bool:
         """Whether a knob changes anything, with the others as they are."""
-        return name != "uncertainty" or self.everyday["preset"].value != "paper"
+        noise = self.everyday["noise"].value if "noise" in self.everyday else None
+        return name == "noise" or task_named(self.task).uses(name, self.everyday["preset"].value, noise)
 
     def settings(self) -> dict[str, Any]:
         """Give every knob on the form that changes anything; optional ones only where they are set.
@@ -167,12 +169,6 @@ class DenoiseForm(Form):
     on_top = ("preset", "noise", "uncertainty")
     rarely = (*STRENGTH, *MORE)
 
-    def has_use_for(self, name: str) -> bool:
-        """Leave out what the kind of noise does not have; the published method knows nothing of its strength."""
-        if name in STRENGTH:
-            return self.everyday["preset"].value != "paper" and name in STRENGTH_OF[self.everyday["noise"].value]
-        return super().has_use_for(name)
-
     def refresh(self, *_: Any) -> None:
         """Say, too, what an offset is that is left out: photons alone start at 0."""
         super().refresh()
@@ -183,7 +179,7 @@ class DenoiseForm(Form):
 class InpaintForm(Form):
     """An image and the Labels layer that says what to fill in."""
 
-    task: Task = "inpaint"
+    task = "inpaint"
     words = "Fills in what you mark: scratches, dust, dead pixels. All other pixels stay exactly as they are."
     suffix = "inpainted"
     on_top = ("preset", "uncertainty")
@@ -238,7 +234,7 @@ class InpaintForm(Form):
 class SuperResolveForm(Form):
     """An image and how many times larger it is to be."""
 
-    task: Task = "super_resolve"
+    task = "super_resolve"
     words = "Enlarges an image with more detail than interpolation. The result covers the same area."
 
     def own_widgets(self) -> list[Widget]:
@@ -246,7 +242,7 @@ class SuperResolveForm(Form):
         self.factor = ComboBox(
             name="factor",
             label="Enlarge",
-            choices=[(f"{n} times", n) for n in FACTORS],
+            choices=[(f"{n} times", n) for n in task_named("super_resolve").inputs[0].choices],
             value=4,
             tooltip="How many times more pixels the result has along each side.",
         )

@@ -14,7 +14,6 @@ import numpy as np
 from napari.qt.threading import create_worker
 
 from napari_dip.errors import InputError, in_words
-from napari_dip.settings import Task
 from napari_dip.viewer.layers import displayable, read_mask, without_colours
 
 if TYPE_CHECKING:
@@ -51,7 +50,7 @@ class Job:
         The label to fill in; 0 for all.
     """
 
-    task: Task
+    task: str
     title: str
     image: Any
     axes: str | None

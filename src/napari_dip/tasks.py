@@ -1,0 +1,231 @@
+"""What can be done to an image, a row for each task. Checks, commands, forms, record and benchmarks read this table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+
+from napari_dip.errors import InputError
+from napari_dip.settings import NOISE_KINDS, STRENGTH, Settings
+
+GIVEN_KINDS = tuple(kind.name for kind in NOISE_KINDS if kind.may_be_given)
+
+
+@dataclass(frozen=True)
+class Input:
+    """Something that a task takes beside the image.
+
+    Attributes
+    ----------
+    name : str
+        Of the argument, and of the option.
+    kind : str
+        "mask": an array of the size of the image, not zero where it is to be filled in. "image": any array.
+        "number": one of `choices`.
+    title, help : str
+        What forms and commands say of it.
+    choices : range
+        Of a number.
+    default : int, optional
+        Of a number.
+    """
+
+    name: str
+    kind: Literal["mask", "image", "number"]
+    title: str
+    help: str
+    choices: range = range(0)
+    default: int | None = None
+
+    def check(self, value: Any) -> None:
+        """Refuse a number that is no choice.
+
+        Raises
+        ------
+        InputError
+        """
+        whole = isinstance(value, int | np.integer)
+        if self.kind == "number" and not (whole and int(value) in self.choices):
+            span = f"{self.choices[0]} to {self.choices[-1]}"
+            raise InputError(f"The {self.name} {value!r} is not allowed; take a whole number from {span}.")
+
+
+@dataclass(frozen=True)
+class Offer:
+    """What a preset has a use for in a task.
+
+    Attributes
+    ----------
+    noise : tuple of str
+        Kinds of noise that it may be told.
+    strength : bool
+        Whether it uses how strong the noise is.
+    uncertainty : bool
+        Whether it knows the uncertainty of its result.
+    """
+
+    noise: tuple[str, ...] = ("auto",)
+    strength: bool = False
+    uncertainty: bool = False
+
+
+@dataclass(frozen=True)
+class Task:
+    """A row of the table.
+
+    Attributes
+    ----------
+    name : str
+        Of the public function; `command` is that of the command line.
+    title, summary, words : str
+        The widget's name, a line of help, and what the form says.
+    suffix : str
+        What the name of a result ends in; may hold the inputs by name.
+    doing : str
+        What doing it is called.
+    forward_model : str
+        What the instrument makes of the true image: a name that `prior.forward_model.build` knows.
+    writes : str
+        "everything", or "gaps": what was measured stays exactly as it is.
+    bounded : bool
+        Whether results are kept within the range of what was measured.
+    presets : dict
+        What each preset has a use for.
+    inputs : tuple of Input
+        What is needed beside the image.
+    """
+
+    name: str
+    title: str
+    summary: str
+    words: str
+    suffix: str
+    doing: str
+    forward_model: str
+    writes: Literal["everything", "gaps"]
+    bounded: bool
+    presets: dict[str, Offer]
+    inputs: tuple[Input, ...] = field(default=())
+
+    @property
+    def command(self) -> str:
+        """The name on the command line."""
+        return self.name.replace("_", "-")
+
+    def uses(self, setting: str, preset: str | None = None, noise: str | None = None) -> bool:
+        """Whether a setting changes anything: with a preset and a kind of noise, or with any where they are left out.
+
+        >>> TASKS[0].uses("sigma"), TASKS[0].uses("sigma", preset="paper"), TASKS[1].uses("sigma")
+        (True, False, False)
+        """
+        offers = [offer for name, offer in self.presets.items() if preset in (None, name)]
+        if setting == "uncertainty":
+            return any(offer.uncertainty for offer in offers)
+        if setting == "noise":
+            return any(len(offer.noise) > 1 for offer in offers)
+        if setting in STRENGTH:
+            kinds = (kind for kind in NOISE_KINDS if noise in (None, kind.name))
+            return any(offer.strength for offer in offers) and any(setting in kind.strength for kind in kinds)
+        return True
+
+    def check(self, settings: Settings, inputs: dict[str, Any]) -> None:
+        """Refuse inputs that are missing or superfluous, and settings that would do nothing.
+
+        Raises
+        ------
+        InputError
+        """
+        wanted = {one.name: one for one in self.inputs}
+        for name, value in inputs.items():
+            if value is not None and name not in wanted:
+                raise InputError(f"The task {self.name} takes no {name}; leave it out.")
+        for name, one in wanted.items():
+            if inputs.get(name) is None:
+                raise InputError(f"The task {self.name} needs a {name}; give one.")
+            one.check(inputs[name])
+        self._check_settings(settings)
+
+    def _check_settings(self, settings: Settings) -> None:
+        preset, kind = settings.preset, settings.noise
+        offer = self.presets[preset]
+        given = [name for name in STRENGTH if getattr(settings, name) is not None]
+        if not self.uses("noise") and (given or kind != "auto"):
+            tasks = " and ".join(task.doing for task in TASKS if task.uses("noise"))
+            one = (given or ["noise"])[0]
+            raise InputError(f"What the noise is like is asked for in {tasks} only; leave {one} out.")
+        if kind not in offer.noise:
+            kinds = ", ".join(offer.noise)
+            raise InputError(
+                f"The preset {preset} knows no noise of the kind {kind}; take one of {kinds}, or another preset."
+            )
+        for name in given:
+            if not offer.strength:
+                raise InputError(f"The preset {preset} does not use {name}; leave it out or take another preset.")
+            if not self.uses(name, preset, kind):
+                raise InputError(f"Noise of the kind {kind} has no {name}; leave it out or take another kind.")
+        if settings.uncertainty and not offer.uncertainty:
+            known = [name for name, one in self.presets.items() if one.uncertainty]
+            else_ = f"take the preset {' or '.join(known)}" if known else "leave it out"
+            raise InputError(f"The uncertainty is not known for {self.doing} with the preset {preset}; {else_}.")
+
+
+_told = Offer(noise=GIVEN_KINDS, strength=True, uncertainty=True)
+# the published loss is the squared error, so any other kind of noise would change nothing but the network of JPEG
+_published = Offer(noise=("auto", "gaussian", "compression"))
+
+TASKS = (
+    Task(
+        name="denoise",
+        title="Denoise",
+        summary="Remove noise from an image, knowing nothing but that image.",
+        words="Removes noise. The network learns from this one image alone: no training data, no model to download.",
+        suffix="denoised",
+        doing="denoising",
+        forward_model="identity",
+        writes="everything",
+        bounded=True,
+        presets={"fast": _told, "best": _told, "paper": _published},
+    ),
+    Task(
+        name="inpaint",
+        title="Inpaint",
+        summary="Fill in the masked pixels of an image; all others stay exactly as they are.",
+        words="Fills in what you mark: scratches, dust, dead pixels. All other pixels stay exactly as they are.",
+        suffix="inpainted",
+        doing="inpainting",
+        forward_model="identity",
+        writes="gaps",
+        bounded=True,
+        presets={"fast": Offer(uncertainty=True), "best": Offer(uncertainty=True), "paper": Offer()},
+        inputs=(Input("mask", "mask", "Mask", "Image that is not zero where pixels are to be filled in."),),
+    ),
+    Task(
+        name="super_resolve",
+        title="Super-resolve",
+        summary="Enlarge an image so that, shrunk again, it gives the one there is.",
+        words="Enlarges an image with more detail than interpolation. The result covers the same area.",
+        suffix="x{factor}",
+        doing="super-resolution",
+        forward_model="downsample",
+        writes="everything",
+        bounded=False,
+        presets={"fast": Offer(), "best": Offer(), "paper": Offer()},
+        inputs=(Input("factor", "number", "Enlarge", "How many times larger along Y and X.", range(2, 9), default=4),),
+    ),
+)
+
+
+def task_named(name: str) -> Task:
+    """Give the row of a task.
+
+    Raises
+    ------
+    InputError
+        If there is none of that name.
+    """
+    for task in TASKS:
+        if task.name == name:
+            return task
+    raise InputError(f"There is no task named {name!r}; the tasks are {', '.join(task.name for task in TASKS)}.")
