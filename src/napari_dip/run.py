@@ -309,15 +309,15 @@ def _given(settings: Settings, plane: Plane) -> Given:
 
 def _in_units(found: dict[str, Any], plane: Plane) -> dict[str, Any]:
     """Bring what was found of the noise to the units of the image."""
-    if "noise_strength" not in found:
+    if "noise_variance" not in found:
         return dict(found)
-    strength = found["noise_strength"]
+    strength = found["noise_variance"]
     return {
         **found,
-        "noise_strength": {
-            "sigma": float(strength["floor"] ** 0.5 * plane.span),
+        "noise_variance": {
+            "sigma": float(strength["read"] ** 0.5 * plane.span),
             "gain": strength["gain"] * plane.span,
-            "speckle": strength["speckle"],
-            "dark": strength["dark"] * plane.span + plane.low,
+            "multiplicative": strength["multiplicative"],
+            "offset": strength["offset"] * plane.span + plane.low,
         },
     }

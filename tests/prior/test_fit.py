@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from napari_dip.prior.fit import RETRIES, Diverged, Fit, Optimisation, fit
-from napari_dip.prior.likelihood import Gaussian, Strength
+from napari_dip.prior.likelihood import Gaussian, NoiseVariance
 from napari_dip.prior.masked_prediction import Ensemble, MaskedPrediction
 from napari_dip.prior.network import SlimPrior
 from napari_dip.prior.objective import Data
@@ -21,7 +21,7 @@ def objective(seed: int = 0, reserved: float = 0.0) -> MaskedPrediction:
     wave = 0.5 + 0.4 * np.sin(np.arange(32) / 1.5)
     clean = np.multiply.outer(wave, wave)
     noisy = torch.from_numpy(clean + rng.normal(0, 0.05, clean.shape)).float()[None, None]
-    data, noise = Data(noisy, torch.ones(1, 1, 32, 32)), Gaussian(Strength(0.0025))
+    data, noise = Data(noisy, torch.ones(1, 1, 32, 32)), Gaussian(NoiseVariance(0.0025))
     return MaskedPrediction(network, data, noise, generator, hidden=0.3, reserved=reserved)
 
 

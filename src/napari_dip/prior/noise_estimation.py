@@ -14,7 +14,7 @@ from scipy.optimize import nnls
 from scipy.special import ndtr
 from torch import Tensor
 
-from napari_dip.prior.likelihood import Gaussian, Likelihood, Strength
+from napari_dip.prior.likelihood import Gaussian, Likelihood, NoiseVariance
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ class Found:
     reach : int
         How many pixels the noise of one pixel reaches into its neighbours: 0 for white noise, at most 2.
     kind : str
-        "gaussian", "poisson", "poisson-gaussian", "speckle" or "compression".
+        "gaussian", "poisson", "poisson-gaussian", "multiplicative" or "compression".
     """
 
     likelihood: Likelihood
@@ -107,7 +107,7 @@ def find_noise(planes: np.ndarray, visible: np.ndarray, given: Given | None = No
     visible = np.broadcast_to(visible, planes.shape)
     error, certain = compression_error(planes)
     if given.kind == "compression" or (given.kind == "auto" and certain):
-        return Found(Gaussian(Strength((COMPRESSION_FACTOR * error) ** 2)), 0, "compression")
+        return Found(Gaussian(NoiseVariance((COMPRESSION_FACTOR * error) ** 2)), 0, "compression")
     blocks = [_flat_blocks(planes, visible, step) for step in (1, 2, 3)]
     level = [np.quantile(variance, DIFFERENCES.flattest) if variance.size else np.inf for _, variance in blocks]
     reach = 0
@@ -117,22 +117,22 @@ def find_noise(planes: np.ndarray, visible: np.ndarray, given: Given | None = No
     # photon counts pile up at zero by themselves; only read noise as strong as a photon is cut off there
     free = _strength(*blocks[reach], DIFFERENCES, -np.inf, high)
     if np.isfinite(low):
-        unlit = free.floor - free.gain * free.dark
-        usual = float(free.variance(torch.tensor(planes[visible].mean())))
+        unlit = free.read - free.gain * free.offset
+        usual = float(free.at(torch.tensor(planes[visible].mean())))
         low = low if unlit > max(free.gain**2, 0.1 * usual) else -np.inf
     strength = _strength(*blocks[reach], DIFFERENCES, low, high, given)
     kind = given.kind if given.kind != "auto" else _kind(strength, float(planes[visible].mean()))
     return Found(Gaussian(strength, low, high), reach, kind)
 
 
-def _kind(strength: Strength, brightness: float) -> str:
+def _kind(strength: NoiseVariance, brightness: float) -> str:
     """Name noise by what most of its variance comes from at the mean brightness."""
-    light = max(brightness - strength.dark, 0)
-    photons, speckle = strength.gain * light, strength.speckle * light**2
-    total = strength.floor + photons + speckle + 1e-12
-    if speckle > 0.5 * total:
-        return "speckle"
-    share = (photons + speckle) / total
+    light = max(brightness - strength.offset, 0)
+    photons, multiplicative = strength.gain * light, strength.multiplicative * light**2
+    total = strength.read + photons + multiplicative + 1e-12
+    if multiplicative > 0.5 * total:
+        return "multiplicative"
+    share = (photons + multiplicative) / total
     return "gaussian" if share < 0.1 else "poisson" if share > 0.9 else "poisson-gaussian"
 
 
@@ -224,7 +224,7 @@ def corrected_noise(noise: Likelihood, prediction: Tensor, measured: Tensor, vis
     """
     brightness, variance = [], []
     seen = (visible > 0).expand_as(prediction).cpu().numpy().reshape(-1, *prediction.shape[-2:])
-    estimated = noise.strength.variance(prediction)
+    estimated = noise.noise_variance(prediction)
     value, spread = noise.unclipped(prediction, estimated, measured)
     images = (x.cpu().numpy().reshape(seen.shape) for x in (prediction, (value - prediction) ** 2 + spread))
     for mean, square, counts in zip(*images, seen, strict=True):
@@ -232,7 +232,7 @@ def corrected_noise(noise: Likelihood, prediction: Tensor, measured: Tensor, vis
         brightness.append(of_block[0])
         variance.append(of_block[1])
     left = _strength(np.concatenate(brightness), np.concatenate(variance), RESIDUALS)
-    return left.variance(prediction).clamp(estimated, MOST_CORRECTION * estimated)
+    return left.at(prediction).clamp(estimated, MOST_CORRECTION * estimated)
 
 
 def _second_difference(x: np.ndarray, step: int, weights: list[int]) -> np.ndarray:
@@ -266,7 +266,7 @@ def _strength(
     low: float = -np.inf,
     high: float = np.inf,
     given: Given | None = None,
-) -> Strength:
+) -> NoiseVariance:
     """Fit a curve to the variance of the flattest blocks at each brightness."""
     given = given or Given()
     if variance.size < 16:  # next to nothing to see: take the image to be good, but for what is known
@@ -279,18 +279,18 @@ def _strength(
     return _curve(level, spread, given)
 
 
-def _curve(level: np.ndarray, spread: np.ndarray, given: Given) -> Strength:
-    """Fit what is not given of floor, gain and speckle, by relative errors; none of them is negative."""
-    dark = float(level.min()) if given.dark is None else given.dark
-    light = (level - dark).clip(0)
-    terms = {"floor": np.ones_like(light), "gain": light, "speckle": light**2}
+def _curve(level: np.ndarray, spread: np.ndarray, given: Given) -> NoiseVariance:
+    """Fit what is not given of read, gain and multiplicative part, by relative errors; none of them is negative."""
+    offset = float(level.min()) if given.dark is None else given.dark
+    light = (level - offset).clip(0)
+    terms = {"read": np.ones_like(light), "gain": light, "multiplicative": light**2}
     wanted = {
-        "auto": ("floor", "gain", "speckle"),
-        "gaussian": ("floor",),
+        "auto": ("read", "gain", "multiplicative"),
+        "gaussian": ("read",),
         "poisson": ("gain",),
-        "poisson-gaussian": ("floor", "gain"),
+        "poisson-gaussian": ("read", "gain"),
     }[given.kind]
-    known = {"floor": None if given.sigma is None else given.sigma**2, "gain": given.gain}
+    known = {"read": None if given.sigma is None else given.sigma**2, "gain": given.gain}
     found = {name: value for name, value in known.items() if value is not None and name in wanted}
     left = spread - sum(value * terms[name] for name, value in found.items())
     sought = [name for name in wanted if name not in found]
@@ -298,7 +298,7 @@ def _curve(level: np.ndarray, spread: np.ndarray, given: Given) -> Strength:
         size = np.maximum(spread, 0.02 * np.median(spread))  # blocks without any noise must not count for all
         rows = np.stack([terms[name] for name in sought], 1) / size[:, None]
         found |= dict(zip(sought, map(float, nnls(rows, (left / size).clip(0))[0]), strict=True))
-    return Strength(**{"floor": 0.0, **found}, dark=dark)
+    return NoiseVariance(**{"read": 0.0, **found}, offset=offset)
 
 
 def _unclip(mean: np.ndarray, variance: np.ndarray, low: float, high: float) -> tuple[np.ndarray, np.ndarray]:

@@ -14,7 +14,7 @@ from scipy.ndimage import distance_transform_edt
 
 from napari_dip.prior.fit import Optimisation
 from napari_dip.prior.forward_model import Downsample, Identity, Measurement
-from napari_dip.prior.likelihood import Gaussian, Strength
+from napari_dip.prior.likelihood import Gaussian, NoiseVariance
 from napari_dip.prior.masked_prediction import Ensemble, MaskedPrediction
 from napari_dip.prior.network import Border, Hourglass, Prior, SlimPrior
 from napari_dip.prior.noise_estimation import Found, Given, find_noise
@@ -220,7 +220,7 @@ def _masked_prediction(
     given: Given | None,
 ) -> Prepared:
     if recipe.noise_variance is not None:
-        found = Found(Gaussian(Strength(recipe.noise_variance)), 0, "gaussian")
+        found = Found(Gaussian(NoiseVariance(recipe.noise_variance)), 0, "gaussian")
     else:
         found = find_noise(_flat(planes), _flat(np.broadcast_to(visible, planes.shape)), given)
     noise, reach = found.likelihood, found.reach
@@ -241,7 +241,7 @@ def _masked_prediction(
         for _ in range(recipe.members)
     ]
     objective = Ensemble(members) if len(members) > 1 else members[0]
-    told = {"noise": found.kind, "noise_strength": asdict(noise.strength), "noise_reach": reach}
+    told = {"noise": found.kind, "noise_variance": asdict(noise.noise), "correlation_radius": reach}
     # neighbours tell of correlated noise, so held-out pixels are soon predicted too well
     if recipe.worth is None:
         return Prepared(objective, None, told)
