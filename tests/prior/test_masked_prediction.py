@@ -6,7 +6,7 @@ from small import small_network
 from napari_dip.prior.likelihood import Gaussian, NoiseVariance
 from napari_dip.prior.masked_prediction import Ensemble, MaskedPrediction
 from napari_dip.prior.network import Prior, matrices
-from napari_dip.prior.noise_estimation import MOST_CORRECTION
+from napari_dip.prior.noise_estimation import ESTIMATION
 from napari_dip.prior.objective import Data
 
 
@@ -119,7 +119,7 @@ def test_the_estimate_lies_between_prediction_and_measurement():
     objective._total = torch.full_like(image, 0.1)
     part = ((objective.estimate() - prediction) / (image - prediction))[(image - prediction).abs() > 0.01]
     # the noise is 0.01, or what it is corrected to
-    assert part.min() > 1 - MOST_CORRECTION * 0.1 - 1e-3 and part.max() < 1 - 0.1 + 1e-3
+    assert part.min() > 1 - ESTIMATION.most_correction * 0.1 - 1e-3 and part.max() < 1 - 0.1 + 1e-3
 
 
 def test_a_prediction_as_good_as_can_be_stands_for_itself():

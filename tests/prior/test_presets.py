@@ -6,7 +6,7 @@ from scipy.ndimage import gaussian_filter
 
 from napari_dip.prior.masked_prediction import Ensemble, MaskedPrediction
 from napari_dip.prior.network import Hourglass
-from napari_dip.prior.noise_estimation import Given
+from napari_dip.prior.noise_estimation import KnownNoise
 from napari_dip.prior.objective import LatentPrior
 from napari_dip.prior.presets import Prepared, choose, prepare
 
@@ -107,7 +107,7 @@ def test_what_is_found_of_the_noise_is_what_is_used_and_told():
 
 @pytest.mark.parametrize("preset", ["fast", "best"])
 def test_what_is_given_of_the_noise_is_used(preset):
-    ready = prepared(preset, "denoise", noisy(), given=Given("poisson-gaussian", sigma=0.3, gain=0.2, dark=-0.1))
+    ready = prepared(preset, "denoise", noisy(), given=KnownNoise("poisson-gaussian", sigma=0.3, gain=0.2, offset=-0.1))
     members = ready.objective.members if isinstance(ready.objective, Ensemble) else [ready.objective]
     for member in members:
         strength = member.likelihood.noise

@@ -17,7 +17,7 @@ from napari_dip.prior.forward_model import Downsample, Identity, Measurement
 from napari_dip.prior.likelihood import Gaussian, NoiseVariance
 from napari_dip.prior.masked_prediction import Ensemble, MaskedPrediction
 from napari_dip.prior.network import Border, Hourglass, Prior, SlimPrior
-from napari_dip.prior.noise_estimation import Found, Given, find_noise
+from napari_dip.prior.noise_estimation import KnownNoise, NoiseModel, estimate_noise
 from napari_dip.prior.objective import Data, LatentPrior, Objective
 from napari_dip.prior.stopping import HeldOut
 
@@ -182,7 +182,7 @@ def prepare(
     factor: int,
     device: str,
     seed: int,
-    given: Given | None = None,
+    given: KnownNoise | None = None,
 ) -> Prepared:
     """Build network and objective for one image.
 
@@ -194,7 +194,7 @@ def prepare(
         Pixels that were measured.
     factor : int
         Enlargement; 1 for none.
-    given : Given, optional
+    given : KnownNoise, optional
         What is known of the noise.
 
     Returns
@@ -217,13 +217,13 @@ def _masked_prediction(
     planes: np.ndarray,
     visible: np.ndarray,
     generator: torch.Generator,
-    given: Given | None,
+    given: KnownNoise | None,
 ) -> Prepared:
     if recipe.noise_variance is not None:
-        found = Found(Gaussian(NoiseVariance(recipe.noise_variance)), 0, "gaussian")
+        found = NoiseModel(Gaussian(NoiseVariance(recipe.noise_variance)), 0, "gaussian")
     else:
-        found = find_noise(_flat(planes), _flat(np.broadcast_to(visible, planes.shape)), given)
-    noise, reach = found.likelihood, found.reach
+        found = estimate_noise(_flat(planes), _flat(np.broadcast_to(visible, planes.shape)), given)
+    noise, reach = found.likelihood, found.correlation_radius
     channels = planes.shape[0]
     like_missing = _deepest(visible) >= recipe.deep_gap
     members = [
