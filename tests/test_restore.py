@@ -555,6 +555,14 @@ def test_compression_artefacts_are_a_kind_of_noise(axes):
     assert result.image.shape == image.shape and np.isfinite(result.image).all()
 
 
+def test_the_published_network_for_large_holes_takes_small_images():
+    """Its kernels of 5 x 5 pixels want three pixels where the image was halved six times."""
+    mask = np.zeros((48, 40), bool)
+    mask[4:44, 4:38] = True
+    result = dip.inpaint(picture((48, 40)), mask, **QUICK | {"preset": "paper", "max_iterations": 1})
+    assert result.record["planes"][0]["recipe"] == "large hole" and np.isfinite(result.image).all()
+
+
 def test_small_images_take_one_thread_and_a_given_number_is_kept():
     for given, expected in ((None, 1), (2, 2)):
         record = dip.denoise(picture(), threads=given, max_iterations=1).record
