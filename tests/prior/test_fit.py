@@ -169,7 +169,7 @@ def test_a_rule_ends_a_run():
 
 
 def test_a_run_ends_where_the_held_out_error_no_longer_falls():
-    rule = HeldOut(gain=0.02)
+    rule = HeldOut(tolerance=0.02)
     end = run(fit(objective(reserved=0.1), Optimisation("muon"), Limits(300), rule))[1]
     assert end.stopped_by == "held-out" and rule.least <= end.iterations < 300
     assert torch.isfinite(end.result.image).all()

@@ -245,7 +245,7 @@ def _masked_prediction(
     # neighbours tell of correlated noise, so held-out pixels are soon predicted too well
     if recipe.worth is None:
         return Prepared(objective, None, told)
-    return Prepared(objective, HeldOut(gain=0.03, least=20) if reach else HeldOut(gain=recipe.worth), told)
+    return Prepared(objective, HeldOut(tolerance=0.03, least=20) if reach else HeldOut(tolerance=recipe.worth), told)
 
 
 def _latent_prior(recipe: Recipe, data: Data, factor: int, generator: torch.Generator) -> Objective:
