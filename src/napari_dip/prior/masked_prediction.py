@@ -16,7 +16,7 @@ from napari_dip.prior.fill import fill, local_contrast, relax
 from napari_dip.prior.likelihood import LEAST_VARIANCE, Likelihood
 from napari_dip.prior.network import Prior
 from napari_dip.prior.noise_estimation import corrected_noise
-from napari_dip.prior.nonlocal_bayes import FINE, NORMAL, ROUGH, Effort, autocorrelation, nonlocal_bayes
+from napari_dip.prior.nonlocal_bayes import FINE, NORMAL, ROUGH, PatchGroups, autocorrelation, nonlocal_bayes
 from napari_dip.prior.objective import Data, Objective, Result, mean_where
 
 
@@ -213,7 +213,7 @@ class Ensemble(Objective):
         """Refine the mean of the members."""
         return self._refined(FINE, with_variance=with_variance)
 
-    def _refined(self, effort: Effort, *, with_variance: bool = False) -> Result:
+    def _refined(self, effort: PatchGroups, *, with_variance: bool = False) -> Result:
         means, totals = zip(*((member._mean, member._total) for member in self._started), strict=True)
         mean, total = torch.stack(means).mean(0), torch.stack(totals).mean(0)
         return _finish(self.members[0], mean, total, effort, pilot=self.estimate(), with_variance=with_variance)
@@ -243,7 +243,7 @@ def _finish(
     fit: MaskedPrediction,
     mean: Tensor,
     total: Tensor,
-    effort: Effort = NORMAL,
+    effort: PatchGroups = NORMAL,
     *,
     pilot: Tensor | None = None,
     with_variance: bool = False,
