@@ -88,7 +88,7 @@ def see_neighbours(case: Opened) -> None:
 
 def forget_saturation(case: Opened) -> None:
     """Take all values at their face."""
-    case.objective.likelihood = Gaussian(case.objective.likelihood.strength)
+    case.objective.likelihood = Gaussian(case.objective.likelihood.noise)
 
 
 def contrast_of_all(case: Opened) -> None:
@@ -118,7 +118,7 @@ def reaches(case: Opened) -> bool:
 
 def estimated_noise(noise: Likelihood, prediction: Tensor, measured: Tensor, visible: Tensor) -> Tensor:
     """Stand in for `corrected_noise`."""
-    return noise.strength.variance(prediction)
+    return noise.noise_variance(prediction)
 
 
 def optimisation(**changes: Any) -> Callable[[Recipe], Recipe]:

@@ -29,12 +29,12 @@ def as_found(likelihood: Likelihood) -> Likelihood:
 
 def unsaturated(likelihood: Likelihood) -> Likelihood:
     """Take a pile of zeros at its face: no photon is no sign of a cut-off."""
-    return Gaussian(likelihood.strength)
+    return Gaussian(likelihood.noise)
 
 
 def counts(likelihood: Likelihood) -> Likelihood:
     """Take the Poisson likelihood of the same strength."""
-    return Poisson(likelihood.strength)
+    return Poisson(likelihood.noise)
 
 
 LIKELIHOODS: dict[str, tuple[str, Callable[[Likelihood], Likelihood]]] = {

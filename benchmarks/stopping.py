@@ -67,7 +67,7 @@ def record(case: Opened, truth: np.ndarray, iterations: int | None, every: int) 
     objective, case.rule = case.objective, None
     outputs: deque[Tensor] = deque(maxlen=WINDOW)
     errors: deque[float] = deque(maxlen=AVERAGED)
-    noise = objective.likelihood.strength.variance(objective.base)
+    noise = objective.likelihood.noise_variance(objective.base)
     looks: list[tuple[int, float]] = []
     seen: dict[str, list[tuple[int, float]]] = {"held-out": [], "variance": [], "discrepancy": []}
     for now in case.steps(iterations):

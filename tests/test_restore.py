@@ -508,13 +508,13 @@ def test_the_noise_that_was_found_is_told_in_the_units_of_the_image(factor, shif
     scene = 100 + 60 * np.sin(y / 15) * np.cos(x / 14)
     white = scene + np.random.default_rng(0).normal(0, 8, scene.shape)
     plane = dip.denoise(factor * white + shift, **QUICK | {"max_iterations": 1}).record["planes"][0]
-    assert plane["noise"] == "gaussian" and plane["noise_reach"] == 0
-    assert plane["noise_strength"]["sigma"] == pytest.approx(8 * factor, rel=0.1)
+    assert plane["noise"] == "gaussian" and plane["correlation_radius"] == 0
+    assert plane["noise_variance"]["sigma"] == pytest.approx(8 * factor, rel=0.1)
     counts = factor * np.random.default_rng(0).poisson(scene) + shift
     settings = QUICK | {"max_iterations": 1, "noise": "poisson", "offset": shift}
-    strength = dip.denoise(counts, **settings).record["planes"][0]["noise_strength"]
+    strength = dip.denoise(counts, **settings).record["planes"][0]["noise_variance"]
     assert strength["gain"] == pytest.approx(factor, rel=0.15)
-    assert strength["dark"] == pytest.approx(shift, abs=1e-6 * factor) and strength["sigma"] == 0
+    assert strength["offset"] == pytest.approx(shift, abs=1e-6 * factor) and strength["sigma"] == 0
 
 
 @pytest.mark.parametrize(
@@ -533,9 +533,9 @@ def test_what_is_known_of_the_noise_is_used_and_recorded(given, kind):
     result = dip.denoise(image, **given, **QUICK)
     plane = result.record["planes"][0]
     assert plane["noise"] == kind
-    for setting, name in (("sigma", "sigma"), ("gain", "gain"), ("offset", "dark")):
+    for setting, name in (("sigma", "sigma"), ("gain", "gain"), ("offset", "offset")):
         if setting in given:
-            assert plane["noise_strength"][name] == pytest.approx(given[setting])
+            assert plane["noise_variance"][name] == pytest.approx(given[setting])
             assert result.record["settings"][setting] == given[setting]
     assert repeats("denoise", image, result)
 
@@ -553,6 +553,14 @@ def test_compression_artefacts_are_a_kind_of_noise(axes):
     image = np.stack([picture(seed=s) for s in range(3)], -1) if "S" in axes else picture()
     result = dip.denoise(image.astype(np.uint8), axes=axes, noise="compression", **QUICK)
     assert result.image.shape == image.shape and np.isfinite(result.image).all()
+
+
+def test_the_published_network_for_large_holes_takes_small_images():
+    """Its kernels of 5 x 5 pixels want three pixels where the image was halved six times."""
+    mask = np.zeros((48, 40), bool)
+    mask[4:44, 4:38] = True
+    result = dip.inpaint(picture((48, 40)), mask, **QUICK | {"preset": "paper", "max_iterations": 1})
+    assert result.record["planes"][0]["recipe"] == "large hole" and np.isfinite(result.image).all()
 
 
 def test_small_images_take_one_thread_and_a_given_number_is_kept():

@@ -4,12 +4,12 @@ import pytest
 
 from napari_dip.summary import noise_found, why_it_ended
 
-STRENGTH = {"sigma": 20.0, "gain": 6.0, "speckle": 0.01, "dark": 100.0}
+STRENGTH = {"sigma": 20.0, "gain": 6.0, "multiplicative": 0.01, "offset": 100.0}
 
 
 def record(*kinds, task="denoise", given="auto", reach=0, **strength):
     found = {**STRENGTH, **strength}
-    planes = [{"noise": kind, "noise_strength": found, "noise_reach": reach} for kind in kinds]
+    planes = [{"noise": kind, "noise_variance": found, "correlation_radius": reach} for kind in kinds]
     return {"task": task, "settings": {"noise": given}, "planes": planes}
 
 
@@ -23,7 +23,7 @@ def ended(*reasons, last=None):
         ("gaussian", "Found noise that is the same everywhere (Gaussian): standard deviation 20."),
         ("poisson", "Found photon noise (Poisson): a photon adds 6."),
         ("poisson-gaussian", "Found photon and read noise (Poisson-Gaussian): a photon adds 6, standard deviation 20"),
-        ("speckle", "Found noise in proportion to the brightness (speckle): 10 % of it."),
+        ("multiplicative", "Found noise in proportion to the brightness (multiplicative): 10 % of it."),
     ],
 )
 def test_noise_in_words(kind, words):

@@ -17,7 +17,7 @@ import torch
 
 from napari_dip.image.source import Plane, Source
 from napari_dip.prior.fit import Diverged, Fit, fit, has_fast_bfloat16
-from napari_dip.prior.noise_estimation import Given
+from napari_dip.prior.noise_estimation import KnownNoise
 from napari_dip.prior.presets import Recipe, choose, prepare
 from napari_dip.prior.stopping import Limits
 from napari_dip.settings import Settings
@@ -291,7 +291,7 @@ def _worst(reasons: list[str]) -> str:
     return next((reason for reason in order if reason in reasons), "iterations")
 
 
-def _given(settings: Settings, plane: Plane) -> Given:
+def _given(settings: Settings, plane: Plane) -> KnownNoise:
     """Bring what is known of the noise to the scale of a plane."""
     kind, dark = settings.noise, settings.offset
     if kind == "auto" and (settings.gain is not None or dark is not None):
@@ -300,25 +300,25 @@ def _given(settings: Settings, plane: Plane) -> Given:
         kind = "gaussian"
     if kind == "poisson" and dark is None:
         dark = 0.0
-    return Given(
+    return KnownNoise(
         kind=kind,
         sigma=None if settings.sigma is None else settings.sigma / plane.span,
         gain=None if settings.gain is None else settings.gain / plane.span,
-        dark=None if dark is None else (dark - plane.low) / plane.span,
+        offset=None if dark is None else (dark - plane.low) / plane.span,
     )
 
 
 def _in_units(found: dict[str, Any], plane: Plane) -> dict[str, Any]:
     """Bring what was found of the noise to the units of the image."""
-    if "noise_strength" not in found:
+    if "noise_variance" not in found:
         return dict(found)
-    strength = found["noise_strength"]
+    strength = found["noise_variance"]
     return {
         **found,
-        "noise_strength": {
-            "sigma": float(strength["floor"] ** 0.5 * plane.span),
+        "noise_variance": {
+            "sigma": float(strength["read"] ** 0.5 * plane.span),
             "gain": strength["gain"] * plane.span,
-            "speckle": strength["speckle"],
-            "dark": strength["dark"] * plane.span + plane.low,
+            "multiplicative": strength["multiplicative"],
+            "offset": strength["offset"] * plane.span + plane.low,
         },
     }

@@ -45,7 +45,7 @@ NOISE_KINDS = (
     NoiseKind("poisson", "photons (Poisson)", "photon noise (Poisson)", ("gain", "offset")),
     NoiseKind("poisson-gaussian", "photons and read noise", "photon and read noise (Poisson-Gaussian)", STRENGTH),
     NoiseKind("compression", "compression (JPEG blocks)", "compression artefacts (blocks and ringing)"),
-    NoiseKind("speckle", "", "noise in proportion to the brightness (speckle)", may_be_given=False),
+    NoiseKind("multiplicative", "", "noise in proportion to the brightness (speckle)", may_be_given=False),
 )
 
 

@@ -32,8 +32,8 @@ def why_it_ended(record: dict[str, Any]) -> str:
 def noise_found(record: dict[str, Any]) -> str:
     """Say what noise an image had; empty where none was looked for.
 
-    >>> strength = {"sigma": 20.09, "gain": 0.0, "speckle": 0.0, "dark": 0.0}
-    >>> plane = {"noise": "gaussian", "noise_strength": strength, "noise_reach": 0}
+    >>> strength = {"sigma": 20.09, "gain": 0.0, "multiplicative": 0.0, "offset": 0.0}
+    >>> plane = {"noise": "gaussian", "noise_variance": strength, "correlation_radius": 0}
     >>> noise_found({"task": "denoise", "settings": {"noise": "auto"}, "planes": [plane]})
     'Found noise that is the same everywhere (Gaussian): standard deviation 20.1.'
     """
@@ -45,22 +45,22 @@ def noise_found(record: dict[str, Any]) -> str:
     alike = [plane for plane in known if plane["noise"] == kind]
     verb = "Found" if record["settings"]["noise"] == "auto" else "Treated as"
     where = " in most planes" if len(kinds) > 1 else ""
-    strength = _strength(kind, [plane["noise_strength"] for plane in alike if "noise_strength" in plane])
+    strength = _how_strong(kind, [plane["noise_variance"] for plane in alike if "noise_variance" in plane])
     sentences = [f"{verb} {NOISES[kind]}{where}{f': {strength}' if strength else ''}."]
-    if any(plane.get("noise_reach") for plane in alike):
+    if any(plane.get("correlation_radius") for plane in alike):
         sentences.append("It reaches into neighbouring pixels.")
     return " ".join(sentences)
 
 
-def _strength(kind: str, found: list[dict[str, float]]) -> str:
+def _how_strong(kind: str, found: list[dict[str, float]]) -> str:
     """Say how strong noise is, in units of the image; of several planes, the median."""
-    if not found or kind not in ("gaussian", "poisson", "poisson-gaussian", "speckle"):
+    if not found or kind not in ("gaussian", "poisson", "poisson-gaussian", "multiplicative"):
         return ""
-    sigma, gain, speckle = (median(one[name] for one in found) for name in ("sigma", "gain", "speckle"))
+    sigma, gain, multiplicative = (median(one[name] for one in found) for name in ("sigma", "gain", "multiplicative"))
     if kind == "gaussian":
         return f"standard deviation {sigma:.3g}"
-    if kind == "speckle":
-        return f"{100 * speckle**0.5:.2g} % of it"
+    if kind == "multiplicative":
+        return f"{100 * multiplicative**0.5:.2g} % of it"
     # a part of the variance may also grow with the square of the brightness; without photons, nothing is said of them
     photon = f"a photon adds {gain:.3g}" if gain > 0 else ""
     dark = f"standard deviation {sigma:.3g} where it is darkest" if kind == "poisson-gaussian" and sigma > 0 else ""

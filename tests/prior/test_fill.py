@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from napari_dip.prior.fill import fill, local_contrast, relax
+from napari_dip.prior.fill import LocalContrast, Relaxation, fill, local_contrast, relax
 from napari_dip.prior.objective import Data
 
 
@@ -40,6 +40,12 @@ def test_local_contrast_of_a_pixel_depends_on_its_surroundings():
     torch.testing.assert_close(scaled[1], 3 * deviation, rtol=1e-3, atol=1e-4)
 
 
+def test_a_wider_window_sees_less_detail():
+    data = Data(random(1, 64, 64), torch.ones(1, 1, 64, 64))
+    narrow, wide = (local_contrast(data, LocalContrast(scale=scale))[0].std() for scale in (2.0, 8.0))
+    assert wide < 0.5 * narrow
+
+
 def test_local_contrast_leaves_out_what_was_not_measured():
     image, visible = random(1, 40, 40), (random(1, 40, 40, seed=1) > 0.5).float()
     damaged = torch.where(visible > 0, image, 1e3)
@@ -61,7 +67,7 @@ def test_relaxing_makes_a_smooth_surface_of_a_gap():
     surface, seen = (0.5 * x * y + 0.3 * y)[None, None], torch.ones(1, 1, 32, 32)
     seen[..., 15:18, 14:18] = 0
     flat = fill(surface, seen)
-    smooth = relax(flat, seen, steps=100)
+    smooth = relax(flat, seen, Relaxation(steps=100))
     assert torch.equal(smooth[..., :15, :], surface[..., :15, :])
     assert (smooth - surface).abs().max() < 0.2 * (flat - surface).abs().max()
 
@@ -69,4 +75,4 @@ def test_relaxing_makes_a_smooth_surface_of_a_gap():
 @pytest.mark.parametrize("shape", [(40, 40), (6, 14, 15)])
 def test_relaxing_never_runs_away(shape):
     image, seen = random(1, *shape), (random(1, *shape, seed=1) > 0.7).float()
-    assert relax(image, seen, steps=500).abs().max() < 5
+    assert relax(image, seen, Relaxation(steps=500)).abs().max() < 5

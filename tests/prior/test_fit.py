@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from napari_dip.prior.fit import RETRIES, Diverged, Fit, Optimisation, fit
-from napari_dip.prior.likelihood import Gaussian, Strength
+from napari_dip.prior.likelihood import Gaussian, NoiseVariance
 from napari_dip.prior.masked_prediction import Ensemble, MaskedPrediction
 from napari_dip.prior.network import SlimPrior
 from napari_dip.prior.objective import Data
@@ -21,7 +21,7 @@ def objective(seed: int = 0, reserved: float = 0.0) -> MaskedPrediction:
     wave = 0.5 + 0.4 * np.sin(np.arange(32) / 1.5)
     clean = np.multiply.outer(wave, wave)
     noisy = torch.from_numpy(clean + rng.normal(0, 0.05, clean.shape)).float()[None, None]
-    data, noise = Data(noisy, torch.ones(1, 1, 32, 32)), Gaussian(Strength(0.0025))
+    data, noise = Data(noisy, torch.ones(1, 1, 32, 32)), Gaussian(NoiseVariance(0.0025))
     return MaskedPrediction(network, data, noise, generator, hidden=0.3, reserved=reserved)
 
 
@@ -169,7 +169,7 @@ def test_a_rule_ends_a_run():
 
 
 def test_a_run_ends_where_the_held_out_error_no_longer_falls():
-    rule = HeldOut(gain=0.02)
+    rule = HeldOut(tolerance=0.02)
     end = run(fit(objective(reserved=0.1), Optimisation("muon"), Limits(300), rule))[1]
     assert end.stopped_by == "held-out" and rule.least <= end.iterations < 300
     assert torch.isfinite(end.result.image).all()

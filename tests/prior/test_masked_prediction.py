@@ -3,10 +3,10 @@ import pytest
 import torch
 from small import small_network
 
-from napari_dip.prior.likelihood import Gaussian, Strength
+from napari_dip.prior.likelihood import Gaussian, NoiseVariance
 from napari_dip.prior.masked_prediction import Ensemble, MaskedPrediction
 from napari_dip.prior.network import Prior, matrices
-from napari_dip.prior.noise_estimation import MOST_CORRECTION
+from napari_dip.prior.noise_estimation import ESTIMATION
 from napari_dip.prior.objective import Data
 
 
@@ -32,7 +32,7 @@ class Spy(Prior):
 
 
 def masked(measured: torch.Tensor, visible: torch.Tensor, network: Prior, seed: int = 1, **options) -> MaskedPrediction:
-    options = {"hidden": 0.3, "likelihood": Gaussian(Strength(0.01)), **options}
+    options = {"hidden": 0.3, "likelihood": Gaussian(NoiseVariance(0.01)), **options}
     return MaskedPrediction(network, Data(measured, visible), generator=torch.Generator().manual_seed(seed), **options)
 
 
@@ -119,7 +119,7 @@ def test_the_estimate_lies_between_prediction_and_measurement():
     objective._total = torch.full_like(image, 0.1)
     part = ((objective.estimate() - prediction) / (image - prediction))[(image - prediction).abs() > 0.01]
     # the noise is 0.01, or what it is corrected to
-    assert part.min() > 1 - MOST_CORRECTION * 0.1 - 1e-3 and part.max() < 1 - 0.1 + 1e-3
+    assert part.min() > 1 - ESTIMATION.most_correction * 0.1 - 1e-3 and part.max() < 1 - 0.1 + 1e-3
 
 
 def test_a_prediction_as_good_as_can_be_stands_for_itself():
@@ -136,7 +136,7 @@ def test_a_saturated_sky_is_not_darkened():
     cut = (sky + 0.2 * torch.randn(sky.shape, generator=torch.Generator().manual_seed(0))).clamp_max(1)
     brightness = []
     for high in (torch.inf, 1.0):
-        objective = masked(cut, everywhere(cut), Spy(), likelihood=Gaussian(Strength(0.04), high=high))
+        objective = masked(cut, everywhere(cut), Spy(), likelihood=Gaussian(NoiseVariance(0.04), high=high))
         objective._mean, objective._total = sky, torch.full_like(sky, 0.05)
         brightness.append(float(objective.finish().image.mean()))
     assert cut.mean() < 0.93

@@ -35,6 +35,19 @@ def test_variants_of_the_published_network(options):
     assert image.min() >= 0 and image.max() <= 1
 
 
+@pytest.mark.parametrize("size", [(1, 1), (8, 8), (16, 17), (23, 100)])
+def test_a_wide_kernel_takes_small_images(size):
+    """At the deepest scale a mirrored border of two pixels takes three; an image of 16 has two there."""
+    network = hourglass(down_size=5, mix=False)
+    image = network(torch.rand(1, 3, *size, generator=torch.Generator().manual_seed(0)))
+    assert image.shape == (1, 2, *size) and torch.isfinite(image).all()
+
+
+def test_no_network_pads_more_than_it_has_to():
+    assert slim().deepest == hourglass().deepest == 2
+    assert hourglass(down_size=5).deepest == 3
+
+
 @pytest.mark.parametrize("build", [slim, hourglass])
 def test_every_weight_takes_part(build):
     network = build()

@@ -5,8 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
 
-from napari_dip.prior.likelihood import Gaussian, Strength
-from napari_dip.prior.noise_estimation import MOST_CORRECTION, Found, Given, corrected_noise, find_noise, saturation
+from napari_dip.prior.likelihood import Gaussian, NoiseVariance
+from napari_dip.prior.noise_estimation import ESTIMATION, KnownNoise, NoiseModel, corrected_noise, estimate_noise
 
 SEEDS = range(3)
 
@@ -20,17 +20,17 @@ def smooth(seed: int, size: int = 160) -> np.ndarray:
 class Look:
     """What is found in an image, which is scaled to [0, 1] for that, and brought back to its own units."""
 
-    def __init__(self, image: np.ndarray, known: Given | None = None):
+    def __init__(self, image: np.ndarray, known: KnownNoise | None = None):
         self.low, self.span = image.min(), np.ptp(image)
-        visible = np.ones((1, *image.shape), bool)
-        self.found = find_noise(((image - self.low) / self.span)[None], visible, known)
+        observed = np.ones((1, *image.shape), bool)
+        self.found = estimate_noise(((image - self.low) / self.span)[None], observed, known)
 
     def variance(self, signal: float) -> float:
         scaled = torch.tensor((signal - self.low) / self.span)
-        return self.span**2 * float(self.found.likelihood.strength.variance(scaled))
+        return self.span**2 * float(self.found.likelihood.noise.at(scaled))
 
 
-def is_saturated(found: Found) -> tuple[bool, bool]:
+def is_saturated(found: NoiseModel) -> tuple[bool, bool]:
     return bool(np.isfinite(found.likelihood.low)), bool(np.isfinite(found.likelihood.high))
 
 
@@ -39,7 +39,7 @@ def is_saturated(found: Found) -> tuple[bool, bool]:
 def test_white_noise_is_found_and_called_gaussian(sigma, seed):
     noisy = 0.1 + 0.8 * smooth(seed) + np.random.default_rng(seed).normal(0, sigma, (160, 160))
     look = Look(noisy)
-    assert look.found.reach == 0 and look.found.kind == "gaussian"
+    assert look.found.correlation_radius == 0 and look.found.kind == "gaussian"
     assert is_saturated(look.found) == (False, False)
     for signal in (0.3, 0.7):
         assert look.variance(signal) ** 0.5 == pytest.approx(sigma, rel=0.1)
@@ -59,9 +59,9 @@ def test_photon_noise_is_seen_to_grow_with_brightness(photons, seed):
 def test_the_gain_is_found_where_the_value_without_light_is_known(seed):
     noisy = 100 + 7.0 * np.random.default_rng(seed).poisson(50 * smooth(seed))
     low, span = noisy.min(), np.ptp(noisy)
-    look = Look(noisy, Given("poisson", dark=(100 - low) / span))
-    assert look.found.kind == "poisson" and look.found.likelihood.strength.floor == 0
-    assert look.found.likelihood.strength.gain * span == pytest.approx(7, rel=0.1)
+    look = Look(noisy, KnownNoise("poisson", offset=(100 - low) / span))
+    assert look.found.kind == "poisson" and look.found.likelihood.noise.read == 0
+    assert look.found.likelihood.noise.gain * span == pytest.approx(7, rel=0.1)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -75,10 +75,10 @@ def test_photon_and_read_noise_are_found_together(seed):
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_noise_in_proportion_to_the_signal_is_called_speckle(seed):
+def test_noise_in_proportion_to_the_signal_is_called_multiplicative(seed):
     scene = smooth(seed) ** 2
     look = Look(scene * np.random.default_rng(seed).normal(1, 0.2, scene.shape))
-    assert look.found.kind == "speckle"
+    assert look.found.kind == "multiplicative"
     for signal in (0.4, 0.7):
         assert look.variance(signal) == pytest.approx((0.2 * signal) ** 2, rel=0.3)
 
@@ -122,25 +122,11 @@ def test_a_few_photons_are_not_saturated_above():
     assert not any(is_saturated(Look(image).found)[1] for image in counts)
 
 
-def test_saturation_is_a_pile_of_values_at_the_edge():
-    rng = np.random.default_rng(0)
-    everywhere = np.ones((1, 64, 64), bool)
-    ramp = rng.random((1, 64, 64))
-    assert saturation(ramp, everywhere) == (-np.inf, np.inf)
-    assert saturation((1.2 * ramp).clip(0, 1), everywhere) == (-np.inf, 1.0)
-    assert saturation((1.2 * ramp - 0.2).clip(0, 1), everywhere) == (0.0, np.inf)
-    hot = ramp.copy()
-    hot[0, 3, 3:6] = 1.0  # a few hot pixels
-    assert saturation(hot, everywhere) == (-np.inf, np.inf)
-    damaged = np.where(ramp > 0.5, 1.0, ramp)
-    assert saturation(damaged, ramp <= 0.5) == (-np.inf, np.inf)
-
-
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize(("blur", "reach"), [(0.0, 0), (0.6, 1), (1.2, 2)])
 def test_noise_that_reaches_into_neighbours_is_noticed(blur, reach, seed):
     noise = gaussian_filter(np.random.default_rng(seed).normal(0, 1, (160, 160)), blur)
-    assert Look(0.1 + 0.8 * smooth(seed) + 0.1 * noise / noise.std()).found.reach == reach
+    assert Look(0.1 + 0.8 * smooth(seed) + 0.1 * noise / noise.std()).found.correlation_radius == reach
 
 
 @settings(max_examples=30, deadline=None)
@@ -148,26 +134,26 @@ def test_noise_that_reaches_into_neighbours_is_noticed(blur, reach, seed):
     kind=st.sampled_from(["gaussian", "poisson", "poisson-gaussian"]),
     sigma=st.none() | st.floats(0.001, 0.5),
     gain=st.none() | st.floats(0.001, 0.5),
-    dark=st.none() | st.floats(-1, 0.5),
+    offset=st.none() | st.floats(-1, 0.5),
     shape=st.sampled_from([(8, 8), (40, 41), (96, 96)]),
 )
-def test_what_is_given_is_taken_as_it_is(kind, sigma, gain, dark, shape):
+def test_what_is_given_is_taken_as_it_is(kind, sigma, gain, offset, shape):
     """What a kind of noise does not have is nothing, whatever else is given."""
     image = np.random.default_rng(0).random((1, *shape))
-    found = find_noise(image, np.ones_like(image, bool), Given(kind, sigma, gain, dark))
-    strength = found.likelihood.strength
+    found = estimate_noise(image, np.ones_like(image, bool), KnownNoise(kind, sigma, gain, offset))
+    noise = found.likelihood.noise
     assert found.kind == kind
-    assert strength.speckle == 0 and strength.floor >= 0 and strength.gain >= 0
-    if dark is not None:
-        assert strength.dark == dark
+    assert noise.multiplicative == 0 and noise.read >= 0 and noise.gain >= 0
+    if offset is not None:
+        assert noise.offset == offset
     if kind == "poisson":
-        assert strength.floor == 0
+        assert noise.read == 0
     elif sigma is not None:
-        assert strength.floor == pytest.approx(sigma**2)
+        assert noise.read == pytest.approx(sigma**2)
     if kind == "gaussian":
-        assert strength.gain == 0
+        assert noise.gain == 0
     elif gain is not None:
-        assert strength.gain == gain
+        assert noise.gain == gain
 
 
 def test_what_is_given_in_part_helps_to_find_the_rest():
@@ -175,18 +161,18 @@ def test_what_is_given_in_part_helps_to_find_the_rest():
     scene = smooth(0)
     noisy = rng.poisson(50 * scene) / 50 + rng.normal(0, 0.1, scene.shape)
     low, span = noisy.min(), np.ptp(noisy)
-    known = Given("poisson-gaussian", sigma=0.1 / span, dark=-low / span)
-    assert Look(noisy, known).found.likelihood.strength.gain * span == pytest.approx(1 / 50, rel=0.2)
-    known = Given("poisson-gaussian", gain=1 / 50 / span, dark=-low / span)
-    assert Look(noisy, known).found.likelihood.strength.floor ** 0.5 * span == pytest.approx(0.1, rel=0.2)
+    known = KnownNoise("poisson-gaussian", sigma=0.1 / span, offset=-low / span)
+    assert Look(noisy, known).found.likelihood.noise.gain * span == pytest.approx(1 / 50, rel=0.2)
+    known = KnownNoise("poisson-gaussian", gain=1 / 50 / span, offset=-low / span)
+    assert Look(noisy, known).found.likelihood.noise.read ** 0.5 * span == pytest.approx(0.1, rel=0.2)
 
 
 def test_pixels_that_were_not_measured_do_not_count():
     rng = np.random.default_rng(0)
     noisy = 0.1 + 0.8 * smooth(0) + rng.normal(0, 0.05, (160, 160))
-    visible = rng.random(noisy.shape) > 0.1
-    found = find_noise(np.where(visible, noisy, 5.0)[None], visible[None])
-    assert found.likelihood.strength.variance(torch.tensor(0.5)) ** 0.5 == pytest.approx(0.05, rel=0.15)
+    observed = rng.random(noisy.shape) > 0.1
+    found = estimate_noise(np.where(observed, noisy, 5.0)[None], observed[None])
+    assert found.likelihood.noise.at(torch.tensor(0.5)) ** 0.5 == pytest.approx(0.05, rel=0.15)
     assert is_saturated(found) == (False, False)
 
 
@@ -194,23 +180,25 @@ def test_pixels_that_were_not_measured_do_not_count():
 @pytest.mark.parametrize("kind", ["auto", "gaussian", "poisson", "poisson-gaussian"])
 def test_tiny_images_get_some_finite_estimate(shape, kind):
     planes = np.random.default_rng(0).random(shape if len(shape) == 3 else (1, *shape))
-    found = find_noise(planes, np.ones_like(planes, bool), Given(kind))
-    variance = found.likelihood.strength.variance(torch.linspace(0, 1, 5))
+    found = estimate_noise(planes, np.ones_like(planes, bool), KnownNoise(kind))
+    variance = found.likelihood.noise.at(torch.linspace(0, 1, 5))
     assert torch.isfinite(variance).all() and (variance > 0).all() and (variance < 1).all()
-    assert found.reach in (0, 1, 2)
+    assert found.correlation_radius in (0, 1, 2)
 
 
 @pytest.mark.parametrize("image", [np.zeros((64, 64)), np.eye(64), np.tile([0.0, 1.0], (64, 32))])
 def test_images_without_noise_get_some_finite_estimate(image):
-    found = find_noise(image[None], np.ones((1, 64, 64), bool))
-    assert torch.isfinite(found.likelihood.strength.variance(torch.linspace(0, 1, 5))).all()
+    found = estimate_noise(image[None], np.ones((1, 64, 64), bool))
+    assert torch.isfinite(found.likelihood.noise.at(torch.linspace(0, 1, 5))).all()
 
 
-@pytest.mark.parametrize(("thought", "expected"), [(0.01, 0.01), (0.005, 0.01), (0.002, 0.002 * MOST_CORRECTION)])
+@pytest.mark.parametrize(
+    ("thought", "expected"), [(0.01, 0.01), (0.005, 0.01), (0.002, 0.002 * ESTIMATION.most_correction)]
+)
 def test_noise_is_corrected_upwards_within_bounds(thought, expected):
     truth = torch.full((1, 1, 160, 160), 0.5)
     noisy = truth + 0.1 * torch.randn(truth.shape, generator=torch.Generator().manual_seed(0))
-    found = corrected_noise(Gaussian(Strength(thought)), truth, noisy, torch.ones_like(truth))
+    found = corrected_noise(Gaussian(NoiseVariance(thought)), truth, noisy, torch.ones_like(truth))
     assert found.shape == truth.shape
     assert float(found.mean()) == pytest.approx(expected, rel=0.1)
 
@@ -219,16 +207,16 @@ def test_a_good_prediction_of_saturated_pixels_is_no_reason_to_doubt_the_noise()
     """Near an edge much of the noise is cut off; what is left of it is not all there was."""
     truth = torch.linspace(0.5, 1.1, 160).expand(1, 1, 160, 160)
     noisy = (truth + 0.2 * torch.randn(truth.shape, generator=torch.Generator().manual_seed(0))).clamp(0, 1)
-    right = corrected_noise(Gaussian(Strength(0.04), 0.0, 1.0), truth, noisy, torch.ones_like(truth))
+    right = corrected_noise(Gaussian(NoiseVariance(0.04), 0.0, 1.0), truth, noisy, torch.ones_like(truth))
     assert float(right.mean()) == pytest.approx(0.04, rel=0.1)
-    low = corrected_noise(Gaussian(Strength(0.025), 0.0, 1.0), truth, noisy, torch.ones_like(truth))
+    low = corrected_noise(Gaussian(NoiseVariance(0.025), 0.0, 1.0), truth, noisy, torch.ones_like(truth))
     assert float(low.mean()) > 0.03
 
 
 def test_hidden_pixels_do_not_correct_the_noise():
     truth = torch.full((1, 2, 64, 64), 0.5)
     noisy = truth + 0.1 * torch.randn(truth.shape, generator=torch.Generator().manual_seed(0))
-    visible = (torch.rand(1, 1, 64, 64, generator=torch.Generator().manual_seed(1)) > 0.3).float()
-    found = corrected_noise(Gaussian(Strength(0.01)), truth, torch.where(visible > 0, noisy, 9.0), visible)
+    observed = (torch.rand(1, 1, 64, 64, generator=torch.Generator().manual_seed(1)) > 0.3).float()
+    found = corrected_noise(Gaussian(NoiseVariance(0.01)), truth, torch.where(observed > 0, noisy, 9.0), observed)
     assert found.shape == truth.shape
     assert float(found.mean()) == pytest.approx(0.01, rel=0.1)

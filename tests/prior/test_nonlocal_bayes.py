@@ -5,8 +5,7 @@ from scipy.ndimage import gaussian_filter
 from torch import Tensor
 from torch.nn import functional as F
 
-from napari_dip.prior import nonlocal_bayes as refine
-from napari_dip.prior.nonlocal_bayes import FINE, NORMAL, ROUGH, autocorrelation, nonlocal_bayes
+from napari_dip.prior.nonlocal_bayes import FINE, NORMAL, ROUGH, PatchGroups, autocorrelation, nonlocal_bayes
 
 CHANNELS = [1, 2, 3]
 
@@ -30,12 +29,12 @@ def error(image: Tensor, truth: Tensor) -> float:
     return float(((image - truth) ** 2).mean())
 
 
-@pytest.mark.parametrize("effort", [ROUGH, NORMAL, FINE])
+@pytest.mark.parametrize("groups", [ROUGH, NORMAL, FINE])
 @pytest.mark.parametrize("channels", CHANNELS)
-def test_noise_goes_and_texture_that_the_pilot_lacks_comes_back(channels, effort):
+def test_noise_goes_and_texture_that_the_pilot_lacks_comes_back(channels, groups):
     truth = texture(channels)
     measured, pilot = truth + 0.05 * normal(truth), blurred(truth, 0.8)
-    image, variance = nonlocal_bayes(pilot, measured, torch.full_like(truth, 0.05**2), effort=effort)
+    image, variance = nonlocal_bayes(pilot, measured, torch.full_like(truth, 0.05**2), groups=groups)
     assert variance is None and image.shape == truth.shape
     assert error(image, truth) < 0.5 * min(error(measured, truth), error(pilot, truth))
 
@@ -112,12 +111,12 @@ def test_trust_takes_the_mean_of_what_is_alike_from_the_pilot():
 
 @pytest.mark.parametrize("shape", [(8, 8), (8, 40), (45, 9), (17, 65), (4, 30), (5, 5)])
 @pytest.mark.parametrize("channels", CHANNELS)
-@pytest.mark.parametrize("effort", [ROUGH, NORMAL, FINE])
-def test_images_of_any_size_are_covered(shape, channels, effort):
+@pytest.mark.parametrize("groups", [ROUGH, NORMAL, FINE])
+def test_images_of_any_size_are_covered(shape, channels, groups):
     image = torch.rand(1, channels, *shape, generator=torch.Generator().manual_seed(0))
     noise = torch.full_like(image, 0.01)
     for correlation in (None, torch.tensor([[0.2, 0.5, 0.2], [0.5, 1.0, 0.5], [0.2, 0.5, 0.2]])):
-        found, variance = nonlocal_bayes(image, image, noise, correlation, effort, with_variance=True)
+        found, variance = nonlocal_bayes(image, image, noise, correlation, groups, with_variance=True)
         assert found.shape == variance.shape == image.shape
         assert torch.isfinite(found).all() and (found - image).abs().max() < 0.7
         assert (variance > 0).all() and (variance < 0.02).all()
@@ -130,12 +129,12 @@ def test_a_pilot_that_repeats_exactly(pilot):
 
 
 @pytest.mark.parametrize("channels", CHANNELS)
-def test_how_the_work_is_split_is_no_matter(channels, monkeypatch):
+def test_how_the_work_is_split_is_no_matter(channels):
     truth = texture(channels, 40)
     given = blurred(truth, 1.0), truth + 0.1 * normal(truth), torch.full_like(truth, 0.01)
     whole = nonlocal_bayes(*given, with_variance=True)
-    monkeypatch.setattr(refine, "AT_ONCE", 7)
-    for split, expected in zip(nonlocal_bayes(*given, with_variance=True), whole, strict=True):
+    in_parts = PatchGroups(at_once=7, distances_at_once=30)
+    for split, expected in zip(nonlocal_bayes(*given, groups=in_parts, with_variance=True), whole, strict=True):
         torch.testing.assert_close(split, expected, atol=1e-5, rtol=1e-4)
 
 

@@ -6,7 +6,7 @@ from scipy.ndimage import gaussian_filter
 
 from napari_dip.prior.masked_prediction import Ensemble, MaskedPrediction
 from napari_dip.prior.network import Hourglass
-from napari_dip.prior.noise_estimation import Given
+from napari_dip.prior.noise_estimation import KnownNoise
 from napari_dip.prior.objective import LatentPrior
 from napari_dip.prior.presets import Prepared, choose, prepare
 
@@ -81,7 +81,7 @@ def test_three_dimensions():
     ready = prepared("fast", "denoise", planes, visible)
     objective = ready.objective
     assert isinstance(objective, MaskedPrediction)
-    assert set(ready.found) == {"noise", "noise_strength", "noise_reach"}
+    assert set(ready.found) == {"noise", "noise_variance", "correlation_radius"}
     objective.loss()[0].backward()
     objective.collect()
     assert objective.estimate().shape == objective.finish().image.shape == (1, 1, 6, 20, 24)
@@ -94,31 +94,31 @@ def noisy(blur: float = 0.0) -> np.ndarray:
 
 def test_what_is_found_of_the_noise_is_what_is_used_and_told():
     ready = prepared("fast", "denoise", noisy())
-    strength = ready.objective.likelihood.strength
-    assert strength.floor == pytest.approx(0.01, rel=0.2)
-    assert ready.found["noise"] == "gaussian" and ready.found["noise_reach"] == 0
-    assert ready.found["noise_strength"] == {
-        "floor": strength.floor,
+    strength = ready.objective.likelihood.noise
+    assert strength.read == pytest.approx(0.01, rel=0.2)
+    assert ready.found["noise"] == "gaussian" and ready.found["correlation_radius"] == 0
+    assert ready.found["noise_variance"] == {
+        "read": strength.read,
         "gain": strength.gain,
-        "speckle": strength.speckle,
-        "dark": strength.dark,
+        "multiplicative": strength.multiplicative,
+        "offset": strength.offset,
     }
 
 
 @pytest.mark.parametrize("preset", ["fast", "best"])
 def test_what_is_given_of_the_noise_is_used(preset):
-    ready = prepared(preset, "denoise", noisy(), given=Given("poisson-gaussian", sigma=0.3, gain=0.2, dark=-0.1))
+    ready = prepared(preset, "denoise", noisy(), given=KnownNoise("poisson-gaussian", sigma=0.3, gain=0.2, offset=-0.1))
     members = ready.objective.members if isinstance(ready.objective, Ensemble) else [ready.objective]
     for member in members:
-        strength = member.likelihood.strength
-        assert (strength.floor, strength.gain, strength.dark) == pytest.approx((0.09, 0.2, -0.1))
+        strength = member.likelihood.noise
+        assert (strength.read, strength.gain, strength.offset) == pytest.approx((0.09, 0.2, -0.1))
     assert ready.found["noise"] == "poisson-gaussian"
 
 
 def test_the_neighbours_of_correlated_noise_are_hidden_with_it():
     white, correlated = (prepared("fast", "denoise", noisy(blur)) for blur in (0.0, 0.6))
     assert white.objective.radius == 0
-    assert correlated.objective.radius == correlated.found["noise_reach"] == 1
+    assert correlated.objective.radius == correlated.found["correlation_radius"] == 1
     assert correlated.objective.hidden > white.objective.hidden
 
 

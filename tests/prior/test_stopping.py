@@ -67,7 +67,7 @@ def test_the_unit_of_the_error_is_no_matter(values, power):
 
 
 def test_the_more_is_asked_for_the_sooner_a_rule_stops():
-    stops = [stops_at(HeldOut(gain=gain), lambda i: 1 + 10 / i, until=5000) for gain in (0.1, 0.01, 0.001)]
+    stops = [stops_at(HeldOut(tolerance=part), lambda i: 1 + 10 / i, until=5000) for part in (0.1, 0.01, 0.001)]
     assert stops == sorted(stops) and stops[0] < stops[-1]
 
 
@@ -79,6 +79,28 @@ def test_an_error_that_is_no_number_ends_a_run():
 def test_patience_is_a_part_of_the_run():
     short, long = (stops_at(OutputVariance(patience=part), plateau) for part in (0.2, 0.6))
     assert 60 < short < 90 < long
+
+
+@pytest.mark.parametrize("patience", [1 / 3, 1 / 2, 1 / 4])
+def test_only_what_came_before_the_last_part_of_a_run_is_compared_with(patience):
+    """After i iterations the value at part * i still counts, but none after that."""
+    part = round(1 / patience)
+    for iteration in (*range(1, 200), 3000, 99_999):
+        last = iteration - -(-iteration // part)  # the last that is no later than (1 - patience) of the run
+        rule = HeldOut(patience=patience, least=0)
+        if last > 0:
+            rule.wants_stop(last, 1.0)
+        rule.wants_stop(last + 1, 0.0)
+        assert rule.wants_stop(iteration, 1.0) == (last > 0), iteration
+        late = HeldOut(patience=patience, least=0)
+        late.wants_stop(last + 1, 1.0)
+        assert not late.wants_stop(iteration, 1.0) or last + 1 == iteration
+
+
+def test_the_reason_is_told():
+    rule = HeldOut(tolerance=0.02, least=10)
+    assert stops_at(rule, plateau) is not None
+    assert "before the last 33 % of them: it fell by less than 2 %" in rule.why()
 
 
 def test_the_discrepancy_principle_stops_at_the_level_of_the_noise():

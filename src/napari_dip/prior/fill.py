@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from scipy.ndimage import gaussian_filter
 from torch import Tensor
@@ -9,9 +11,60 @@ from torch.nn import functional as F
 
 from napari_dip.prior.objective import Data
 
+LEAST_WEIGHT = 1e-6
+"""Least weight that a mean is divided by; it keeps a division finite where nothing is near."""
+NEARBY = 0.02
+"""Weight of what is seen in a 3 x 3 window below which coarser versions of the image are asked: a corner alone has
+1 / 16. (In three dimensions a corner has 1 / 64, and alone does not count.)"""
 
-def local_contrast(data: Data, scale: float = 8.0) -> tuple[Tensor, Tensor]:
-    """Give the local mean of each channel, and the local standard deviation of all, over some `scale` pixels around.
+
+@dataclass(frozen=True)
+class LocalContrast:
+    """Over what surroundings the local mean and contrast are taken.
+
+    Attributes
+    ----------
+    scale : float
+        Standard deviation of the Gaussian window, in pixels; a pixel has 1 / (2 pi scale ** 2) of the weight in its own
+        surroundings, 0.25 % with 8. Measured: benchmarks/constants.py.
+    least_weight : float
+        Part of the window that has to be observed; with less, as in the middle of a wide gap, surroundings are those
+        of the rim. A straight rim is then 3 scales away. Measured: benchmarks/constants.py.
+    least_deviation : float
+        Least contrast, in units of [0, 1]; without it a flat part could not be divided by its contrast. It is a
+        fortieth of a gray level of 8 bits.
+    """
+
+    scale: float = 8.0
+    least_weight: float = 1e-3
+    least_deviation: float = 1e-4
+
+
+@dataclass(frozen=True)
+class Relaxation:
+    """How a filled-in surface is bent.
+
+    Attributes
+    ----------
+    steps : int
+        How often; each reaches two pixels further. Small gaps need no more. Measured: benchmarks/constants.py.
+    momentum : float
+        Part of a step that is kept for the next. Measured: benchmarks/constants.py.
+    size : float
+        Of a step, over the inverse of the largest eigenvalue; 2 would be unstable without momentum.
+        Measured: benchmarks/constants.py.
+    """
+
+    steps: int = 10
+    momentum: float = 0.5
+    size: float = 1.6
+
+
+LOCAL_CONTRAST, RELAXATION = LocalContrast(), Relaxation()
+
+
+def local_contrast(data: Data, window: LocalContrast = LOCAL_CONTRAST) -> tuple[Tensor, Tensor]:
+    """Give the local mean of each channel, and the local standard deviation of all, in a window around each pixel.
 
     Only visible pixels count. A pixel has less than 1 % of the weight in its own surroundings.
 
@@ -25,15 +78,17 @@ def local_contrast(data: Data, scale: float = 8.0) -> tuple[Tensor, Tensor]:
 
     def blur(x: Tensor) -> Tensor:
         axes = tuple(range(2, x.ndim))
-        blurred = gaussian_filter(x.cpu().numpy(), scale, mode="reflect", axes=axes)
+        blurred = gaussian_filter(x.cpu().numpy(), window.scale, mode="reflect", axes=axes)
         return torch.from_numpy(blurred).to(x.device)
 
     weight = blur(data.visible)
-    near = (weight > 1e-3).float()  # the middle of a wide gap has no surroundings: it takes those of its rim
-    weight = weight.clamp_min(1e-3)
+    near = (
+        weight > window.least_weight
+    ).float()  # the middle of a wide gap has no surroundings: it takes those of its rim
+    weight = weight.clamp_min(window.least_weight)
     mean = fill(blur(data.measured * data.visible) / weight, near)
     squared = ((data.measured - mean) ** 2 * data.visible).mean(1, keepdim=True)
-    return mean, fill((blur(squared) / weight).sqrt(), near).clamp_min(1e-4)
+    return mean, fill((blur(squared) / weight).sqrt(), near).clamp_min(window.least_deviation)
 
 
 def fill(image: Tensor, seen: Tensor) -> Tensor:
@@ -55,11 +110,11 @@ def fill(image: Tensor, seen: Tensor) -> Tensor:
     pool = F.avg_pool2d if dims == 2 else F.avg_pool3d
     value, weight = image * seen, seen
     near, near_weight = blur(value), blur(weight)
-    mean = near / near_weight.clamp_min(1e-6)
-    missing = (near_weight < 0.02) & (seen == 0)
+    mean = near / near_weight.clamp_min(LEAST_WEIGHT)
+    missing = (near_weight < NEARBY) & (seen == 0)
     if missing.any() and min(image.shape[2:]) > 1:
         coarse_weight = pool(weight, 2, ceil_mode=True)
-        coarse = pool(value, 2, ceil_mode=True) / coarse_weight.clamp_min(1e-6)
+        coarse = pool(value, 2, ceil_mode=True) / coarse_weight.clamp_min(LEAST_WEIGHT)
         coarse = fill(coarse, (coarse_weight > 0).float())
         mode = "bilinear" if dims == 2 else "trilinear"
         wide = F.interpolate(coarse, size=image.shape[2:], mode=mode)
@@ -67,17 +122,25 @@ def fill(image: Tensor, seen: Tensor) -> Tensor:
     return torch.where(seen > 0, image, mean)
 
 
-def relax(image: Tensor, seen: Tensor, steps: int = 10) -> Tensor:
+def relax(image: Tensor, seen: Tensor, how: Relaxation = RELAXATION) -> Tensor:
     """Bend the pixels that are not seen towards the smoothest surface through those that are.
 
     A few damped steps down the bending energy of a thin plate, whose minimum is biharmonic inpainting (Damelin, Hoang,
-    IEEE Trans. Image Process. 27, 2018); small gaps need no more.
+    IEEE Trans. Image Process. 27, 2018).
+
+    Parameters
+    ----------
+    image : (1, channels, [z,] y, x) Tensor
+        Filled in where it is not seen.
+    seen : (1, 1, [z,] y, x) Tensor
+        1 where a pixel stays as it is.
+    how : Relaxation, optional
     """
     free, speed = 1 - seen, torch.zeros_like(image)
     # the largest eigenvalue of the squared Laplacian is (4 * dims) ** 2; steps of twice its inverse would be unstable
-    size = 1.6 / (4 * (image.ndim - 2)) ** 2
-    for _ in range(steps):
-        speed = 0.5 * speed - size * _laplacian(_laplacian(image)) * free
+    size = how.size / (4 * (image.ndim - 2)) ** 2
+    for _ in range(how.steps):
+        speed = how.momentum * speed - size * _laplacian(_laplacian(image)) * free
         image = image + speed
     return image
 

@@ -13,53 +13,96 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-LEAST = 1e-6
-"""Least variance of noise, in squared units of [0, 1]."""
+LEAST_VARIANCE = 1e-6
+"""Least variance of noise, in squared units of [0, 1]: that of rounding to 8 bits is as small, (1 / 255) ** 2 / 12. It
+keeps 1 / variance finite."""
+MOST_FALL = 10
+"""Below the offset the line of the variance falls on, to this part of the read variance: it must not go through zero,
+nor make pixels of the dark look exact."""
+LEAST_COUNT = 1e-2
+"""Least number of photons that is expected: keeps its logarithm finite."""
+LEAST_SPREAD_OF_COUNTS = 1e-9
+"""Least variance of a predicted number of photons; keeps a division finite, and is far beyond `MOST_SHAPE`."""
+MOST_SHAPE = 1e4
+"""Largest shape of the gamma distribution: nearer to a plain Poisson distribution, single precision fails."""
 
 
 @dataclass(frozen=True)
-class Strength:
-    """How the variance of the noise depends on brightness: `floor + gain * x + speckle * x ** 2`, `x = signal - dark`.
+class NoiseVariance:
+    """How the variance of the noise depends on brightness.
+
+    It is `read + gain * x + multiplicative * x ** 2` with `x = signal - offset`, in squared units of the scaled image.
 
     Attributes
     ----------
-    floor : float
+    read : float
         Read noise; the variance without light.
     gain : float
-        Photon noise (Foi et al., IEEE Trans. Image Process. 17, 2008, eq. 3).
-    speckle : float
-        Noise in proportion to the signal, as of coherent light or of uneven pixels.
-    dark : float
+        Photon noise: the value of one photon (Foi et al., IEEE Trans. Image Process. 17, 2008, eq. 3).
+    multiplicative : float
+        Noise in proportion to the signal, as of coherent light (speckle) or of uneven pixels.
+    offset : float
         The value without light, or the darkest that was looked at.
     """
 
-    floor: float
+    read: float
     gain: float = 0.0
-    speckle: float = 0.0
-    dark: float = 0.0
+    multiplicative: float = 0.0
+    offset: float = 0.0
 
-    def variance(self, signal: Tensor) -> Tensor:
-        """Variance of the noise where the true image is `signal`; it falls on below `dark`, but never to zero."""
-        light = signal.detach() - self.dark
-        variance = self.floor + self.gain * light + self.speckle * light.clamp_min(0) ** 2
-        return variance.clamp_min(max(LEAST, self.floor / 10))
+    def at(self, signal: Tensor) -> Tensor:
+        """Variance of the noise where the true image is `signal`; it falls on below `offset`, but never to zero."""
+        light = signal.detach() - self.offset
+        variance = self.read + self.gain * light + self.multiplicative * light.clamp_min(0) ** 2
+        return variance.clamp_min(max(LEAST_VARIANCE, self.read / MOST_FALL))
 
 
 class Likelihood(Protocol):
     """A model of the noise."""
 
     @property
-    def strength(self) -> Strength:
+    def noise(self) -> NoiseVariance:
         """How strong the noise is."""
         ...
 
-    def __call__(self, mean: Tensor, variance: Tensor, measured: Tensor) -> Tensor:
+    def noise_variance(self, signal: Tensor) -> Tensor:
+        """Variance of the noise where the true image is `signal`, in the units in which the loss counts errors."""
+        ...
+
+    def __call__(self, mean: Tensor, variance: Tensor, values: Tensor) -> Tensor:
         """Negative log-likelihood of each measured value under a prediction and its own variance, up to a constant."""
         ...
 
-    def unclipped(self, mean: Tensor, total: Tensor, measured: Tensor) -> tuple[Tensor, Tensor]:
+    def unclipped(self, mean: Tensor, total: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and variance of what would have been measured without saturation; the value itself and 0 elsewhere."""
         ...
+
+
+@dataclass(frozen=True)
+class LeastSquares:
+    """Squared error, the loss of the published method: as strong a noise everywhere, no matter how strong.
+
+    References
+    ----------
+    Ulyanov, Vedaldi, Lempitsky: Deep Image Prior. CVPR 2018, eq. 2.
+    """
+
+    @property
+    def noise(self) -> NoiseVariance:
+        """One: squared error counts in its own units."""
+        return NoiseVariance(1.0)
+
+    def noise_variance(self, signal: Tensor) -> Tensor:
+        """Give ones of the shape of `signal`."""
+        return torch.ones_like(signal)
+
+    def __call__(self, mean: Tensor, variance: Tensor, values: Tensor) -> Tensor:
+        """Squared error; the prediction's own variance does not count."""
+        return (mean - values) ** 2
+
+    def unclipped(self, mean: Tensor, total: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Give the measured values: nothing is known of saturation."""
+        return values, torch.zeros_like(values)
 
 
 @dataclass(frozen=True)
@@ -71,7 +114,7 @@ class Gaussian:
 
     Attributes
     ----------
-    strength : Strength
+    noise : NoiseVariance
     low, high : float
         Where the measurement saturates; infinite where it does not.
 
@@ -81,23 +124,27 @@ class Gaussian:
     variables. Econometrica 26, 1958 (the likelihood of a censored value).
     """
 
-    strength: Strength
+    noise: NoiseVariance
     low: float = -math.inf
     high: float = math.inf
 
-    def __call__(self, mean: Tensor, variance: Tensor, measured: Tensor) -> Tensor:
+    def noise_variance(self, signal: Tensor) -> Tensor:
+        """Variance of the noise where the true image is `signal`."""
+        return self.noise.at(signal)
+
+    def __call__(self, mean: Tensor, variance: Tensor, values: Tensor) -> Tensor:
         """Half of squared error over total variance plus log total variance; minus log probability where saturated."""
-        total = variance + self.strength.variance(mean)
-        loss = 0.5 * ((mean - measured) ** 2 / total + total.log())
-        for beyond, sign, edge in self._edges(measured):
+        total = variance + self.noise_variance(mean)
+        loss = 0.5 * ((mean - values) ** 2 / total + total.log())
+        for beyond, sign, edge in self._edges(values):
             loss = torch.where(beyond, -_log_ndtr(sign * (mean - edge) / total.sqrt()), loss)
         return loss
 
-    def unclipped(self, mean: Tensor, total: Tensor, measured: Tensor) -> tuple[Tensor, Tensor]:
+    def unclipped(self, mean: Tensor, total: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and variance of the normal distribution N(mean, total) beyond the edge, where a value is saturated."""
-        value, spread = measured, torch.zeros_like(measured)
+        value, spread = values, torch.zeros_like(values)
         deviation = total.sqrt()
-        for beyond, sign, edge in self._edges(measured):
+        for beyond, sign, edge in self._edges(values):
             distance = sign * (edge - mean) / deviation
             # the inverse Mills ratio, stable far out on both sides
             ratio = torch.exp(-0.5 * distance**2 - 0.5 * math.log(2 * math.pi) - _log_ndtr(-distance))
@@ -105,13 +152,13 @@ class Gaussian:
             spread = torch.where(beyond, (total * (1 + distance * ratio - ratio**2)).clamp_min(0), spread)
         return value, spread
 
-    def _edges(self, measured: Tensor) -> list[tuple[Tensor, int, float]]:
+    def _edges(self, values: Tensor) -> list[tuple[Tensor, int, float]]:
         """Where a value lies at an edge, on which side of it the truth may be, and the edge."""
         edges: list[tuple[Tensor, int, float]] = []
         if math.isfinite(self.high):
-            edges.append((measured >= self.high, 1, self.high))
+            edges.append((values >= self.high, 1, self.high))
         if math.isfinite(self.low):
-            edges.append((measured <= self.low, -1, self.low))
+            edges.append((values <= self.low, -1, self.low))
         return edges
 
 
@@ -119,7 +166,7 @@ class Gaussian:
 class Poisson:
     """Photon counts, with read noise taken for a few more of them.
 
-    The value above the dark level, over the gain, is a count. Read noise shifts the counts by `floor / gain ** 2`, so
+    The value above the offset, over the gain, is a count. Read noise shifts the counts by `read / gain ** 2`, so
     that mean and variance of the Poisson distribution are right with it, too. The prediction's own error makes the rate
     uncertain: with a gamma distribution of the predicted mean and variance, counts follow the negative binomial one.
 
@@ -129,23 +176,26 @@ class Poisson:
     (read noise as a shift of the counts). Gelman et al.: Bayesian Data Analysis, 2013, section 2.6 (gamma and Poisson).
     """
 
-    strength: Strength
+    noise: NoiseVariance
 
-    def __call__(self, mean: Tensor, variance: Tensor, measured: Tensor) -> Tensor:
+    def noise_variance(self, signal: Tensor) -> Tensor:
+        """Variance of the noise where the true image is `signal`."""
+        return self.noise.at(signal)
+
+    def __call__(self, mean: Tensor, variance: Tensor, values: Tensor) -> Tensor:
         """Negative log-likelihood of the negative binomial distribution, without the factorial of the count."""
-        gain = max(self.strength.gain, LEAST)
-        shift = self.strength.floor / gain - self.strength.dark
-        count = (measured + shift).clamp_min(0) / gain
-        expected = ((mean + shift) / gain).clamp_min(1e-2)
-        # not so near to a plain Poisson distribution that single precision fails
-        shape = (expected**2 / (variance / gain**2).clamp_min(1e-9)).clamp_max(1e4)
+        gain = max(self.noise.gain, LEAST_VARIANCE)
+        shift = self.noise.read / gain - self.noise.offset
+        count = (values + shift).clamp_min(0) / gain
+        expected = ((mean + shift) / gain).clamp_min(LEAST_COUNT)
+        shape = (expected**2 / (variance / gain**2).clamp_min(LEAST_SPREAD_OF_COUNTS)).clamp_max(MOST_SHAPE)
         rate = torch.log1p(expected / shape)
         terms = torch.lgamma(shape) - torch.lgamma(count + shape) + (shape + count) * rate
         return terms - count * (expected.log() - shape.log())
 
-    def unclipped(self, mean: Tensor, total: Tensor, measured: Tensor) -> tuple[Tensor, Tensor]:
+    def unclipped(self, mean: Tensor, total: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
         """Give the measured values: counts are not taken to saturate."""
-        return measured, torch.zeros_like(measured)
+        return values, torch.zeros_like(values)
 
 
 def _log_ndtr(x: Tensor) -> Tensor:

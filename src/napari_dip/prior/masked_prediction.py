@@ -13,10 +13,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from napari_dip.prior.fill import fill, local_contrast, relax
-from napari_dip.prior.likelihood import LEAST, Likelihood
+from napari_dip.prior.likelihood import LEAST_VARIANCE, Likelihood
 from napari_dip.prior.network import Prior
 from napari_dip.prior.noise_estimation import corrected_noise
-from napari_dip.prior.nonlocal_bayes import FINE, NORMAL, ROUGH, Effort, autocorrelation, nonlocal_bayes
+from napari_dip.prior.nonlocal_bayes import FINE, NORMAL, ROUGH, PatchGroups, autocorrelation, nonlocal_bayes
 from napari_dip.prior.objective import Data, Objective, Result, mean_where
 
 
@@ -130,7 +130,7 @@ class MaskedPrediction(Objective):
         """Average what was predicted of hidden pixels, and its variance; late predictions count most."""
         assert self._last is not None
         mean, variance, asked = self._last
-        total = variance + self.likelihood.strength.variance(mean).mean(1, keepdim=True)
+        total = variance + self.likelihood.noise_variance(mean).mean(1, keepdim=True)
         asked = torch.maximum(asked, 1 - self.data.visible)  # what was never measured is always a prediction
         self._iteration += 1
         keep = min(0.985, self._iteration / (self._iteration + 9))
@@ -145,7 +145,7 @@ class MaskedPrediction(Objective):
         """Mean squared error of what was predicted of the reserved pixels, in units of their noise."""
         if not self.reserved.any():
             return None
-        noise = self.likelihood.strength.variance(self.base)  # of all iterations, so that they can be compared
+        noise = self.likelihood.noise_variance(self.base)  # of all iterations, so that they can be compared
         return float(mean_where((self._mean - self.data.measured) ** 2 / noise, self.reserved))
 
     def estimate(self) -> Tensor:
@@ -213,7 +213,7 @@ class Ensemble(Objective):
         """Refine the mean of the members."""
         return self._refined(FINE, with_variance=with_variance)
 
-    def _refined(self, effort: Effort, *, with_variance: bool = False) -> Result:
+    def _refined(self, effort: PatchGroups, *, with_variance: bool = False) -> Result:
         means, totals = zip(*((member._mean, member._total) for member in self._started), strict=True)
         mean, total = torch.stack(means).mean(0), torch.stack(totals).mean(0)
         return _finish(self.members[0], mean, total, effort, pilot=self.estimate(), with_variance=with_variance)
@@ -243,7 +243,7 @@ def _finish(
     fit: MaskedPrediction,
     mean: Tensor,
     total: Tensor,
-    effort: Effort = NORMAL,
+    effort: PatchGroups = NORMAL,
     *,
     pilot: Tensor | None = None,
     with_variance: bool = False,
@@ -277,7 +277,7 @@ def _finish(
         [F.avg_pool2d(x, 9, 1, 4, count_include_pad=False) for x in _slices((image - estimate) ** 2)], 2
     )
     spread = torch.stack([v for v in variances if v is not None], 2).to(mean.device) + apart
-    return Result(image, torch.where(seen, spread.view_as(mean), (total - noise).clamp_min(LEAST)))
+    return Result(image, torch.where(seen, spread.view_as(mean), (total - noise).clamp_min(LEAST_VARIANCE)))
 
 
 def _slices(image: Tensor) -> Sequence[Tensor]:

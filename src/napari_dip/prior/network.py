@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from functools import partial
+from functools import cached_property, partial
 from typing import Literal
 
 import torch
@@ -22,6 +22,10 @@ from torch.nn import functional as F
 _conv = {2: F.conv2d, 3: F.conv3d}
 _linear = {2: "bilinear", 3: "trilinear"}
 Border = Literal["reflect", "zeros"]
+SLOPE = 0.2
+"""Of the leaky ReLU below zero, as published (Ulyanov et al., reference implementation)."""
+LEAST_SIZE = 2
+"""Pixels along each axis at the deepest scale, at the least: one pixel would have no variance to be normalised by."""
 
 
 class Convolution(nn.Module):
@@ -76,7 +80,7 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (1, inputs, ...) to (1, outputs, ...)."""
-        return F.leaky_relu(self.normalise(self.convolution(x)), 0.2)
+        return F.leaky_relu(self.normalise(self.convolution(x)), SLOPE)
 
 
 class Normalise(nn.Module):
@@ -115,6 +119,12 @@ class Prior(nn.Module):
     levels: int  # number of times the image is halved
     dims: int
 
+    @cached_property
+    def deepest(self) -> int:
+        """Pixels along each axis at the deepest scale, at the least: a mirrored border of n takes n + 1 of them."""
+        convolutions = (module for module in self.modules() if isinstance(module, Convolution))
+        return max([LEAST_SIZE, *(one.margin + 1 for one in convolutions if one.reflects)])
+
     def initialise(self, generator: torch.Generator) -> None:
         """Draw all weights."""
         for module in self.modules():
@@ -124,8 +134,7 @@ class Prior(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map (1, inputs, ...) to (1, outputs, ...), padding to a multiple of 2 ** levels inside."""
         size, step = x.shape[2:], 2**self.levels
-        # two pixels at the deepest scale are the least that a reflected border takes
-        missing = [max(2 * step, math.ceil(n / step) * step) - n for n in size]
+        missing = [max(self.deepest * step, math.ceil(n / step) * step) - n for n in size]
         if any(missing):
             x = F.pad(x, [side for m in reversed(missing) for side in (m // 2, m - m // 2)], mode="replicate")
         layout = torch.channels_last if self.dims == 2 else torch.channels_last_3d  # faster on CPU and GPU
@@ -204,7 +213,8 @@ class Hourglass(Prior):
 class SlimPrior(Prior):
     """A trunk of `levels` scales that starts at half of the resolution, between a thin stem and a thin head.
 
-    In the published network more than half of the work is done at full resolution; here almost none is.
+    In the published network more than half of the work is done at full resolution; here almost none is. The widths and
+    the depth are a trade of quality for time, measured: benchmarks/constants.py.
     Dropout of channels in the decoder keeps the fit from copying noise (Quan et al., Self2Self, CVPR 2020).
 
     Parameters

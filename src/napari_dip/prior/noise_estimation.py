@@ -11,44 +11,22 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from scipy.optimize import nnls
-from scipy.special import ndtr
 from torch import Tensor
 
-from napari_dip.prior.likelihood import Gaussian, Likelihood, Strength
+from napari_dip.prior.compression import JPEG, BlockSteps, compression_error
+from napari_dip.prior.flat_blocks import DIFFERENCES, RESIDUALS, FlatBlocks, block_means, differences
+from napari_dip.prior.likelihood import Gaussian, Likelihood, NoiseVariance
+from napari_dip.prior.saturation import PILE_UP, UNCLIPPING, PileUp, Unclipping, saturation, unclip
+
+LEAST_SPREAD = 1e-7
+"""Added to every variance that was found, in squared units of [0, 1]: less than rounding to 8 bits adds, and enough to
+divide by."""
+NOTHING = 1e-12
+"""Added to a total variance, so that parts of it can be told where there is none."""
 
 
 @dataclass(frozen=True)
-class Blocks:
-    """How the flattest blocks of an image are found.
-
-    Attributes
-    ----------
-    side : int
-        In pixels.
-    flattest : float
-        Part of the blocks, at each brightness, that is taken to be free of structure.
-    bias : float
-        Where that quantile of a block's mean square lies for pure noise, as a part of its variance; simulated.
-    """
-
-    side: int
-    flattest: float
-    bias: float
-
-
-DIFFERENCES = Blocks(side=8, flattest=0.2, bias=0.73)
-RESIDUALS = Blocks(side=16, flattest=0.3, bias=0.95)
-MOST_CORRECTION = 2.5
-BLOCK = 8
-"""Side of the blocks of JPEG and its kin."""
-CERTAIN = 1.3
-"""How much larger the squared steps between compressed blocks are, at the least."""
-COMPRESSION_FACTOR = 1.5
-"""The error of compression is alike in neighbouring pixels: white noise stands for it if it is taken to be stronger."""
-
-
-@dataclass(frozen=True)
-class Given:
+class KnownNoise:
     """What is known of the noise beforehand, in units of the scaled image.
 
     Attributes
@@ -59,153 +37,167 @@ class Given:
         Standard deviation of what does not depend on brightness.
     gain : float or None
         Value of one photon.
-    dark : float or None
+    offset : float or None
         Value of a pixel without light; unknown, the variance is a line over brightness that may start anywhere.
     """
 
     kind: str = "auto"
     sigma: float | None = None
     gain: float | None = None
-    dark: float | None = None
+    offset: float | None = None
 
 
 @dataclass(frozen=True)
-class Found:
+class NoiseModel:
     """The noise of an image.
 
     Attributes
     ----------
     likelihood : Likelihood
-    reach : int
+    correlation_radius : int
         How many pixels the noise of one pixel reaches into its neighbours: 0 for white noise, at most 2.
     kind : str
-        "gaussian", "poisson", "poisson-gaussian", "speckle" or "compression".
+        "gaussian", "poisson", "poisson-gaussian", "multiplicative" or "compression".
     """
 
     likelihood: Likelihood
-    reach: int
+    correlation_radius: int
     kind: str
 
 
-def find_noise(planes: np.ndarray, visible: np.ndarray, given: Given | None = None) -> Found:
+@dataclass(frozen=True)
+class VarianceCurve:
+    """How a curve of variance over brightness is fitted to the flattest blocks.
+
+    Attributes
+    ----------
+    most_points : int
+        Points of the curve at the most; three terms are fitted, so five for each. Measured: benchmarks/constants.py.
+    blocks_per_point : int
+        Blocks that a point takes; the flattest fifth of fewer is a block or two. With fewer in all, next to nothing is
+        seen. Measured: benchmarks/constants.py.
+    unseen : float
+        Variance of an image of which next to nothing is seen, in squared units of [0, 1]: it is taken to be good, with
+        noise of 1 % of its range.
+    least_weight : float
+        Errors are relative to the variance of a point, but to no less than this part of their median: blocks without
+        any noise must not count for all. Measured: benchmarks/constants.py.
+    """
+
+    most_points: int = 16
+    blocks_per_point: int = 16
+    unseen: float = 1e-4
+    least_weight: float = 0.02
+
+
+@dataclass(frozen=True)
+class Naming:
+    """Which part of the variance, at the mean brightness, gives noise its name; nothing else depends on it.
+
+    Attributes
+    ----------
+    multiplicative : float
+        More than this part in proportion to the squared signal: most of it.
+    few, most : float
+        Less than `few` that grows with brightness is "gaussian", more than `most` is "poisson", both a tenth from the
+        end: less could not be told from an error of the fit.
+    """
+
+    multiplicative: float = 0.5
+    few: float = 0.1
+    most: float = 0.9
+
+
+CURVE, NAMING = VarianceCurve(), Naming()
+
+
+@dataclass(frozen=True)
+class Estimation:
+    """How noise is estimated.
+
+    Attributes
+    ----------
+    differences, residuals : FlatBlocks
+        Where it is seen, before anything is known and once there is a prediction.
+    curve : VarianceCurve
+    pile_up : PileUp
+    unclipping : Unclipping
+    compression : BlockSteps
+    naming : Naming
+    most_radius : int
+        Largest correlation radius that is looked for. Beyond, the smooth image itself shows in the differences.
+    white : float
+        Noise counts as white if the variance of its differences over one step is at least this part of that over the
+        next; the two are alike for white noise. Measured: benchmarks/constants.py.
+    unlit : float
+        Values that pile up at the low edge are cut off, rather than photon counts of zero, where the read variance
+        without light is more than this part of the usual one, or than that of a photon. Measured:
+        benchmarks/constants.py.
+    most_correction : float
+        How many times the estimated variance a correction by residuals may reach; texture that the prediction lacks
+        shows in them, too. Measured: benchmarks/constants.py.
+    """
+
+    differences: FlatBlocks = DIFFERENCES
+    residuals: FlatBlocks = RESIDUALS
+    curve: VarianceCurve = CURVE
+    pile_up: PileUp = PILE_UP
+    unclipping: Unclipping = UNCLIPPING
+    compression: BlockSteps = JPEG
+    naming: Naming = NAMING
+    most_radius: int = 2
+    white: float = 0.5
+    unlit: float = 0.1
+    most_correction: float = 2.5
+
+
+ESTIMATION = Estimation()
+
+
+def estimate_noise(
+    planes: np.ndarray, observed: np.ndarray, known: KnownNoise | None = None, how: Estimation = ESTIMATION
+) -> NoiseModel:
     """Estimate from the flattest blocks of an image how strong its noise is, and how far it is correlated.
 
-    The second difference in both directions cancels whatever is locally linear along either axis (Immerkaer,
-    Computer Vision and Image Understanding 64, 1996). Taken over a step of 1, 2, 3 pixels it gives the same variance
-    if the noise of neighbouring pixels is independent, and ever larger ones as far as it is not.
+    Second differences over a step of 1, 2, 3 pixels give the same variance if the noise of neighbouring pixels is
+    independent, and ever larger ones as far as it is not.
 
     Parameters
     ----------
     planes : (n, y, x) array
         Channels or slices, values near [0, 1].
-    visible : (n or 1, y, x) bool array
+    observed : (n or 1, y, x) bool array
         Pixels that were measured.
-    given : Given, optional
+    known : KnownNoise, optional
         What need not be found.
+    how : Estimation, optional
     """
-    given = given or Given()
-    visible = np.broadcast_to(visible, planes.shape)
-    error, certain = compression_error(planes)
-    if given.kind == "compression" or (given.kind == "auto" and certain):
-        return Found(Gaussian(Strength((COMPRESSION_FACTOR * error) ** 2)), 0, "compression")
-    blocks = [_flat_blocks(planes, visible, step) for step in (1, 2, 3)]
-    level = [np.quantile(variance, DIFFERENCES.flattest) if variance.size else np.inf for _, variance in blocks]
-    reach = 0
-    while reach < 2 and level[reach] < 0.5 * level[reach + 1] < np.inf:
-        reach += 1
-    low, high = saturation(planes, visible)
+    known = known or KnownNoise()
+    observed = np.broadcast_to(observed, planes.shape)
+    error, certain = compression_error(planes, how.compression)
+    if known.kind == "compression" or (known.kind == "auto" and certain):
+        return NoiseModel(Gaussian(NoiseVariance((how.compression.white * error) ** 2)), 0, "compression")
+    blocks = [differences(planes, observed, step, how.differences) for step in range(1, how.most_radius + 2)]
+    level = [np.quantile(variance, how.differences.flattest) if variance.size else np.inf for _, variance in blocks]
+    radius = 0
+    while radius < how.most_radius and level[radius] < how.white * level[radius + 1] < np.inf:
+        radius += 1
+    low, high = saturation(planes, observed, how.pile_up)
+    brightness = planes[observed].mean()
     # photon counts pile up at zero by themselves; only read noise as strong as a photon is cut off there
-    free = _strength(*blocks[reach], DIFFERENCES, -np.inf, high)
+    free = _variance_curve(*blocks[radius], how.differences, how, -np.inf, high)
     if np.isfinite(low):
-        unlit = free.floor - free.gain * free.dark
-        usual = float(free.variance(torch.tensor(planes[visible].mean())))
-        low = low if unlit > max(free.gain**2, 0.1 * usual) else -np.inf
-    strength = _strength(*blocks[reach], DIFFERENCES, low, high, given)
-    kind = given.kind if given.kind != "auto" else _kind(strength, float(planes[visible].mean()))
-    return Found(Gaussian(strength, low, high), reach, kind)
+        unlit = free.read - free.gain * free.offset
+        usual = float(free.at(torch.tensor(brightness)))
+        low = low if unlit > max(free.gain**2, how.unlit * usual) else -np.inf
+    noise = _variance_curve(*blocks[radius], how.differences, how, low, high, known)
+    kind = known.kind if known.kind != "auto" else _name(noise, float(brightness), how.naming)
+    return NoiseModel(Gaussian(noise, low, high), radius, kind)
 
 
-def _kind(strength: Strength, brightness: float) -> str:
-    """Name noise by what most of its variance comes from at the mean brightness."""
-    light = max(brightness - strength.dark, 0)
-    photons, speckle = strength.gain * light, strength.speckle * light**2
-    total = strength.floor + photons + speckle + 1e-12
-    if speckle > 0.5 * total:
-        return "speckle"
-    share = (photons + speckle) / total
-    return "gaussian" if share < 0.1 else "poisson" if share > 0.9 else "poisson-gaussian"
-
-
-def compression_error(planes: np.ndarray) -> tuple[float, bool]:
-    """Find the error of block-wise compression from the steps between its blocks of 8 x 8 pixels.
-
-    The errors of two blocks are independent, so a step between them is, squared, larger than one within a block by
-    twice their variance. The grid may start anywhere, as in a cut-out.
-
-    Parameters
-    ----------
-    planes : (n, y, x) array
-
-    Returns
-    -------
-    deviation : float
-        Root mean square of the error.
-    certain : bool
-        Whether the steps stand out along both axes as they do in no image without such blocks.
-
-    References
-    ----------
-    Fan, de Queiroz: Identification of bitmap compression history. IEEE Trans. Image Process. 12, 2003 (steps between
-    blocks tell of compression).
-    """
-    if min(planes.shape[1:]) < 4 * BLOCK:
-        return 0.0, False
-    variance, ratios = 0.0, []
-    for axis in (1, 2):
-        lines = (np.diff(planes, axis=axis) ** 2).mean((0, 3 - axis))
-        # the median, since one frame or horizon must not count for a grid
-        steps = np.array([np.median(lines[phase::BLOCK]) for phase in range(BLOCK)])
-        second, largest = np.sort(steps)[-2:]
-        variance += (largest - np.median(steps)) / 4
-        ratios.append(largest / max(second, 1e-12))
-    return float(np.sqrt(max(variance, 0.0))), bool(min(ratios) > CERTAIN)
-
-
-def saturation(planes: np.ndarray, visible: np.ndarray) -> tuple[float, float]:
-    """Find where the measurement saturates: at its lowest or highest value, if values pile up there.
-
-    Returns
-    -------
-    low, high : float
-        0 and 1, or minus and plus infinity where nothing is saturated.
-    """
-    values = planes[np.broadcast_to(visible, planes.shape)]
-
-    def piled_up(depth: np.ndarray) -> bool:
-        at, near = np.count_nonzero(depth <= 1e-6), np.count_nonzero((depth > 1e-6) & (depth < 1 / 64)) / 4
-        return bool(at > 2e-3 * values.size and at > 2 * near > 0)  # with nothing near, these may just be counts
-
-    return 0.0 if piled_up(values) else -np.inf, 1.0 if piled_up(1 - values) else np.inf
-
-
-def _flat_blocks(planes: np.ndarray, visible: np.ndarray, step: int) -> tuple[np.ndarray, np.ndarray]:
-    """Mean brightness and noise variance of each block, from second differences over `step` pixels."""
-    brightness, variance = [], []
-    for plane, seen in zip(planes, visible, strict=True):
-        if min(plane.shape) <= 2 * step:
-            continue
-        value, weight = np.where(seen, plane, 0.0).astype(np.float64), seen.astype(np.float64)
-        whole = _second_difference(weight, step, [1, 1, 1]) > 8.5  # all nine pixels were measured
-        residual = (_second_difference(value, step, [1, -2, 1]) / 6) ** 2
-        mean = _second_difference(value, step, [1, 1, 1]) / 9
-        of_block = _block_means(mean, residual, whole, DIFFERENCES.side)
-        brightness.append(of_block[0])
-        variance.append(of_block[1])
-    empty = [np.empty(0)]
-    return np.concatenate(brightness or empty), np.concatenate(variance or empty)
-
-
-def corrected_noise(noise: Likelihood, prediction: Tensor, measured: Tensor, visible: Tensor) -> Tensor:
+def corrected_noise(
+    likelihood: Likelihood, prediction: Tensor, values: Tensor, observed: Tensor, how: Estimation = ESTIMATION
+) -> Tensor:
     """Noise variance of each pixel, corrected upwards where a prediction leaves more behind than was thought.
 
     Correlated and heavy-tailed noise is stronger than its differences tell. What a prediction that never saw a pixel
@@ -214,118 +206,77 @@ def corrected_noise(noise: Likelihood, prediction: Tensor, measured: Tensor, vis
 
     Parameters
     ----------
-    prediction, measured : (1, channels, [z,] y, x) Tensor
-    visible : (1, 1, [z,] y, x) Tensor
+    likelihood : Likelihood
+        Of the noise as it was thought to be.
+    prediction, values : (1, channels, [z,] y, x) Tensor
+    observed : (1, 1, [z,] y, x) Tensor
+        1 where a pixel was measured.
+    how : Estimation, optional
 
     Returns
     -------
     Tensor
-        Of the shape of `prediction`, between the estimated variance and `MOST_CORRECTION` times that.
+        Of the shape of `prediction`, between the estimated variance and `how.most_correction` times that.
     """
-    brightness, variance = [], []
-    seen = (visible > 0).expand_as(prediction).cpu().numpy().reshape(-1, *prediction.shape[-2:])
-    estimated = noise.strength.variance(prediction)
-    value, spread = noise.unclipped(prediction, estimated, measured)
-    images = (x.cpu().numpy().reshape(seen.shape) for x in (prediction, (value - prediction) ** 2 + spread))
-    for mean, square, counts in zip(*images, seen, strict=True):
-        of_block = _block_means(mean, square, counts, RESIDUALS.side)
-        brightness.append(of_block[0])
-        variance.append(of_block[1])
-    left = _strength(np.concatenate(brightness), np.concatenate(variance), RESIDUALS)
-    return left.variance(prediction).clamp(estimated, MOST_CORRECTION * estimated)
+    counts = (observed > 0).expand_as(prediction).cpu().numpy().reshape(-1, *prediction.shape[-2:])
+    estimated = likelihood.noise_variance(prediction)
+    value, spread = likelihood.unclipped(prediction, estimated, values)
+    images = (x.cpu().numpy().reshape(counts.shape) for x in (prediction, (value - prediction) ** 2 + spread))
+    left = _variance_curve(*block_means(zip(*images, counts, strict=True), how.residuals), how.residuals, how)
+    return left.at(prediction).clamp(estimated, how.most_correction * estimated)
 
 
-def _second_difference(x: np.ndarray, step: int, weights: list[int]) -> np.ndarray:
-    """Weighted sum of three pixels `step` apart, along y and then x, where all of them exist."""
-    a, b, c = weights
-    x = a * x[: -2 * step] + b * x[step:-step] + c * x[2 * step :]
-    x = a * x[:, : -2 * step] + b * x[:, step:-step] + c * x[:, 2 * step :]
-    return x
-
-
-def _block_means(mean: np.ndarray, square: np.ndarray, counts: np.ndarray, side: int) -> tuple[np.ndarray, np.ndarray]:
-    """Average brightness and squares over the blocks of which enough counts."""
-    side = min(side, *counts.shape)
-    count = _block_sum(counts, side)
-    enough = count >= 0.25 * side * side
-    brightness, variance = (_block_sum(x * counts, side)[enough] / count[enough] for x in (mean, square))
-    return brightness, variance
-
-
-def _block_sum(values: np.ndarray, side: int) -> np.ndarray:
-    rows, columns = (n // side for n in values.shape)
-    whole = values[: rows * side, : columns * side].astype(np.float64)
-    total: np.ndarray = whole.reshape(rows, side, columns, side).sum((1, 3))
-    return total
-
-
-def _strength(
+def _variance_curve(
     brightness: np.ndarray,
     variance: np.ndarray,
-    blocks: Blocks,
+    blocks: FlatBlocks,
+    how: Estimation,
     low: float = -np.inf,
     high: float = np.inf,
-    given: Given | None = None,
-) -> Strength:
-    """Fit a curve to the variance of the flattest blocks at each brightness."""
-    given = given or Given()
-    if variance.size < 16:  # next to nothing to see: take the image to be good, but for what is known
-        level, spread = np.array([0.5]), np.array([1e-4])
+    known: KnownNoise | None = None,
+) -> NoiseVariance:
+    """Fit a curve to the variance of the flattest blocks at each brightness; values are cut off at `low` and `high`."""
+    curve = how.curve
+    if variance.size < curve.blocks_per_point:
+        # one point, at the middle brightness, of what is known to be there anyway
+        level, spread = np.array([0.5]), np.array([curve.unseen])
     else:
-        bins = np.array_split(np.argsort(brightness), min(16, variance.size // 16))
+        points = min(curve.most_points, variance.size // curve.blocks_per_point)
+        bins = np.array_split(np.argsort(brightness), points)
         level = np.array([brightness[i].mean() for i in bins])
-        spread = np.array([np.quantile(variance[i], blocks.flattest) for i in bins]) / blocks.bias + 1e-7
-        level, spread = _unclip(level, spread, low, high)
-    return _curve(level, spread, given)
+        spread = np.array([np.quantile(variance[i], blocks.flattest) for i in bins]) / blocks.bias + LEAST_SPREAD
+        level, spread = unclip(level, spread, low, high, how.unclipping)
+    return _fitted(level, spread, known or KnownNoise(), curve)
 
 
-def _curve(level: np.ndarray, spread: np.ndarray, given: Given) -> Strength:
-    """Fit what is not given of floor, gain and speckle, by relative errors; none of them is negative."""
-    dark = float(level.min()) if given.dark is None else given.dark
-    light = (level - dark).clip(0)
-    terms = {"floor": np.ones_like(light), "gain": light, "speckle": light**2}
+def _fitted(level: np.ndarray, spread: np.ndarray, known: KnownNoise, curve: VarianceCurve) -> NoiseVariance:
+    """Fit what is not known of the parts of a variance, by relative errors; none of them is negative."""
+    offset = float(level.min()) if known.offset is None else known.offset
+    light = (level - offset).clip(0)
+    terms = {"read": np.ones_like(light), "gain": light, "multiplicative": light**2}
     wanted = {
-        "auto": ("floor", "gain", "speckle"),
-        "gaussian": ("floor",),
+        "auto": ("read", "gain", "multiplicative"),
+        "gaussian": ("read",),
         "poisson": ("gain",),
-        "poisson-gaussian": ("floor", "gain"),
-    }[given.kind]
-    known = {"floor": None if given.sigma is None else given.sigma**2, "gain": given.gain}
-    found = {name: value for name, value in known.items() if value is not None and name in wanted}
+        "poisson-gaussian": ("read", "gain"),
+    }[known.kind]
+    told = {"read": None if known.sigma is None else known.sigma**2, "gain": known.gain}
+    found = {name: value for name, value in told.items() if value is not None and name in wanted}
     left = spread - sum(value * terms[name] for name, value in found.items())
     sought = [name for name in wanted if name not in found]
     if sought:
-        size = np.maximum(spread, 0.02 * np.median(spread))  # blocks without any noise must not count for all
+        size = np.maximum(spread, curve.least_weight * np.median(spread))
         rows = np.stack([terms[name] for name in sought], 1) / size[:, None]
         found |= dict(zip(sought, map(float, nnls(rows, (left / size).clip(0))[0]), strict=True))
-    return Strength(**{"floor": 0.0, **found}, dark=dark)
+    return NoiseVariance(**{"read": 0.0, **found}, offset=offset)
 
 
-def _unclip(mean: np.ndarray, variance: np.ndarray, low: float, high: float) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and variance of normal distributions from those of their values cut off at `low` and `high`.
-
-    Found by iteration. Where nearly all is cut off nothing can be told, so those are left out if others remain
-    (Foi, Signal Processing 89, 2009, treats the same by tables).
-    """
-    if not (np.isfinite(low) or np.isfinite(high)):
-        return mean, variance
-    room = np.minimum(mean - low, high - mean) / np.sqrt(variance)
-    if np.count_nonzero(room > 0.8) >= 3:
-        mean, variance = mean[room > 0.8], variance[room > 0.8]
-    low, high = max(low, -1e3), min(high, 1e3)  # far enough to be infinite, without its arithmetic
-    centre, spread = mean.copy(), variance.copy()
-    for _ in range(50):
-        first, second = _clipped_moments(centre, np.sqrt(spread), low, high)
-        centre = np.clip(centre + mean - first, low - 1, high + 1)
-        spread = np.clip(spread * variance / (second - first**2).clip(1e-9), variance, 6 * variance)
-    return centre, spread
-
-
-def _clipped_moments(mean: np.ndarray, deviation: np.ndarray, low: float, high: float) -> tuple[np.ndarray, np.ndarray]:
-    """First two moments of a normal variable cut off at `low` and `high`."""
-    a, b = (low - mean) / deviation, (high - mean) / deviation
-    below, inside, above = ndtr(a), ndtr(b) - ndtr(a), ndtr(-b)
-    at_a, at_b = (np.exp(-0.5 * x**2) / np.sqrt(2 * np.pi) for x in (a, b))
-    first = low * below + high * above + mean * inside + deviation * (at_a - at_b)
-    second = low**2 * below + high**2 * above + mean**2 * inside + 2 * mean * deviation * (at_a - at_b)
-    return first, second + deviation**2 * (inside + a * at_a - b * at_b)
+def _name(noise: NoiseVariance, brightness: float, naming: Naming) -> str:
+    """Name noise by what most of its variance comes from at the mean brightness."""
+    light = max(brightness - noise.offset, 0)
+    photons, multiplicative = noise.gain * light, noise.multiplicative * light**2
+    total = noise.read + photons + multiplicative + NOTHING
+    if multiplicative > naming.multiplicative * total:
+        return "multiplicative"
+    share = (photons + multiplicative) / total
+    return "gaussian" if share < naming.few else "poisson" if share > naming.most else "poisson-gaussian"

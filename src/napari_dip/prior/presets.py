@@ -14,10 +14,10 @@ from scipy.ndimage import distance_transform_edt
 
 from napari_dip.prior.fit import Optimisation
 from napari_dip.prior.forward_model import Downsample, Identity, Measurement
-from napari_dip.prior.likelihood import Gaussian, Strength
+from napari_dip.prior.likelihood import Gaussian, NoiseVariance
 from napari_dip.prior.masked_prediction import Ensemble, MaskedPrediction
 from napari_dip.prior.network import Border, Hourglass, Prior, SlimPrior
-from napari_dip.prior.noise_estimation import Found, Given, find_noise
+from napari_dip.prior.noise_estimation import KnownNoise, NoiseModel, estimate_noise
 from napari_dip.prior.objective import Data, LatentPrior, Objective
 from napari_dip.prior.stopping import HeldOut
 
@@ -181,7 +181,7 @@ def prepare(
     factor: int,
     device: str,
     seed: int,
-    given: Given | None = None,
+    given: KnownNoise | None = None,
 ) -> Prepared:
     """Build network and objective for one image.
 
@@ -193,7 +193,7 @@ def prepare(
         Pixels that were measured.
     factor : int
         Enlargement; 1 for none.
-    given : Given, optional
+    given : KnownNoise, optional
         What is known of the noise.
 
     Returns
@@ -216,13 +216,13 @@ def _masked_prediction(
     planes: np.ndarray,
     visible: np.ndarray,
     generator: torch.Generator,
-    given: Given | None,
+    given: KnownNoise | None,
 ) -> Prepared:
     if recipe.noise_variance is not None:
-        found = Found(Gaussian(Strength(recipe.noise_variance)), 0, "gaussian")
+        found = NoiseModel(Gaussian(NoiseVariance(recipe.noise_variance)), 0, "gaussian")
     else:
-        found = find_noise(_flat(planes), _flat(np.broadcast_to(visible, planes.shape)), given)
-    noise, reach = found.likelihood, found.reach
+        found = estimate_noise(_flat(planes), _flat(np.broadcast_to(visible, planes.shape)), given)
+    noise, reach = found.likelihood, found.correlation_radius
     channels = planes.shape[0]
     like_missing = _deepest(visible) >= recipe.deep_gap
     members = [
@@ -240,11 +240,11 @@ def _masked_prediction(
         for _ in range(recipe.members)
     ]
     objective = Ensemble(members) if len(members) > 1 else members[0]
-    told = {"noise": found.kind, "noise_strength": asdict(noise.strength), "noise_reach": reach}
+    told = {"noise": found.kind, "noise_variance": asdict(noise.noise), "correlation_radius": reach}
     # neighbours tell of correlated noise, so held-out pixels are soon predicted too well
     if recipe.worth is None:
         return Prepared(objective, None, told)
-    return Prepared(objective, HeldOut(gain=0.03, least=20) if reach else HeldOut(gain=recipe.worth), told)
+    return Prepared(objective, HeldOut(tolerance=0.03, least=20) if reach else HeldOut(tolerance=recipe.worth), told)
 
 
 def _latent_prior(recipe: Recipe, data: Data, factor: int, generator: torch.Generator) -> Objective:

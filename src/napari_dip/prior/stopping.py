@@ -63,12 +63,17 @@ class HeldOut:
 
     Attributes
     ----------
-    gain : float
-        Least part by which the error has to fall while the iterations grow by half, to go on.
+    tolerance : float
+        Least part by which the error has to fall in the last part of the run, to go on. Measured:
+        benchmarks/constants.py.
+    patience : float
+        That last part, of the iterations so far. With a third of them the iterations have grown by half since.
+        Measured: benchmarks/constants.py.
     least : int
-        Iterations before which nothing is judged.
+        Iterations before which nothing is judged: about as many as the average of the predictions reaches back.
+        Measured: benchmarks/constants.py.
     every : int
-        Iterations between two looks.
+        Iterations between two looks; more of them would only take time.
     values : dict
         The error after each iteration that was looked at.
 
@@ -77,31 +82,32 @@ class HeldOut:
     Prechelt: Early stopping - but when? In: Neural Networks: Tricks of the Trade, 1998 (progress on held-out data).
     """
 
-    gain: float = 0.01
+    tolerance: float = 0.01
+    patience: float = 1 / 3
     least: int = 75
     every: int = 5
     values: dict[int, float] = field(default_factory=dict)
 
     def wants_stop(self, iteration: int, value: float) -> bool:
-        """Take the held-out error after an iteration; True if a third of the run has brought next to nothing."""
+        """Take the held-out error after an iteration; True if the last part of the run has brought next to nothing."""
         self.values[iteration] = value
         if iteration < self.least:
             return False
         before = self._before(iteration)
-        return bool(before) and not value < (1 - self.gain) * min(before)
+        return bool(before) and not value < (1 - self.tolerance) * min(before)
 
     def why(self) -> str:
         """Say what was seen at the last look."""
         iteration, value = next(reversed(self.values.items()))
         return (
             f"The error of held-out pixels was {value:.4g} after {iteration} iterations, in units of their noise, and "
-            f"{min(self._before(iteration)):.4g} at its least in the first two thirds of them: it fell by less than "
-            f"{100 * self.gain:g} %."
+            f"{min(self._before(iteration)):.4g} at its least before the last {100 * self.patience:.0f} % of "
+            f"them: it fell by less than {100 * self.tolerance:g} %."
         )
 
     def _before(self, iteration: int) -> list[float]:
-        """Give what was seen in the first two thirds of the iterations."""
-        return [value for at, value in self.values.items() if at <= 2 * iteration / 3]
+        """Give what was seen before the last part of the iterations."""
+        return [value for at, value in self.values.items() if at <= (1 - self.patience) * iteration]
 
 
 @dataclass
@@ -111,7 +117,13 @@ class OutputVariance:
     Attributes
     ----------
     patience : float
-        Part of the iterations so far that the least variance has to be old.
+        Part of the iterations so far that the least variance has to be old. Measured: benchmarks/stopping.py.
+    least : int
+        Iterations before which nothing is judged.
+    every : int
+        Iterations between two looks.
+    best : tuple of float and int
+        The least variance so far, and the iteration after which it was seen.
 
     References
     ----------
@@ -131,7 +143,21 @@ class OutputVariance:
 
 @dataclass
 class Discrepancy:
-    """Stop when the error of the learned pixels is no larger than their noise (Morozov's discrepancy principle)."""
+    """Stop when the error of the learned pixels is no larger than their noise (Morozov's discrepancy principle).
+
+    Attributes
+    ----------
+    level : float
+        Mean squared error over noise variance at which to stop; 1 is the principle.
+    least : int
+        Iterations before which nothing is judged.
+    every : int
+        Iterations between two looks.
+
+    References
+    ----------
+    Morozov: On the solution of functional equations by the method of regularization. Soviet Math. Dokl. 7, 1966.
+    """
 
     level: float = 1.0
     least: int = 10

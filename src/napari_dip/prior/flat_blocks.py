@@ -1,0 +1,114 @@
+"""The flattest blocks of an image: where nothing but noise varies."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class FlatBlocks:
+    """How the flattest blocks of an image are found.
+
+    Attributes
+    ----------
+    side : int
+        In pixels. Small ones fit between structures, large ones tell a variance well.
+        Measured: benchmarks/constants.py.
+    flattest : float
+        Part of the blocks, at each brightness, that is taken to be free of structure.
+        Measured: benchmarks/constants.py.
+    bias : float
+        Where that quantile of a block's mean square lies for pure noise, as a part of its variance. It follows from
+        `side` and `flattest`: simulated with white Gaussian noise (tests/prior/test_flat_blocks.py).
+    counted : float
+        Least part of the pixels of a block that has to count: of fewer, the mean square scatters so much that the
+        flattest blocks would be those with the fewest. Measured: benchmarks/constants.py.
+    """
+
+    side: int
+    flattest: float
+    bias: float
+    counted: float = 0.25
+
+
+DIFFERENCES = FlatBlocks(side=8, flattest=0.2, bias=0.73)
+"""For second differences: structure shows in them, so blocks are small."""
+RESIDUALS = FlatBlocks(side=16, flattest=0.3, bias=0.95)
+"""For what a prediction leaves behind, which has little structure left."""
+
+
+def differences(
+    planes: np.ndarray, observed: np.ndarray, step: int, blocks: FlatBlocks = DIFFERENCES
+) -> tuple[np.ndarray, np.ndarray]:
+    """Brightness and noise variance of each block, from second differences.
+
+    The second difference in both directions cancels whatever is locally linear along either axis (Immerkaer,
+    Computer Vision and Image Understanding 64, 1996).
+
+    Parameters
+    ----------
+    planes : (n, y, x) array
+    observed : (n, y, x) bool array
+        Pixels that were measured.
+    step : int
+        Distance in pixels of those that are compared.
+    blocks : FlatBlocks, optional
+
+    Returns
+    -------
+    brightness, variance : (blocks,) array
+    """
+    images = []
+    for plane, known in zip(planes, observed, strict=True):
+        if min(plane.shape) <= 2 * step:
+            continue
+        value, weight = np.where(known, plane, 0.0).astype(np.float64), known.astype(np.float64)
+        whole = _weighted(weight, step, [1, 1, 1]) > 8.5  # all nine pixels were measured
+        # of white noise of variance 1 the difference has 36, the squares of all nine weights
+        residual = (_weighted(value, step, [1, -2, 1]) / 6) ** 2
+        images.append((_weighted(value, step, [1, 1, 1]) / 9, residual, whole))
+    return block_means(images, blocks)
+
+
+def block_means(
+    images: Iterable[tuple[np.ndarray, np.ndarray, np.ndarray]], blocks: FlatBlocks
+) -> tuple[np.ndarray, np.ndarray]:
+    """Average brightness and squares over the blocks of which enough counts.
+
+    Parameters
+    ----------
+    images : iterable of ((y, x) array, (y, x) array, (y, x) bool array)
+        Brightness, squares, and the pixels that count.
+    blocks : FlatBlocks
+
+    Returns
+    -------
+    brightness, variance : (blocks,) array
+        Of all images.
+    """
+    brightness, variance = [np.empty(0)], [np.empty(0)]
+    for mean, square, counts in images:
+        side = min(blocks.side, *counts.shape)
+        count = _block_sum(counts, side)
+        enough = count >= blocks.counted * side * side
+        brightness.append(_block_sum(mean * counts, side)[enough] / count[enough])
+        variance.append(_block_sum(square * counts, side)[enough] / count[enough])
+    return np.concatenate(brightness), np.concatenate(variance)
+
+
+def _weighted(x: np.ndarray, step: int, weights: list[int]) -> np.ndarray:
+    """Weighted sum of three pixels `step` apart, along y and then x, where all of them exist."""
+    a, b, c = weights
+    x = a * x[: -2 * step] + b * x[step:-step] + c * x[2 * step :]
+    x = a * x[:, : -2 * step] + b * x[:, step:-step] + c * x[:, 2 * step :]
+    return x
+
+
+def _block_sum(values: np.ndarray, side: int) -> np.ndarray:
+    rows, columns = (n // side for n in values.shape)
+    whole = values[: rows * side, : columns * side].astype(np.float64)
+    total: np.ndarray = whole.reshape(rows, side, columns, side).sum((1, 3))
+    return total
