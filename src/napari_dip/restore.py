@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from pathlib import Path
 from typing import Any
 
 import napari_dip.prior  # noqa: F401 (sets how torch's threads wait, which they read when torch is imported)
@@ -10,16 +10,33 @@ import napari_dip.prior  # noqa: F401 (sets how torch's threads wait, which they
 # isort: split
 import torch
 
+from napari_dip import checkpoint
+from napari_dip import record as records
 from napari_dip.errors import InputError
 from napari_dip.image.source import Source
-from napari_dip.run import Progress, Restoration, Run
+from napari_dip.noise_settings import check_noise
+from napari_dip.record import PlaneRecord, Record
+from napari_dip.request import Request
+from napari_dip.restoration import Progress, Restoration
+from napari_dip.run import Run
 from napari_dip.settings import read_settings
-from napari_dip.tasks import task_named
+from napari_dip.tasks import TASKS, task_named
 
-__all__ = ["Progress", "Restoration", "choose_device", "denoise", "inpaint", "restore_steps", "super_resolve"]
+__all__ = [
+    "Progress",
+    "Restoration",
+    "Run",
+    "choose_device",
+    "denoise",
+    "inpaint",
+    "load_run",
+    "replay",
+    "restore_steps",
+    "super_resolve",
+]
 
 
-def denoise(image: Any, *, axes: str | None = None, **settings: Any) -> Restoration:
+def denoise(image: Any, *, axes: str | None = None, out: Any = None, **settings: Any) -> Restoration:
     """Remove noise from an image, knowing nothing but that image.
 
     Parameters
@@ -30,6 +47,8 @@ def denoise(image: Any, *, axes: str | None = None, **settings: Any) -> Restorat
         axis S (RGB) are restored together, and an alpha sample is left as it is.
     axes : str, optional
         One letter of T Z C Y X S for each dimension. Left out, it is guessed, and the guess is in the record.
+    out : array, optional
+        float32 array of the shape of the result, in memory or mapped to a file, that it is written to plane by plane.
     **settings
         Fields of `Settings`, by name.
 
@@ -47,10 +66,10 @@ def denoise(image: Any, *, axes: str | None = None, **settings: Any) -> Restorat
     >>> import napari_dip as dip
     >>> result = dip.denoise(image, axes="YX")  # doctest: +SKIP
     """
-    return _finish(restore_steps("denoise", image, axes=axes, **settings))
+    return restore_steps("denoise", image, axes=axes, out=out, **settings).result
 
 
-def inpaint(image: Any, mask: Any, *, axes: str | None = None, **settings: Any) -> Restoration:
+def inpaint(image: Any, mask: Any, *, axes: str | None = None, out: Any = None, **settings: Any) -> Restoration:
     """Fill in the masked pixels of an image; all others stay exactly as they are.
 
     Parameters
@@ -59,7 +78,7 @@ def inpaint(image: Any, mask: Any, *, axes: str | None = None, **settings: Any) 
         As in `denoise`.
     mask : array-like
         Nonzero where a pixel is to be filled in. Of the shape of the image, with or without axis S, or of one plane.
-    axes, **settings
+    axes, out, **settings
         As in `denoise`.
 
     Returns
@@ -71,10 +90,12 @@ def inpaint(image: Any, mask: Any, *, axes: str | None = None, **settings: Any) 
     InputError
         Also if the mask has another shape, is empty, or covers everything.
     """
-    return _finish(restore_steps("inpaint", image, mask=mask, axes=axes, **settings))
+    return restore_steps("inpaint", image, mask=mask, axes=axes, out=out, **settings).result
 
 
-def super_resolve(image: Any, factor: int = 4, *, axes: str | None = None, **settings: Any) -> Restoration:
+def super_resolve(
+    image: Any, factor: int = 4, *, axes: str | None = None, out: Any = None, **settings: Any
+) -> Restoration:
     """Enlarge an image so that, shrunk again, it gives the one there is.
 
     Parameters
@@ -83,7 +104,7 @@ def super_resolve(image: Any, factor: int = 4, *, axes: str | None = None, **set
         As in `denoise`.
     factor : int
         2 to 8; the result is this many times larger along Y and X.
-    axes, **settings
+    axes, out, **settings
         As in `denoise`.
 
     Returns
@@ -95,41 +116,115 @@ def super_resolve(image: Any, factor: int = 4, *, axes: str | None = None, **set
     InputError
         Also if the factor is not one of those.
     """
-    return _finish(restore_steps("super_resolve", image, factor=factor, axes=axes, **settings))
+    return restore_steps("super_resolve", image, factor=factor, axes=axes, out=out, **settings).result
 
 
-def restore_steps(
-    task: str, image: Any, *, axes: str | None = None, mask: Any = None, factor: int | None = None, **settings: Any
-) -> Generator[Progress, None, Restoration]:
-    """Restore step by step, for those who want to watch, stop or pause.
+def restore_steps(task: str, image: Any, *, axes: str | None = None, out: Any = None, **given: Any) -> Run:
+    """Make a run, for those who want to watch, stop, pause or go on.
 
-    Everything is checked here and now; the work is done while the generator is walked. Leaving it drops the run,
-    `Progress.stop` ends it and keeps the result, which is the generator's return value.
+    Everything is checked here and now; the work is done while the run is iterated.
 
     Parameters
     ----------
     task : str
         "denoise", "inpaint" (with `mask`) or "super_resolve" (with `factor`).
-    image, axes, mask, factor, **settings
+    image, axes, out
         As in the function of that name.
-
-    Yields
-    ------
-    Progress
+    **given
+        What else that function takes: mask or factor, and settings.
 
     Returns
     -------
-    Restoration
+    Run
+        Iterate it for `Progress`, then take its `result`.
 
     Raises
     ------
     InputError
         As the function of that name does.
     """
-    chosen, row = read_settings(settings), task_named(task)
-    row.check(chosen, {"mask": mask, "factor": factor})
-    source = Source(image, axes, mask, allow_nonfinite=chosen.nonfinite == "inpaint")
-    return Run(row, source, int(factor or 1), chosen, choose_device(chosen.device)).steps()
+    return Run(_request(task, image, axes, given), out=out)
+
+
+def replay(record: Record | str | bytes, image: Any, *, other_image: bool = False, **inputs: Any) -> Restoration:
+    """Repeat a run from its record: the same bytes, with the same image on the same machine.
+
+    A run that was stopped, by hand or by the clock, or gone on with, ends where it ended.
+
+    Parameters
+    ----------
+    record : dict, str or bytes
+        `Restoration.record`, or the text of a file that holds it.
+    image : array-like
+        The image that was restored.
+    other_image : bool
+        Restore another image in the same way, instead of refusing it.
+    **inputs
+        Arrays that the task takes, such as `mask`; numbers stand in the record.
+
+    Raises
+    ------
+    InputError
+        If the record cannot be used, or image or mask are not those of the run.
+    """
+    found = records.read(record)
+    return _repeated(found, image, inputs, script=found["planes"], other_image=other_image).result
+
+
+def load_run(path: str | Path, image: Any, **inputs: Any) -> Run:
+    """Take up a run that `Run.save` has written; it goes on to the same bytes as if it had never been broken off.
+
+    Parameters
+    ----------
+    path : str or Path
+    image : array-like
+        The image that it was restoring.
+    **inputs
+        Arrays that the task takes, such as `mask`.
+
+    Raises
+    ------
+    InputError
+        If the file holds no run, or image or mask are not those of the run.
+    """
+    record, state = checkpoint.read(Path(path))
+    record["settings"]["max_seconds"] = state["max_seconds"]
+    run = _repeated(record, image, inputs)
+    run.load_state(state)
+    return run
+
+
+def _request(task: str, image: Any, axes: str | None, given: dict[str, Any]) -> Request:
+    """Check all that was given."""
+    row = task_named(task)
+    known = {one.name for other in TASKS for one in other.inputs}
+    inputs = {name: value for name, value in given.items() if name in known}
+    settings = read_settings({name: value for name, value in given.items() if name not in known})
+    row.check(settings, inputs)
+    mask = inputs.pop("mask", None)
+    source = Source(image, axes, mask, allow_nonfinite=settings.nonfinite == "inpaint")
+    check_noise(settings, *source.range)
+    return Request(row, source, inputs, settings, choose_device(settings.device))
+
+
+def _repeated(
+    record: Record,
+    image: Any,
+    inputs: dict[str, Any],
+    *,
+    script: list[PlaneRecord] | None = None,
+    other_image: bool = False,
+) -> Run:
+    """Make a run like that of a record."""
+    request = _request(record["task"], image, record["axes"], {**record["inputs"], **inputs, **record["settings"]})
+    digests = {"image": request.source.digest, "mask": request.source.mask_digest}
+    changed = [name for name, digest in record["digest"].items() if digests[name] != digest]
+    if changed and not other_image:
+        raise InputError(
+            f"The {changed[0]} is not the one of the record: its values differ; give that one, or other_image=True to "
+            "restore this one in the same way."
+        )
+    return Run(request, script=script)
 
 
 def choose_device(name: str) -> str:
@@ -147,12 +242,3 @@ def choose_device(name: str) -> str:
         here = ", ".join(device for device, is_here in present.items() if is_here)
         raise InputError(f"This machine has no device {name!r} that torch can use; it has {here}.")
     return name
-
-
-def _finish(steps: Generator[Progress, None, Restoration]) -> Restoration:
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            restoration: Restoration = end.value
-            return restoration

@@ -1,324 +1,309 @@
-"""One restoration: the planes of an image one by one, and the record of them all."""
+"""A run as an object: it walks the work items, can be stopped, looked at, gone on with, saved, and keeps its fit."""
 
 from __future__ import annotations
 
-import platform
-from collections.abc import Callable, Generator
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
-import napari_dip
-import napari_dip.prior  # sets how torch's threads wait, which they read when torch is imported
+import napari_dip.prior  # noqa: F401 (sets how torch's threads wait, which they read when torch is imported)
 
 # isort: split
 import numpy as np
 import torch
 
-from napari_dip.image.source import Plane, Source
-from napari_dip.prior.fit import Diverged, Fit, fit, has_fast_bfloat16
-from napari_dip.prior.noise_estimation import KnownNoise
-from napari_dip.prior.presets import Recipe, choose, prepare
-from napari_dip.prior.stopping import Limits
-from napari_dip.settings import Settings
-from napari_dip.tasks import Task
+from napari_dip import checkpoint, record
+from napari_dip.errors import InputError
+from napari_dip.image.axes import restore_order
+from napari_dip.image.sink import ArraySink
+from napari_dip.image.source import Plane
+from napari_dip.image.work import Item
+from napari_dip.item_fit import ItemFit
+from napari_dip.prior.fit import Diverged, has_fast_bfloat16
+from napari_dip.prior.surroundings import refuse_hanging, surroundings
+from napari_dip.record import PlaneRecord
+from napari_dip.request import Request
+from napari_dip.restoration import Progress, Restoration
 
 PIXELS_PER_THREAD = 40_000
 """256 x 256 pixels are done sooner by one thread than by two."""
-CURVE_POINTS = 200
-"""Most points of the loss curve that a record keeps for a plane."""
-
-
-@dataclass(frozen=True)
-class Restoration:
-    """A restored image, and what made it.
-
-    Attributes
-    ----------
-    image : float32 array
-        Of the axes of the input and in its units; super-resolution makes Y and X larger.
-    axes : str
-        One letter for each dimension.
-    record : dict
-        JSON-ready. `record["settings"]` given to the same function, with the same image, axes, mask and factor, on the
-        same machine, repeats the run bit for bit.
-    """
-
-    image: np.ndarray
-    axes: str
-    record: dict[str, Any]
-    uncertainty: np.ndarray | None = None
-
-
-@dataclass(frozen=True)
-class Progress:
-    """Where a restoration stands after an iteration.
-
-    Attributes
-    ----------
-    plane, planes : int
-        The plane at work, counted from 0, and how many there are.
-    iteration, iterations : int
-        Iterations of this plane, done and planned.
-    loss : float
-        What is minimised.
-    error : float
-        Mean squared error of the prediction, in the squared units of a plane scaled to [0, 1]; of pixels that were
-        held out, where the preset hides some.
-    seconds : float
-        Computing time so far, of all planes.
-    done : float
-        Part of the planned work that is done, 0 to 1.
-    preview : callable
-        Gives the image so far, float32 in the caller's units; call it before taking the next step.
-    stop : callable
-        Ends the run after this iteration and keeps the result.
-    """
-
-    plane: int
-    planes: int
-    iteration: int
-    iterations: int
-    loss: float
-    error: float
-    seconds: float
-    done: float
-    preview: Callable[[], np.ndarray] = field(repr=False)
-    stop: Callable[[], None] = field(repr=False)
 
 
 class Run:
-    """One restoration: its planes one by one, and the record of them all."""
+    """One restoration: iterate it, then take the `result`.
 
-    def __init__(self, task: Task, source: Source, factor: int, settings: Settings, device: str):
-        self.task, self.source, self.factor, self.settings, self.device = task, source, factor, settings, device
-        self.asked = False
-        self.seconds = 0.0
-        self.planes: list[dict[str, Any]] = []
+    Nothing is computed but while the run is iterated, or asked for its result. It can be stopped at any time, from any
+    thread; only one thread at a time may iterate it or look at it. What torch is set to in the caller's thread does not
+    matter and is left as it was, at every step.
+
+    Parameters
+    ----------
+    request : Request
+    out : array, optional
+        float32, of the shape of the result; where the image is written to.
+    script : sequence of PlaneRecord, optional
+        Repeat these planes: each ends after the iterations that it had, and the run after the last of them.
+
+    Examples
+    --------
+    >>> run = dip.restore_steps("denoise", image)  # doctest: +SKIP
+    >>> for progress in run:  # doctest: +SKIP
+    ...     if good_enough(progress.preview()):
+    ...         run.stop()
+    >>> run.result.image  # doctest: +SKIP
+    """
+
+    def __init__(self, request: Request, *, out: Any = None, script: Sequence[PlaneRecord] | None = None):
+        source, factor = request.source, request.factor
+        self.request, self.script = request, script
         self.started = datetime.now(UTC)
+        self.threads = 0
+        self.planes: list[PlaneRecord] = []
+        self._sink = ArraySink(source.shape(factor), source.axes, factor, out)
+        self._doubt = ArraySink(source.shape(factor), source.axes, factor) if request.settings.uncertainty else None
+        self._asked = self._over = self._given_out = False
+        self._next = 0
+        self._at: ItemFit | None = None
+        self._last: ItemFit | None = None
 
-    def steps(self) -> Generator[Progress, None, Restoration]:
-        """Walk the planes."""
-        # libgomp keeps this for each thread that asks, so it is set where the work is done
-        threads = torch.get_num_threads()
-        torch.set_num_threads(self._threads(threads))
-        try:
-            result = self.source.result(self.factor)
-            # what a run does not come to is unknown
-            uncertainty = np.full_like(result, np.nan) if self.settings.uncertainty else None
-            for number, index in enumerate(self.source):
-                plane = self.source.plane(index)
-                if not self._wants(plane, number):
-                    self._fill_constant(index, plane, result)
-                    if uncertainty is not None:
-                        self.source.put(uncertainty, index, 0.0)
-                    continue
-                if self._is_over():
-                    break
-                try:
-                    end = yield from self._fit_plane(number, index, plane, result)
-                except Diverged:
-                    if len(self.source.indices) == 1:
-                        raise
-                    self.planes.append({"plane": number, "iterations": 0, "seconds": 0.0, "stopped_by": "diverged"})
-                    continue  # the plane stays as it was, and the others are not lost
-                self._put(result, index, plane, end.result.image)
-                if uncertainty is not None and end.result.variance is not None:
-                    self._put_uncertainty(uncertainty, index, plane, end.result.variance)
-            return Restoration(result, self.source.axes, self._record(), uncertainty)
-        finally:
-            torch.set_num_threads(threads)
+    def __iter__(self) -> Run:
+        return self
 
-    def _threads(self, most: int) -> int:
-        """Give the threads to use: more than suit the size of a plane would mostly wait for each other."""
-        if self.settings.threads or self.settings.preset == "paper":
-            return self.settings.threads or most
-        pixels = int(self.source.sizes["Y"]) * int(self.source.sizes["X"]) * self.factor**2
-        return max(1, min(most, pixels // PIXELS_PER_THREAD))
+    def __next__(self) -> Progress:
+        """Do an iteration.
 
-    def _is_over(self) -> bool:
-        """Whether the run was stopped, now or when it was recorded; planes it did not come to stay as they were."""
-        stop_at = self.settings.stop_at
-        return self.asked or (stop_at is not None and len(self.planes) >= len(stop_at))
+        Raises
+        ------
+        Diverged
+            If the only plane there is fails before it has an image.
+        """
+        self._settle_threads()
+        with surroundings(self.threads, self.request.device):
+            while not self._over:
+                at = self._at or self._begin()
+                if at is None:
+                    self._over = True
+                elif (progress := self._advance(at)) is not None:
+                    return progress
+        raise StopIteration
 
-    def _wants(self, plane: Plane, number: int) -> bool:
-        """Whether there is anything to do: constant planes, and those without a masked pixel, stay as they are."""
-        if not plane.visible.any() or np.ptp(plane.values[:, plane.visible]) == 0:
-            return False
-        return self.task.writes == "everything" or not plane.visible.all()
+    @property
+    def result(self) -> Restoration:
+        """The restored image with its record; a run that is not over goes on to its end first."""
+        for _ in self:
+            pass
+        self._given_out = True
+        return self._restoration(self._sink, self._doubt, self.planes)
 
-    def _fill_constant(self, index: tuple[int, ...], plane: Plane, result: np.ndarray) -> None:
-        """Fill in what is masked in a constant plane."""
-        hidden = ~plane.visible.repeat(self.factor, 0).repeat(self.factor, 1)
-        if not hidden.all():
-            self.source.put(result, index, plane.low, where=hidden)
+    def stop(self) -> None:
+        """End after the iteration at work, and keep the result."""
+        self._asked = True
 
-    def _fit_plane(
-        self, number: int, index: tuple[int, ...], plane: Plane, result: np.ndarray
-    ) -> Generator[Progress, None, Fit]:
-        recipe = choose(self.settings.preset, self.task.name, plane.visible, self.factor, self.settings.noise)
-        prepared = prepare(
-            recipe,
-            plane.values,
-            plane.visible,
-            factor=self.factor,
-            device=self.device,
-            seed=self.settings.seed,
-            given=_given(self.settings, plane),
-        )
-        limits = self._limits(recipe, number)
-        before = self.seconds
+    def close(self) -> None:
+        """Drop the run and what it computes with; planes that were done are kept."""
+        self._over, self._at, self._last = True, None, None
 
-        def stop() -> None:
-            self.asked = limits.asked = True
+    def extend(self, iterations: int) -> None:
+        """Go on: the plane that was at work last gets more iterations, and the planes after it follow as planned.
 
-        def preview() -> np.ndarray:
-            self._put(result, index, plane, prepared.objective.preview())
-            return result.copy()
+        The rate of learning stays where the plan left it. A result that was given out before stays as it is.
 
-        rule = prepared.rule if self.settings.stop_at is None else None
-        steps = fit(prepared.objective, recipe.optimisation, limits, rule, with_variance=self.settings.uncertainty)
-        while True:
-            try:
-                now = next(steps)
-            except StopIteration as end:
-                found = _in_units(prepared.found, plane)
-                if rule is not None and end.value.stopped_by == "held-out":
-                    found["why"] = rule.why()
-                self._note(number, recipe, found, end.value)
-                return end.value  # type: ignore[no-any-return]
-            self.seconds = before + now.seconds
-            yield Progress(
-                plane=number,
-                planes=len(self.source.indices),
-                iteration=now.iteration,
-                iterations=now.iterations,
-                loss=now.loss,
-                error=now.error,
-                seconds=self.seconds,
-                done=(number + now.iteration / now.iterations) / len(self.source.indices),
-                preview=preview,
-                stop=stop,
-            )
+        Parameters
+        ----------
+        iterations : int
+            More than it has had so far; neither the rule nor a limit of time ends it before.
 
-    def _limits(self, recipe: Recipe, number: int) -> Limits:
-        settings, stop_at = self.settings, self.settings.stop_at
-        left = len(self.source.indices) - number
-        return Limits(
-            iterations=settings.max_iterations or recipe.iterations,
-            stop_at=stop_at[len(self.planes)] if stop_at is not None else None,
-            seconds=max(settings.max_seconds - self.seconds, 0) / left if settings.max_seconds else None,
-        )
+        Raises
+        ------
+        InputError
+            If there is no fit to go on with, or `iterations` is not positive.
+        """
+        if iterations < 1:
+            raise InputError(f"A run cannot be extended by {iterations} iterations; give 1 or more.")
+        at = self._at or self._last
+        if at is None:
+            raise InputError("There is nothing to go on with: the run has not begun, was closed, or failed.")
+        if self._at is None:
+            self.planes = [plane for plane in self.planes if plane["plane"] != at.item.number]
+            if self._given_out:
+                self._sink, self._given_out = self._sink.copy(), False
+                self._doubt = None if self._doubt is None else self._doubt.copy()
+        self._at, self._over, self._asked = at, False, False
+        at.extend(iterations)
 
-    def _put(self, result: np.ndarray, index: tuple[int, ...], plane: Plane, image: torch.Tensor) -> None:
-        """Write a restored plane into the result, in the caller's units; inpainting leaves what is known as it is."""
-        values = image[0].float().cpu().numpy()
-        if self.task.bounded:  # nothing is darker or brighter than what was measured
-            values = values.clip(0, 1)
-        where = ~plane.visible if self.task.writes == "gaps" else True
-        self.source.put(result, index, plane.to_units(values), where)
+    def snapshot(self) -> Restoration:
+        """Give what `stop` would give now, without ending; its record repeats it."""
+        sink, doubt = self._sink.copy(), None if self._doubt is None else self._doubt.copy()
+        planes = list(self.planes)
+        if self._at is not None and self._at.fit.iteration:
+            with surroundings(self.threads, self.request.device):
+                self._write(self._at, sink, doubt)
+            planes.append(self._at.note("asked"))
+        return self._restoration(sink, doubt, planes, asked=not self._over)
 
-    def _put_uncertainty(
-        self, uncertainty: np.ndarray, index: tuple[int, ...], plane: Plane, variance: torch.Tensor
-    ) -> None:
-        """Write the standard deviation of a restored plane; what is known exactly has none."""
-        deviation = plane.span * variance[0].float().sqrt().cpu().numpy()
-        self.source.put(
-            uncertainty, index, np.where(plane.visible, 0.0, deviation) if self.task.writes == "gaps" else deviation
-        )
+    def preview(self) -> np.ndarray:
+        """Give the plane at work as it is now, float32 in the caller's units; near to what it will be in the result.
 
-    def _note(self, number: int, recipe: Recipe, found: dict[str, object], end: Fit) -> None:
-        step = max(1, -(-len(end.losses) // CURVE_POINTS))
-        self.planes.append(
-            {
-                "plane": number,
-                "recipe": recipe.name,
-                "iterations_planned": self.settings.max_iterations or recipe.iterations,
-                "iterations": end.iterations,
-                "seconds": round(end.seconds, 3),
-                "stopped_by": end.stopped_by,
-                "fallbacks": end.fallbacks,
-                "losses": end.losses[::step],
-                "losses_every": step,
-                **found,
-            }
-        )
+        Raises
+        ------
+        InputError
+            If no plane is at work.
+        """
+        if self._at is None:
+            raise InputError("There is nothing to look at: no plane is at work.")
+        with surroundings(self.threads, self.request.device):
+            image = self._at.image()
+        return restore_order(image, self.request.source.axes)
 
-    def _record(self) -> dict[str, Any]:
-        """Everything needed to repeat the run."""
-        reasons = [plane["stopped_by"] for plane in self.planes]
-        cut_short = self.asked or any(reason in ("asked", "seconds") for reason in reasons)
-        settings = self.settings.model_copy(
-            update={
-                "device": self.device,
-                "threads": torch.get_num_threads(),
-                "stop_at": tuple(plane["iterations"] for plane in self.planes) if cut_short else self.settings.stop_at,
-                "max_seconds": None,  # the clock may run otherwise next time
-            }
-        )
-        return {
-            "task": self.task.name,
-            "settings": settings.model_dump(mode="json"),
-            "seed": settings.seed,
-            "axes": self.source.axes,
-            "axes_guessed": self.source.guessed,
-            "factor": self.factor if self.task.inputs and self.factor > 1 else None,
-            "shape": list(self.source.array.shape),
-            "dtype": str(self.source.array.dtype),
-            "device": self.device,
-            "bfloat16": has_fast_bfloat16(self.device) and self.settings.preset != "paper",
-            "iterations": sum(plane["iterations"] for plane in self.planes),
-            "seconds": round(sum(plane["seconds"] for plane in self.planes), 3),
-            "stopped_by": "asked" if self.asked else _worst(reasons),
-            "planes_in_image": len(self.source.indices),
-            "planes_restored": len(self.planes),
-            "planes": self.planes,
-            "losses": self.planes[-1].get("losses", []) if self.planes else [],
-            "started": self.started.isoformat(timespec="seconds"),
-            "versions": {
-                "napari-dip": napari_dip.__version__,
-                "torch": torch.__version__,
-                "numpy": np.__version__,
-                "python": platform.python_version(),
-            },
-            "machine": f"{platform.system()} {platform.machine()}",
+    def save(self, path: str | Path) -> None:
+        """Write all that is needed to go on later, to the same bytes: `napari_dip.load_run` reads it.
+
+        Raises
+        ------
+        InputError
+            If the file cannot be written.
+        """
+        planes, at = self.planes, self._at or self._last
+        about = self._restoration(self._sink, None, planes).record
+        state = {
+            "max_seconds": self.request.settings.max_seconds,
+            "next": self._next,
+            "threads": self.threads,
+            "over": self._over,
+            "asked": self._asked,
+            "planes": planes,
+            "image": torch.from_numpy(np.array(self._sink.array)),
+            "uncertainty": None if self._doubt is None else torch.from_numpy(np.array(self._doubt.array)),
+            "item": None if at is None else at.item.number,
+            "at_work": self._at is not None,
+            "fit": None if at is None else at.fit.state(),
         }
+        checkpoint.write(Path(path), about, state)
 
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Go on from a state that `save` has written; the run has to be of the same image and settings."""
+        for name in ("next", "over", "asked"):
+            setattr(self, f"_{name}", state[name])
+        self.threads, self.planes = state["threads"], state["planes"]
+        self._sink.array[...] = state["image"].numpy()
+        if self._doubt is not None:
+            self._doubt.array[...] = state["uncertainty"].numpy()
+        if state["fit"] is None:
+            return
+        with surroundings(self.threads, self.request.device):
+            item = self.request.source.items[state["item"]]
+            at = ItemFit(self.request, item, self.request.source.plane(item))
+            at.fit.load_state(state["fit"])
+        self._at, self._last = (at, None) if state["at_work"] else (None, at)
 
-def _worst(reasons: list[str]) -> str:
-    """Of the reasons for which planes ended, the one that matters most."""
-    order = ("diverged", "seconds", "asked", "held-out")
-    return next((reason for reason in order if reason in reasons), "iterations")
+    def _settle_threads(self) -> None:
+        """Settle the threads, at the first step: more than suit the size of a plane would mostly wait for each other."""
+        if not self.threads:
+            settings, (height, width) = self.request.settings, self.request.source.size
+            most = torch.get_num_threads()
+            suited = max(1, min(most, height * width * self.request.factor**2 // PIXELS_PER_THREAD))
+            self.threads = settings.threads or (most if settings.preset == "paper" else suited)
+        refuse_hanging(self.threads)
 
+    def _begin(self) -> ItemFit | None:
+        """Take up the next plane that has anything to do; None if there is none, or the run is to end."""
+        source, done = self.request.source, len(self.planes)
+        while self._next < len(source.items):
+            item = source.items[self._next]
+            plane = source.plane(item)
+            if self._has_work(plane):
+                if self._asked or (self.script is not None and done >= len(self.script)):
+                    return None
+                script = None if self.script is None else self.script[done]
+                self._at = ItemFit(self.request, item, plane, seconds=self._seconds_for(item), script=script)
+                self._next += 1
+                return self._at
+            self._next += 1
+            self._put_unchanged(item, plane)
+        return None
 
-def _given(settings: Settings, plane: Plane) -> KnownNoise:
-    """Bring what is known of the noise to the scale of a plane."""
-    kind, dark = settings.noise, settings.offset
-    if kind == "auto" and (settings.gain is not None or dark is not None):
-        kind = "poisson-gaussian"
-    elif kind == "auto" and settings.sigma is not None:
-        kind = "gaussian"
-    if kind == "poisson" and dark is None:
-        dark = 0.0
-    return KnownNoise(
-        kind=kind,
-        sigma=None if settings.sigma is None else settings.sigma / plane.span,
-        gain=None if settings.gain is None else settings.gain / plane.span,
-        offset=None if dark is None else (dark - plane.low) / plane.span,
-    )
+    def _has_work(self, plane: Plane) -> bool:
+        """Whether there is anything to do: constant planes, and those without a gap to fill, stay as they are."""
+        return not plane.is_constant and (self.request.task.writes == "everything" or not plane.observed.all())
 
+    def _seconds_for(self, item: Item) -> float | None:
+        """Share what is left of the time among the planes that are left."""
+        most = self.request.settings.max_seconds
+        return max(most - self._seconds, 0) / (len(self.request.source.items) - item.number) if most else None
 
-def _in_units(found: dict[str, Any], plane: Plane) -> dict[str, Any]:
-    """Bring what was found of the noise to the units of the image."""
-    if "noise_variance" not in found:
-        return dict(found)
-    strength = found["noise_variance"]
-    return {
-        **found,
-        "noise_variance": {
-            "sigma": float(strength["read"] ** 0.5 * plane.span),
-            "gain": strength["gain"] * plane.span,
-            "multiplicative": strength["multiplicative"],
-            "offset": strength["offset"] * plane.span + plane.low,
-        },
-    }
+    def _advance(self, at: ItemFit) -> Progress | None:
+        """Do an iteration of the plane at work; None once it has come to its end."""
+        at.fit.limits.asked = self._asked
+        try:
+            now = next(at.fit)
+        except Diverged:
+            self._at = None
+            if len(self.request.source.items) == 1:
+                self.close()
+                raise
+            self.planes.append(at.failed())  # the others are not lost
+            return None
+        except StopIteration:
+            self._write(at, self._sink, self._doubt)
+            self.planes.append(at.note(at.fit.stopped_by or "asked"))
+            self._at, self._last = None, at
+            return None
+        items = len(self.request.source.items)
+        return Progress(
+            plane=at.item.number,
+            planes=items,
+            index=at.item.index,
+            iteration=now.iteration,
+            iterations=now.iterations,
+            loss=now.loss,
+            error=now.error,
+            held_out_error=now.held_out_error,
+            seconds=self._seconds + now.seconds,
+            done=(at.item.number + min(now.iteration / now.iterations, 1)) / items,
+            preview=self.preview,
+            stop=self.stop,
+        )
+
+    @property
+    def _seconds(self) -> float:
+        """Computing time of the planes that are done."""
+        return sum(plane["seconds"] for plane in self.planes)
+
+    def _write(self, at: ItemFit, sink: ArraySink, doubt: ArraySink | None) -> None:
+        """Write what the fit of a plane comes to."""
+        image, deviation = at.finish()
+        sink.put(at.item, image)
+        if doubt is not None and deviation is not None:
+            doubt.put(at.item, self._with_alpha(deviation))
+
+    def _put_unchanged(self, item: Item, plane: Plane) -> None:
+        """Write a plane in which there is nothing to do; what is masked in a constant one takes its value."""
+        whole, factor = self.request.enlarged(plane.original), self.request.factor
+        if plane.observed.any():
+            missing = plane.missing.repeat(factor, 1).repeat(factor, 2)
+            np.copyto(whole[: len(missing)], np.float32(plane.scaling.low), where=missing)
+        self._sink.put(item, whole)
+        if self._doubt is not None:
+            self._doubt.put(item, self._with_alpha(np.zeros_like(whole[: self.request.source.samples])))
+
+    def _with_alpha(self, deviation: np.ndarray) -> np.ndarray:
+        """Add the uncertainty of alpha, which is not known."""
+        whole = np.full((self.request.source.sizes.get("S", 1), *deviation.shape[1:]), np.nan, np.float32)
+        whole[: len(deviation)] = deviation
+        return whole
+
+    def _restoration(
+        self, sink: ArraySink, doubt: ArraySink | None, planes: list[PlaneRecord], *, asked: bool = False
+    ) -> Restoration:
+        begun = self._next if self._at is None or self._at.fit.iteration else self._at.item.number
+        found = record.compose(
+            self.request,
+            planes,
+            threads=self.threads,
+            begun=begun,
+            asked=asked or self._asked,
+            started=self.started,
+            bfloat16=has_fast_bfloat16(self.request.device) and self.request.settings.preset != "paper",
+        )
+        return Restoration(sink.array, self.request.source.axes, found, None if doubt is None else doubt.array)

@@ -45,7 +45,7 @@ NOISE_KINDS = (
     NoiseKind("poisson", "photons (Poisson)", "photon noise (Poisson)", ("gain", "offset")),
     NoiseKind("poisson-gaussian", "photons and read noise", "photon and read noise (Poisson-Gaussian)", STRENGTH),
     NoiseKind("compression", "compression (JPEG blocks)", "compression artefacts (blocks and ringing)"),
-    NoiseKind("multiplicative", "", "noise in proportion to the brightness (speckle)", may_be_given=False),
+    NoiseKind("multiplicative", "", "noise in proportion to the brightness (multiplicative)", may_be_given=False),
 )
 
 
@@ -121,12 +121,6 @@ class Settings(BaseModel):
         "refuse",
         title="NaN and inf",
         description="What to do with pixels that are not finite numbers: refuse the image, or fill them in.",
-    )
-    stop_at: tuple[int, ...] | None = Field(
-        None,
-        title="Stop at",
-        description="End each plane after this many iterations of its plan; set in a record, so that a run that was "
-        "stopped by hand or by the clock can be repeated exactly.",
     )
 
 

@@ -1,58 +1,78 @@
-"""The caller's array <-> what the prior sees: axes, dtype, range, and the checks that come before any computation.
+"""The caller's array as the prior sees it: read item by item and never changed, checked before any computation.
 
-An image is cut into planes; each is restored on its own. A plane is (samples, y, x), float32, scaled to [0, 1]:
-one sample for gray, three for RGB.
+An item is (samples, y, x), float32, scaled to [0, 1]: one sample for gray, three for RGB.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import hashlib
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from napari_dip.errors import InputError
-from napari_dip.image.axes import check_axes, guess_axes
+from napari_dip.image.axes import check_axes, guess_axes, outer_axes, take_plane
+from napari_dip.image.scaling import LARGEST, Scaling
+from napari_dip.image.work import Item, plan_planes
+
+KEPT = 2**29
+"""Bytes of a lazy image that are kept from the check to the work, so that it is computed once; a larger one is computed
+twice, since the result alone takes as much memory again."""
 
 
 @dataclass(frozen=True)
 class Plane:
-    """One plane as the prior sees it.
+    """An item as the prior sees it.
 
     Attributes
     ----------
     values : (samples, y, x) float32 array
         Scaled to [0, 1]; finite everywhere.
-    visible : (y, x) bool array
+    observed : (y, x) bool array
         Pixels that were measured and are not to be filled in.
-    low, span : float
-        `low + span * values` is the plane in the caller's units.
+    missing : (samples, y, x) bool array
+        The values that are to be filled in: of a pixel that lacks one sample, the others stay as they are.
+    scaling : Scaling
+    original : (all samples, y, x) array
+        As the caller has it, in a native dtype; alpha, if any, comes last.
     """
 
     values: np.ndarray
-    visible: np.ndarray
-    low: float
-    span: float
+    observed: np.ndarray
+    missing: np.ndarray
+    scaling: Scaling
+    original: np.ndarray
 
-    def to_units(self, values: np.ndarray) -> np.ndarray:
-        """Give values of [0, 1] in the caller's units."""
-        return (values.astype(np.float64) * self.span + self.low).astype(np.float32)
+    @property
+    def is_constant(self) -> bool:
+        """Whether there is nothing to learn from."""
+        return not self.observed.any() or bool(np.ptp(self.values[:, self.observed]) == 0)
 
 
 class Source:
-    """An image of any axes and dtype, read plane by plane and never changed.
+    """An image of any axes and dtype, with what is to be filled in.
 
     Parameters
     ----------
     image : array-like
-        numpy, memory-mapped, dask, or anything that numpy can read.
+        numpy, memory-mapped, dask, or anything that numpy can read. A region of a lazy one is computed once for the
+        check and once for the work, and once in all if the image is not large.
     axes : str, optional
         One letter of T Z C Y X S for each dimension; guessed where left out.
     mask : array-like, optional
         Nonzero where the image is to be filled in: of the shape of the image, with or without S, or of one plane.
     allow_nonfinite : bool
         Fill in NaN and inf instead of refusing them.
+
+    Attributes
+    ----------
+    items : list of Item
+        What there is to do.
+    range : (float, float)
+        The least and the largest value that was measured.
+    digest, mask_digest : str
+        Of shape, type and values, whatever the layout in memory; the mask's is empty where there is none.
 
     Raises
     ------
@@ -68,67 +88,53 @@ class Source:
         self.guessed = axes is None
         self.axes = guess_axes(self.array.shape, self.array.dtype) if axes is None else axes.upper()
         check_axes(self.axes, self.array.shape)
-        self.outer = "".join(a for a in self.axes if a not in "YXS")
-        self.sizes = dict(zip(self.axes, self.array.shape, strict=True))
-        self.indices = list(np.ndindex(*(self.sizes[a] for a in self.outer)))
+        self.outer = outer_axes(self.axes)
+        self.sizes = dict(zip(self.axes, map(int, self.array.shape), strict=True))
+        self.size = self.sizes["Y"], self.sizes["X"]
+        self.items = plan_planes([self.sizes[a] for a in self.outer], self.size)
         self.mask = None if mask is None else self._read_mask(mask)
-        self._check_values(allow_nonfinite)
+        self._kept: dict[tuple[int, ...], np.ndarray] = {}
+        self._keeps = not isinstance(self.array, np.ndarray) and self.array.nbytes <= KEPT
+        self.range = 0.0, 0.0
+        self.digest, self.mask_digest = self._check_values(allow_nonfinite)
 
     @property
     def samples(self) -> int:
         """Samples to restore: 3 for RGB, with or without alpha, else 1."""
-        return min(int(self.sizes.get("S", 1)), 3)
+        return min(self.sizes.get("S", 1), 3)
 
-    def raw(self, index: tuple[int, ...]) -> np.ndarray:
-        """Read a plane as (samples, y, x), in the caller's units and a native dtype; alpha, if any, comes last."""
-        return self._cut(self.array, self.axes, index)
+    def raw(self, item: Item) -> np.ndarray:
+        """Read an item as (samples, y, x), in the caller's units and a native dtype; alpha, if any, comes last."""
+        if item.index in self._kept:
+            return self._kept[item.index][(slice(None), *item.read_region(self.size))]
+        return self._read(self.array, self.axes, item)
 
-    def plane(self, index: tuple[int, ...]) -> Plane:
-        """Read a plane as the prior sees it."""
-        raw = self.raw(index)[: self.samples].astype(np.float64)
-        visible = np.asarray(np.isfinite(raw).all(0) & ~self._masked(index))
-        seen = raw[:, visible]
-        low, high = (float(seen.min()), float(seen.max())) if seen.size else (0.0, 0.0)
-        span = high - low if high > low else 1.0
-        values = np.where(visible, (np.where(visible, raw, low) - low) / span, 0.0)
-        return Plane(np.ascontiguousarray(values, dtype=np.float32), visible, low, span)
+    def plane(self, item: Item) -> Plane:
+        """Read an item as the prior sees it."""
+        original = self.raw(item)
+        raw = original[: self.samples].astype(np.float64)
+        missing = ~np.isfinite(raw) | self._masked(item)
+        observed = np.asarray(~missing.any(0))
+        scaling = Scaling.of(raw[:, observed])
+        values = np.where(observed, scaling.to_prior(np.where(observed, raw, scaling.low)), 0.0)
+        return Plane(np.ascontiguousarray(values, dtype=np.float32), observed, missing, scaling, original)
 
-    def result(self, factor: int = 1) -> np.ndarray:
-        """Make a float32 array for the result, filled with the image itself, enlarged where there is a factor.
+    def shape(self, factor: int = 1) -> tuple[int, ...]:
+        """Give the shape of a result."""
+        return tuple(n * (factor if a in "YX" else 1) for a, n in self.sizes.items())
 
-        Planes that a run does not come to stay as they were; so do constant ones and an alpha sample.
-        """
-        shape = tuple(n * (factor if a in "YX" else 1) for a, n in self.sizes.items())
-        result = np.empty(shape, np.float32)
-        for index in self.indices:
-            view = self._cut(result, self.axes, index, native=False)
-            view[...] = self.raw(index).repeat(factor, -2).repeat(factor, -1)
-        return result
+    def _read(self, array: Any, axes: str, item: Item) -> np.ndarray:
+        """Read an item with its halo; a lazy array is cut first, so that only what is needed is computed."""
+        position = dict(zip(self.outer, item.index, strict=True))
+        own = tuple(position[a] for a in outer_axes(axes))
+        plane = np.asarray(take_plane(array, axes, own, item.read_region(self.size)))
+        return plane.astype(plane.dtype.newbyteorder("="), copy=False)
 
-    def put(self, result: np.ndarray, index: tuple[int, ...], values: Any, where: Any = True) -> None:
-        """Write a restored plane (samples, y, x) in place; only the pixels (y, x) `where` it is to be."""
-        np.copyto(self._cut(result, self.axes, index, native=False)[: self.samples], values, where=where)
-
-    def _cut(self, array: Any, axes: str, index: tuple[int, ...], *, native: bool = True) -> np.ndarray:
-        """Take one plane as (samples, y, x): a view of numpy arrays, read where they are lazy."""
-        position = dict(zip(self.outer, index, strict=False))
-        plane = array[tuple(position.get(a, slice(None)) for a in axes)]
-        if native:
-            plane = np.asarray(plane)
-            plane = plane.astype(plane.dtype.newbyteorder("="), copy=False)
-        left = [a for a in axes if a in "YXS"]
-        if "S" not in left:
-            plane, left = plane[None], ["S", *left]
-        return np.asarray(plane.transpose([left.index(a) for a in "SYX"]))
-
-    def _masked(self, index: tuple[int, ...]) -> np.ndarray:
-        """Read the mask of a plane, (y, x)."""
+    def _masked(self, item: Item) -> np.ndarray:
+        """Read the mask of an item, (samples or 1, y, x); that of an alpha sample is no matter."""
         if self.mask is None:
-            return np.zeros((self.sizes["Y"], self.sizes["X"]), bool)
-        array, axes = self.mask
-        if axes == "YX":
-            return np.asarray(np.asarray(array) != 0)
-        return np.asarray((self._cut(array, axes, index) != 0).any(0))
+            return np.zeros((1, 1, 1), bool)
+        return np.asarray(self._read(*self.mask, item)[: self.samples] != 0)
 
     def _read_mask(self, mask: Any) -> tuple[Any, str]:
         array = _as_array(mask)
@@ -141,42 +147,55 @@ class Source:
                 f"The mask has shape {tuple(array.shape)}, but the image has {tuple(self.array.shape)}; "
                 "give a mask of the size of the image."
             )
-        if axes == "XY":
-            array, axes = array.T, "YX"
+        if not isinstance(array, np.ndarray) and array.nbytes <= KEPT:
+            array = np.asarray(array)  # a mask of one plane would be computed for every plane
         return array, axes
 
-    def _check_values(self, allow_nonfinite: bool) -> None:
+    def _check_values(self, allow_nonfinite: bool) -> tuple[str, str]:
         """Look at every plane once: finite, not constant, something to fill in and something to learn from."""
         low, high, masked, pixels = np.inf, -np.inf, 0, 0
-        for index in self.indices:
-            raw, mask = self.raw(index)[: self.samples], self._masked(index)
-            finite = np.isfinite(raw).all(0)
+        digests = [_new_digest(self.array)] + ([] if self.mask is None else [_new_digest(self.mask[0])])
+        for item in self.items:
+            whole = self._read(self.array, self.axes, item)
+            if self._keeps:
+                self._kept[item.index] = whole
+            raw, mask = whole[: self.samples], self._masked(item)
+            digests[0].update(np.ascontiguousarray(whole).data)
+            finite, mask = np.isfinite(raw).all(0), np.broadcast_to(mask.any(0), self.size)
+            if self.mask is not None:
+                digests[1].update(np.ascontiguousarray(mask).data)
             if not allow_nonfinite and not (finite | mask).all():
-                y, x = np.argwhere(~(finite | mask))[0]
-                place = ", ".join(
-                    f"{a.lower()}={i}" for a, i in [*zip(self.outer, index, strict=False), ("Y", y), ("X", x)]
-                )
-                raise InputError(
-                    f"The image holds {(~finite).sum()} pixels that are NaN or inf, the first at {place}; "
-                    'repair them, or set nonfinite to "inpaint" to have them filled in.'
-                )
+                raise self._refuse_nonfinite(item, finite, mask)
             seen = raw[:, finite & ~mask]
             if seen.size:
                 low, high = min(low, float(seen.min())), max(high, float(seen.max()))
             masked, pixels = masked + int(mask.sum()), pixels + mask.size
+        self._check_range(low, high, masked, pixels)
+        self.range = low, high
+        found = [f"sha256:{digest.hexdigest()}" for digest in digests]
+        return found[0], found[1] if len(found) > 1 else ""
+
+    def _refuse_nonfinite(self, item: Item, finite: np.ndarray, mask: np.ndarray) -> InputError:
+        y, x = np.argwhere(~(finite | mask))[0]
+        place = ", ".join(
+            f"{a.lower()}={i}" for a, i in [*zip(self.outer, item.index, strict=True), ("Y", y), ("X", x)]
+        )
+        return InputError(
+            f"The image holds {(~finite).sum()} pixels that are NaN or inf, the first at {place}; "
+            'repair them, or set nonfinite to "inpaint" to have them filled in.'
+        )
+
+    def _check_range(self, low: float, high: float, masked: int, pixels: int) -> None:
         if self.mask is not None and not masked:
             raise InputError("The mask is empty; mark the pixels to be filled in with a nonzero value.")
         if masked == pixels:
             raise InputError("The mask covers the whole image; leave some pixels to restore the others from.")
         if low > high:
             raise InputError("The image holds no finite number where it is not masked; there is nothing to restore.")
-        if max(-low, high) > float(np.finfo(np.float32).max):
+        if max(-low, high) > LARGEST:
             raise InputError("The image holds values that float32, the type of the result, cannot hold; scale it down.")
         if not high > low:
             raise InputError("The image is constant where it is not masked; there is nothing to restore.")
-
-    def __iter__(self) -> Iterator[tuple[int, ...]]:
-        return iter(self.indices)
 
 
 def _as_array(image: Any) -> Any:
@@ -190,3 +209,9 @@ def _check_dtype(dtype: np.dtype[Any]) -> None:
         raise InputError(
             f"An image of {dtype.name} values cannot be restored; give real numbers, such as uint16 or float32."
         )
+
+
+def _new_digest(array: Any) -> Any:
+    digest = hashlib.sha256()
+    digest.update(f"{np.dtype(array.dtype).newbyteorder('=').str} {tuple(map(int, array.shape))}".encode())
+    return digest

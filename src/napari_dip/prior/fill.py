@@ -9,8 +9,6 @@ from scipy.ndimage import gaussian_filter
 from torch import Tensor
 from torch.nn import functional as F
 
-from napari_dip.prior.objective import Data
-
 LEAST_WEIGHT = 1e-6
 """Least weight that a mean is divided by; it keeps a division finite where nothing is near."""
 NEARBY = 0.02
@@ -63,10 +61,19 @@ class Relaxation:
 LOCAL_CONTRAST, RELAXATION = LocalContrast(), Relaxation()
 
 
-def local_contrast(data: Data, window: LocalContrast = LOCAL_CONTRAST) -> tuple[Tensor, Tensor]:
+def local_contrast(
+    values: Tensor, observed: Tensor, window: LocalContrast = LOCAL_CONTRAST
+) -> tuple[Tensor, Tensor]:
     """Give the local mean of each channel, and the local standard deviation of all, in a window around each pixel.
 
-    Only visible pixels count. A pixel has less than 1 % of the weight in its own surroundings.
+    Only observed pixels count. A pixel has less than 1 % of the weight in its own surroundings.
+
+    Parameters
+    ----------
+    values : (1, channels, [z,] y, x) Tensor
+    observed : (1, 1, [z,] y, x) Tensor
+        1 where a pixel was measured.
+    window : LocalContrast, optional
 
     Returns
     -------
@@ -81,13 +88,11 @@ def local_contrast(data: Data, window: LocalContrast = LOCAL_CONTRAST) -> tuple[
         blurred = gaussian_filter(x.cpu().numpy(), window.scale, mode="reflect", axes=axes)
         return torch.from_numpy(blurred).to(x.device)
 
-    weight = blur(data.visible)
-    near = (
-        weight > window.least_weight
-    ).float()  # the middle of a wide gap has no surroundings: it takes those of its rim
+    weight = blur(observed)
+    near = (weight > window.least_weight).float()
     weight = weight.clamp_min(window.least_weight)
-    mean = fill(blur(data.measured * data.visible) / weight, near)
-    squared = ((data.measured - mean) ** 2 * data.visible).mean(1, keepdim=True)
+    mean = fill(blur(values * observed) / weight, near)
+    squared = ((values - mean) ** 2 * observed).mean(1, keepdim=True)
     return mean, fill((blur(squared) / weight).sqrt(), near).clamp_min(window.least_deviation)
 
 

@@ -1,29 +1,22 @@
-"""The optimisation loop: a generator of `Progress` that ends in a `Fit`."""
+"""The optimisation: an object that is iterated, kept, saved, and gone on with."""
 
 from __future__ import annotations
 
 import math
-from collections import defaultdict
-from collections.abc import Callable, Generator
+from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import nn
+from torch.optim.lr_scheduler import LambdaLR
 
 from napari_dip.prior.network import matrices
-from napari_dip.prior.objective import Objective, Result
+from napari_dip.prior.objective import Objective, Prediction, RunningAverage, loss_of
+from napari_dip.prior.posterior import AsPredicted, Averaged, Estimate, LastStep
 from napari_dip.prior.stopping import Limits, Rule, StoppedBy
-
-CHECKPOINT_EVERY = 10
-JUMP = 10**0.5
-"""An error this much above the worst of late is a divergence: 5 dB, as in the published method."""
-JUMPS = 3
-"""So many of them in a row are one: a single one may be a bright spot that was asked for."""
-RETRIES = 5
-"""How often a run goes back to its last good weights, each time with half of the step."""
 
 
 class Diverged(RuntimeError):
@@ -41,32 +34,54 @@ class Progress:
     loss : float
         What is minimised.
     error : float
-        Mean squared error of the pixels the network was asked for, in squared units of [0, 1]; on pixels that were
-        held out where the objective hides some.
+        Mean squared error of this iteration's target, in squared units of [0, 1]: a training error.
+    held_out_error : float or None
+        Mean squared error of averaged predictions on pixels that are never learned from, in units of their noise, when
+        it was last looked at; None where none are held out.
     seconds : float
         Computing time so far.
-    preview : callable
-        Gives the image so far; to be called before the generator goes on.
     """
 
     iteration: int
     iterations: int
     loss: float
     error: float
+    held_out_error: float | None
     seconds: float
-    preview: Callable[[], Tensor] = field(repr=False)
 
 
 @dataclass(frozen=True)
-class Fit:
-    """The end of a fit: what came out of it, how it went, and what ended it."""
+class Safeguard:
+    """When a fit counts as diverged, and what is done then.
 
-    result: Result
-    iterations: int
-    seconds: float
-    stopped_by: StoppedBy
-    losses: list[float]
-    fallbacks: int
+    Attributes
+    ----------
+    checkpoint_every : int
+        Iterations between two copies of good weights.
+    jump : float
+        An error this much above the worst of late is a divergence: 5 dB, as in the published method.
+    jumps : int
+        So many of them in a row are one: a single one may be a bright spot that happened to be a target.
+    retries : int
+        How often a fit goes back to its last good weights, each time with half of the step.
+    usual : int
+        Errors before which nothing is judged, and a third of those that are remembered as the usual ones: some rounds
+        of four networks that take turns.
+    """
+
+    checkpoint_every: int = 10
+    jump: float = 10**0.5
+    jumps: int = 3
+    retries: int = 5
+    usual: int = 10
+
+    @property
+    def remembered(self) -> int:
+        """Errors that are remembered."""
+        return 3 * self.usual
+
+
+SAFEGUARD = Safeguard()
 
 
 @dataclass(frozen=True)
@@ -93,15 +108,15 @@ class Optimisation:
     final_rate: float = 1.0
     bfloat16: bool = False
 
-    def build(self, objective: Objective) -> list[torch.optim.Optimizer]:
+    def build(self, network: nn.Module) -> list[torch.optim.Optimizer]:
         """Make the optimisers.
 
         Muon (Jordan et al., 2024) orthogonalises each update and needs a fifth of Adam's iterations here.
         """
-        parameters = list(objective.network.parameters())
+        parameters = list(network.parameters())
         if self.optimiser == "adam":
             return [torch.optim.Adam(parameters, lr=self.rate)]
-        kernels = list(matrices(objective.network))
+        kernels = list(matrices(network))
         taken = {id(m) for m in kernels}
         rest = [p for p in parameters if id(p) not in taken]
         return [
@@ -110,127 +125,262 @@ class Optimisation:
         ]
 
     def schedule(self, iteration: int, iterations: int) -> float:
-        """Part of the learning rate that is used in an iteration, counted from 0."""
-        return self.final_rate + (1 - self.final_rate) * 0.5 * (1 + math.cos(math.pi * iteration / iterations))
+        """Part of the learning rate that is used in an iteration, counted from 0; the last one goes on for ever."""
+        angle = math.pi * min(iteration, iterations) / iterations
+        return self.final_rate + (1 - self.final_rate) * 0.5 * (1 + math.cos(angle))
 
 
-def fit(
-    objective: Objective,
-    optimisation: Optimisation,
-    limits: Limits,
-    rule: Rule | None = None,
-    *,
-    with_variance: bool = False,
-) -> Generator[Progress, None, Fit]:
-    """Fit the network of an objective, one iteration a step, until a limit is reached or a rule finds it time.
+@dataclass(frozen=True)
+class Averaging:
+    """How predictions are averaged; see `RunningAverage`."""
 
-    A loss that is not finite, or an error far above the usual, takes the fit back to its last good weights with half of
-    the step, a bounded number of times; then it ends with the image so far.
+    keep: float = 0.99
+    warm_up: int = 0
 
-    Raises
-    ------
-    Diverged
-        If it fails before there is an image.
+
+@dataclass(frozen=True)
+class Problem:
+    """All that a fit needs.
+
+    Attributes
+    ----------
+    objectives : sequence of Objective
+        Of one observation, each with a network of its own. They take turns, one an iteration, and the image is made of
+        their mean: each learns a part of the noise, but each another part (Ulyanov et al., CVPR 2018: the mean of two
+        runs is better than one).
+    optimisation : Optimisation
+    averaging : Averaging
+    last_step : LastStep
+    rule : Rule or None
+        Ends the fit before its plan does.
+    generator : torch.Generator
+        All that is drawn at random comes from it.
+    safeguard : Safeguard
     """
-    state = _State(objective, optimisation)
-    losses: list[float] = []
-    seconds, iteration = 0.0, 0
-    stopped: StoppedBy | None = None
-    while stopped is None:
-        started = perf_counter()
-        went_well = state.step(iteration, limits.iterations)
-        seconds += perf_counter() - started
-        if not went_well:
-            stopped = "diverged" if state.fallbacks > RETRIES else None
-            continue
-        iteration += 1
-        losses.append(state.loss)
-        yield Progress(iteration, limits.iterations, state.loss, state.error, seconds, objective.preview)
-        stopped = limits.reached(iteration, seconds)
-        if stopped is None and rule is not None:
-            stopped = _judged(rule, objective, iteration)
-    if not iteration:
-        raise Diverged("The optimisation diverged from its first steps on and has no result.")
-    started = perf_counter()
-    result = objective.finish(with_variance=with_variance)
-    seconds += perf_counter() - started
-    return Fit(result, iteration, seconds, stopped, losses, state.fallbacks)
+
+    objectives: Sequence[Objective]
+    optimisation: Optimisation
+    generator: torch.Generator
+    averaging: Averaging = field(default_factory=Averaging)
+    last_step: LastStep = field(default_factory=AsPredicted)
+    rule: Rule | None = None
+    safeguard: Safeguard = SAFEGUARD
 
 
-def _judged(rule: Rule, objective: Objective, iteration: int) -> StoppedBy | None:
-    """Ask the rule, once every network of the objective has had its turn."""
-    turns, rest = divmod(iteration, objective.networks)
-    if rest or turns % rule.every:
-        return None
-    held_out = objective.held_out()
-    return "held-out" if held_out is not None and rule.wants_stop(turns, held_out) else None
+class Fit:
+    """A fit of one or several networks to an observation: iterate it, then `finish`.
 
+    Each step is one iteration, until a limit is reached or the rule finds it time. A loss that is not finite, or an
+    error far above the usual, takes the fit back to its last good weights with half of the step, a bounded number of
+    times; then it ends with the image so far.
 
-class _Errors:
-    """The errors of late, of one network."""
+    Parameters
+    ----------
+    problem : Problem
+    limits : Limits
+        May be changed from outside at any time; a fit that has ended goes on if they leave room again.
+    judged : bool
+        Whether the rule may end it.
 
-    def __init__(self) -> None:
-        self.usual: list[float] = []
-        self.jumps: list[float] = []
+    Attributes
+    ----------
+    iteration : int
+        Iterations done.
+    seconds : float
+        Computing time so far.
+    stopped_by : str or None
+        What ended it.
+    losses : list of float
+    fallbacks : int
+        How often it went back.
+    held_out_error : float or None
+    """
 
-    def take(self, error: float) -> bool | None:
-        """Say whether an error is as usual; None if the network has gone wrong."""
-        if not math.isfinite(error):
-            return None
-        if len(self.usual) >= 10 and error > JUMP * max(self.usual):
-            self.jumps.append(error)
-            if len(self.jumps) < JUMPS:
-                return False
-            self.jumps = []
-            return None
-        self.usual = [*self.usual, *self.jumps, error][-30:]  # what was no divergence is usual from now on
-        self.jumps = []
-        return True
-
-
-class _State:
-    """Weights, optimisers and the last good copy of both."""
-
-    def __init__(self, objective: Objective, optimisation: Optimisation):
-        self.objective, self.optimisation = objective, optimisation
-        self.optimisers = optimisation.build(objective)
-        self.device = objective.data.measured.device.type
-        self.autocast = optimisation.bfloat16 and has_fast_bfloat16(self.device)
-        self.scale, self.fallbacks = 1.0, 0
-        self.good: list[dict[str, Any]] = []
-        self.histories: dict[int, _Errors] = defaultdict(_Errors)
+    def __init__(self, problem: Problem, limits: Limits, *, judged: bool = True):
+        self.problem, self.limits, self.judged = problem, limits, judged
+        self.network = nn.ModuleList(objective.network for objective in problem.objectives)
+        self.optimisers = problem.optimisation.build(self.network)
+        self.averages = [
+            RunningAverage(problem.averaging.keep, problem.averaging.warm_up) for _ in problem.objectives
+        ]
+        self.histories = [_Errors(problem.safeguard) for _ in problem.objectives]
+        device = problem.objectives[0].observation.values.device.type
+        bfloat16 = problem.optimisation.bfloat16 and has_fast_bfloat16(device)
+        self.autocast = torch.autocast(device, torch.bfloat16, enabled=bfloat16)
+        self.iteration, self.seconds = 0, 0.0
+        self.stopped_by: StoppedBy | None = None
+        self.losses: list[float] = []
+        self.held_out_error: float | None = None
         self.loss = self.error = math.nan
+        self.scale, self.fallbacks = 1.0, 0
+        self.schedulers = self._schedulers()
+        self.good: list[dict[str, Any]] = []
         self._keep()
 
-    def step(self, iteration: int, iterations: int) -> bool:
+    def __iter__(self) -> Fit:
+        return self
+
+    def __next__(self) -> Progress:
+        """Do an iteration.
+
+        Raises
+        ------
+        Diverged
+            If it fails before there is an image.
+        """
+        self.stopped_by = self._ended()
+        while self.stopped_by is None:
+            started = perf_counter()
+            went_well = self._step()
+            self.seconds += perf_counter() - started
+            if went_well:
+                return Progress(
+                    self.iteration, self.limits.iterations, self.loss, self.error, self.held_out_error, self.seconds
+                )
+            if self.fallbacks > self.problem.safeguard.retries:
+                self.stopped_by = "diverged"
+        if not self.iteration:
+            raise Diverged("The optimisation diverged from its first steps on and has no result.")
+        raise StopIteration
+
+    @property
+    def turn(self) -> int:
+        """Which objective learns next."""
+        return self.iteration % len(self.problem.objectives)
+
+    def averaged(self) -> list[Averaged]:
+        """Give what the networks that had their turn predict on average."""
+        return [
+            Averaged(objective.observation, average.image, average.total)
+            for objective, average in zip(self.problem.objectives, self.averages, strict=True)
+            if average.image is not None and average.total is not None
+        ]
+
+    def preview(self) -> torch.Tensor:
+        """Give an image (1, channels, [z,] y, x) to look at, near to what `finish` would give, in little time."""
+        return self.problem.last_step.preview(self.averaged())
+
+    def finish(self, *, with_variance: bool = False) -> Estimate:
+        """Give the restored image, with all that can still be done for it; the fit can go on afterwards."""
+        started = perf_counter()
+        estimate = self.problem.last_step.finish(self.averaged(), with_variance=with_variance)
+        self.seconds += perf_counter() - started
+        return estimate
+
+    def state(self) -> dict[str, Any]:
+        """Give weights, optimisers, averages, history and random numbers: tensors, numbers and text in dictionaries.
+
+        A fit of the same problem that loads it goes on to the same bytes as this one.
+        """
+        return {
+            "network": self.network.state_dict(),
+            "optimisers": [optimiser.state_dict() for optimiser in self.optimisers],
+            "averages": [average.state() for average in self.averages],
+            "histories": [dict(vars(history), safeguard=None) for history in self.histories],
+            "generator": self.problem.generator.get_state(),
+            "rule": None if self.problem.rule is None else deepcopy(vars(self.problem.rule)),
+            "good": self.good,
+            "here": {name: getattr(self, name) for name in _HERE},
+        }
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Go on from a state."""
+        state = deepcopy(state)
+        self.network.load_state_dict(state["network"])
+        for optimiser, one in zip(self.optimisers, state["optimisers"], strict=True):
+            optimiser.load_state_dict(one)
+        for average, one in zip(self.averages, state["averages"], strict=True):
+            average.load_state(one)
+        for history, one in zip(self.histories, state["histories"], strict=True):
+            history.usual, history.jumps = one["usual"], one["jumps"]
+        self.problem.generator.set_state(state["generator"])
+        if self.problem.rule is not None:
+            vars(self.problem.rule).update(state["rule"])
+        self.good = state["good"]
+        vars(self).update(state["here"])
+        self.schedulers = self._schedulers()
+
+    def _ended(self) -> StoppedBy | None:
+        """Say what ends the fit now."""
+        if not self.iteration:
+            return None  # without an iteration there is no image
+        if self.stopped_by == "diverged":
+            return "diverged"
+        stopped = self.limits.reached(self.iteration, self.seconds)
+        if stopped is None and self.judged and self._is_look() and self.held_out_error is not None:
+            assert self.problem.rule is not None
+            if self.problem.rule.wants_stop(self.iteration // len(self.averages), self.held_out_error):
+                return "held-out"
+        return stopped
+
+    def _is_look(self) -> bool:
+        """Whether the held-out error is looked at: now and then, once every network has had its turn."""
+        turns, rest = divmod(self.iteration, len(self.averages))
+        return self.problem.rule is not None and not rest and turns % self.problem.rule.every == 0
+
+    def _step(self) -> bool:
         """Do one iteration; False if it went wrong and was taken back."""
-        rate = self.scale * self.optimisation.schedule(iteration, iterations)
-        with torch.autocast(self.device, torch.bfloat16, enabled=self.autocast):
-            loss, error = self.objective.loss()
+        turn = self.turn
+        objective = self.problem.objectives[turn]
+        with self.autocast:
+            prediction = objective.predict()
+            loss, error = loss_of(prediction, objective.observation)
         self.loss, self.error = loss.item(), error.item()
-        usual = self.histories[self.objective.turn].take(self.error)
+        usual = self.histories[turn].take(self.error)
         if usual is None or not math.isfinite(self.loss):
             self._go_back()
             return False
-        if iteration % CHECKPOINT_EVERY == 0 and usual:
+        if self.iteration % self.problem.safeguard.checkpoint_every == 0 and usual:
             self._keep()  # before the step: only these weights have been seen to be good
         for optimiser in self.optimisers:
             optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
+        for optimiser, scheduler in zip(self.optimisers, self.schedulers, strict=True):
+            optimiser.step()
+            scheduler.step()
+        if usual:
+            self._collect(turn, prediction)
+        self.iteration += 1
+        self.losses.append(self.loss)
+        if self._is_look():
+            self.held_out_error = self._held_out_error()
+        return True
+
+    def _collect(self, turn: int, prediction: Prediction) -> None:
+        """Take a prediction into the average of its network."""
+        observation = self.problem.objectives[turn].observation
+        image, target = prediction.image.detach(), prediction.target
+        total = observation.noise.likelihood.noise_variance(image).mean(1, keepdim=True)
+        if prediction.variance is not None:
+            total = prediction.variance.detach() + total
+        if target is not None:  # what was never measured is always a prediction
+            target = observation.forward_model.to_image(torch.maximum(target, 1 - observation.observed))
+        self.averages[turn].add(image, total, target)
+
+    def _held_out_error(self) -> float | None:
+        """Give the mean over the networks; None if nothing is held out."""
+        averaged = self.averaged()
+        errors = [one.observation.held_out_error(one.image) for one in averaged]
+        known = [error for error in errors if error is not None]
+        return sum(known) / len(known) if known and len(known) == len(errors) else None
+
+    def _schedulers(self) -> list[LambdaLR]:
+        """Let the learning rates fall as planned, from where the fit stands."""
+        iterations, plan, scale = self.limits.iterations, self.problem.optimisation.schedule, self.scale
         for optimiser in self.optimisers:
             for group in optimiser.param_groups:
-                group["lr"] = group.setdefault("full_lr", group["lr"]) * rate
-            optimiser.step()
-        if usual:
-            self.objective.collect()
-        return True
+                group.setdefault("initial_lr", group["lr"])
+        return [
+            LambdaLR(optimiser, lambda at: scale * plan(at, iterations), last_epoch=self.iteration - 1)
+            for optimiser in self.optimisers
+        ]
 
     @property
     def _parts(self) -> list[Any]:
-        return [self.objective.network, *self.optimisers]
+        return [self.network, *self.optimisers]
 
     def _keep(self) -> None:
-        if not all(torch.isfinite(weights).all() for weights in self.objective.network.parameters()):
+        if not all(torch.isfinite(weights).all() for weights in self.network.parameters()):
             return
         self.good = [deepcopy(part.state_dict()) for part in self._parts]
 
@@ -239,6 +389,35 @@ class _State:
         self.scale /= 2
         for part, state in zip(self._parts, self.good, strict=True):
             part.load_state_dict(deepcopy(state))
+        self.schedulers = self._schedulers()
+
+
+_HERE = ("iteration", "seconds", "losses", "held_out_error", "loss", "error", "scale", "fallbacks")
+"""What else a state holds."""
+
+
+class _Errors:
+    """The errors of late, of one network."""
+
+    def __init__(self, safeguard: Safeguard) -> None:
+        self.safeguard = safeguard
+        self.usual: list[float] = []
+        self.jumps: list[float] = []
+
+    def take(self, error: float) -> bool | None:
+        """Say whether an error is as usual; None if the network has gone wrong."""
+        if not math.isfinite(error):
+            return None
+        if len(self.usual) >= self.safeguard.usual and error > self.safeguard.jump * max(self.usual):
+            self.jumps.append(error)
+            if len(self.jumps) < self.safeguard.jumps:
+                return False
+            self.jumps = []
+            return None
+        # what was no divergence is usual from now on
+        self.usual = [*self.usual, *self.jumps, error][-self.safeguard.remembered :]
+        self.jumps = []
+        return True
 
 
 def has_fast_bfloat16(device: str) -> bool:

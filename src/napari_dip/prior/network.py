@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Literal
 
@@ -145,6 +146,25 @@ class Prior(nn.Module):
     def body(self, x: Tensor) -> Tensor:
         """Do the work on an image of a fitting size."""
         raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class VarianceHead:
+    """How a raw output of a network is read as the variance of its error.
+
+    Attributes
+    ----------
+    scale, shift : float
+        The variance is `scale * contrast ** 2 * softplus(raw - shift)`: it begins near 5 % of the local contrast
+        squared, above that of noise as one meets it, and is never negative. Measured: benchmarks/constants.py.
+    """
+
+    scale: float = 3.0
+    shift: float = 4.0
+
+    def __call__(self, raw: Tensor, contrast: Tensor) -> Tensor:
+        """Give the variance, (1, 1, [z,] y, x), for an output and a local contrast of that shape."""
+        return self.scale * contrast**2 * F.softplus(raw - self.shift)
 
 
 def matrices(network: nn.Module) -> Iterator[nn.Parameter]:

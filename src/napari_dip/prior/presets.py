@@ -1,32 +1,168 @@
-"""Which network, which objective and how many iterations: the presets, task by task.
+"""The presets, task by task: which network, which objective, how many iterations. Each builds itself.
 
 The rows of `PAPER` are the published settings (Ulyanov et al., IJCV 2020 and its supplement); nothing in them is ours.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Literal
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import torch
 from scipy.ndimage import distance_transform_edt
 
-from napari_dip.prior.fit import Optimisation
-from napari_dip.prior.forward_model import Downsample, Identity, Measurement
+from napari_dip.prior.fit import Averaging, Optimisation, Problem
+from napari_dip.prior.forward_model import ForwardModel, Identity
+from napari_dip.prior.latent_prior import LatentPrior
 from napari_dip.prior.likelihood import Gaussian, NoiseVariance
-from napari_dip.prior.masked_prediction import Ensemble, MaskedPrediction
+from napari_dip.prior.masked_prediction import MaskedPrediction
 from napari_dip.prior.network import Border, Hourglass, Prior, SlimPrior
 from napari_dip.prior.noise_estimation import KnownNoise, NoiseModel, estimate_noise
-from napari_dip.prior.objective import Data, LatentPrior, Objective
+from napari_dip.prior.nonlocal_bayes import FINE
+from napari_dip.prior.observation import UNKNOWN_NOISE, Observation
+from napari_dip.prior.posterior import AsPredicted, LastStep, Refined
 from napari_dip.prior.stopping import HeldOut
-
-Preset = Literal["fast", "best", "paper"]
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """Everything that decides a fit but the data and the seed.
+class Published:
+    """The published encoder-decoder; see `Hourglass`."""
+
+    channels: tuple[int, ...] = (128,) * 5
+    skip: tuple[int, ...] = (4,) * 5
+    down_size: int = 3
+    upsample: str = "linear"
+    mix: bool = True
+
+    def build(self, inputs: int, outputs: int, dims: int, generator: torch.Generator) -> Prior:
+        """Make the network, its weights drawn."""
+        network = Hourglass(
+            inputs,
+            outputs,
+            self.channels,
+            self.skip,
+            dims=dims,
+            down_size=self.down_size,
+            upsample=self.upsample,
+            mix=self.mix,
+        )
+        network.initialise(generator)
+        return network
+
+
+@dataclass(frozen=True)
+class Slim:
+    """A fast network; see `SlimPrior`."""
+
+    width: int = 64
+    dropout: float = 0.05
+    upsample: str = "nearest"
+    border: Border = "zeros"
+
+    def build(self, inputs: int, outputs: int, dims: int, generator: torch.Generator) -> Prior:
+        """Make the network, its weights drawn."""
+        network = SlimPrior(
+            inputs,
+            outputs,
+            generator,
+            channels=self.width,
+            dropout=self.dropout,
+            upsample=self.upsample,
+            border=self.border,
+            dims=dims,
+        )
+        network.initialise(generator)
+        return network
+
+
+MUON = Optimisation("muon", final_rate=0.05, bfloat16=True)
+"""Rates of Muon and of Adam beside it. Measured: benchmarks/constants.py."""
+
+
+@dataclass(frozen=True)
+class MaskedPreset:
+    """Fit by masked prediction.
+
+    Attributes
+    ----------
+    name : str
+        What the record calls it.
+    iterations : int
+        How many are planned. Measured: benchmarks/constants.py.
+    network : Slim
+    optimisation : Optimisation
+    averaging : Averaging
+        An iteration out of 67 counts; the first ones, which know nothing, are forgotten.
+        Measured: benchmarks/constants.py.
+    last_step : LastStep
+    members : int
+        Networks that take turns.
+    hidden, hidden_if_correlated : float
+        Part of the pixels that is hidden in each iteration, in white noise and in noise that reaches into neighbouring
+        pixels. Measured: benchmarks/constants.py.
+    correct_fill : float or None
+        See `MaskedPrediction`; Muon's steps are all of one size, and a fifth of the contrast makes them fine enough for
+        what is left to correct. Measured: benchmarks/constants.py.
+    held_out : float
+        Part of the pixels that is kept apart to judge when to stop. Measured: benchmarks/constants.py.
+    stopping, stopping_if_correlated : HeldOut or None
+        When to stop; None: at the end of the plan. Neighbours tell of correlated noise, so held-out pixels are soon
+        predicted too well there.
+    deep_gap : float
+        From this depth on, in pixels, gaps like the missing ones are hidden. Measured: benchmarks/constants.py.
+    noise_variance : float or None
+        In squared units of [0, 1]; None: estimated from the image.
+    """
+
+    name: str = "masked prediction"
+    iterations: int = 160
+    network: Slim = field(default_factory=Slim)
+    optimisation: Optimisation = replace(MUON, kernel_rate=0.04)
+    averaging: Averaging = Averaging(0.985, 9)
+    last_step: LastStep = field(default_factory=Refined)
+    members: int = 1
+    hidden: float = 0.3
+    hidden_if_correlated: float = 0.65
+    correct_fill: float | None = None
+    held_out: float = 0.02
+    stopping: HeldOut | None = field(default_factory=HeldOut)
+    stopping_if_correlated: HeldOut | None = field(default_factory=lambda: HeldOut(tolerance=0.03, least=20))
+    deep_gap: float = np.inf
+    noise_variance: float | None = None
+
+    def noise_model(self, planes: np.ndarray, observed: np.ndarray, known: KnownNoise | None) -> NoiseModel:
+        """Find the noise of (channels, [z,] y, x) values, of which ([z,] y, x) were `observed`."""
+        if self.noise_variance is not None:
+            return NoiseModel(Gaussian(NoiseVariance(self.noise_variance)), 0, "gaussian")
+        return estimate_noise(_flat(planes), _flat(np.broadcast_to(observed, planes.shape)), known)
+
+    def build(self, observation: Observation, generator: torch.Generator) -> Problem:
+        """Make networks and objectives."""
+        correlated = observation.noise.correlation_radius > 0
+        like_missing = deepest_gap(observation.observed[0, 0].cpu().numpy() > 0) >= self.deep_gap
+        inputs, outputs = _channels(observation) + 1 + _guides(observation), _channels(observation) + 1
+        objectives = []
+        for _ in range(self.members):
+            network = self.network.build(inputs, outputs, observation.dims, generator)
+            objectives.append(
+                MaskedPrediction(
+                    network.to(observation.values.device),
+                    observation.split(self.held_out, generator),
+                    generator,
+                    hidden=self.hidden_if_correlated if correlated else self.hidden,
+                    like_missing=like_missing,
+                    correct_fill=self.correct_fill,
+                )
+            )
+        stopping = self.stopping_if_correlated if correlated else self.stopping
+        rule = None if self.stopping is None or stopping is None else replace(stopping, values={})
+        return Problem(objectives, self.optimisation, generator, self.averaging, self.last_step, rule)
+
+
+@dataclass(frozen=True)
+class LatentPreset:
+    """Fit from a random latent; see `LatentPrior`.
 
     Attributes
     ----------
@@ -34,271 +170,180 @@ class Recipe:
         What the record calls it.
     iterations : int
         How many are planned.
-    objective : str
-        "latent" (`LatentPrior`) or "masked" (`MaskedPrediction`).
-    network : str
-        "hourglass" (`Hourglass`) or "slim" (`SlimPrior`).
+    network : Published or Slim
+    optimisation : Optimisation
+    averaging : Averaging
+    latent_channels, latent_noise, latent_step
+        See `LatentPrior`.
+    lobes : int
+        Of the Lanczos window of super-resolution; 3 is what most programs shrink images with.
+    held_out : float
+        Part of the pixels that is kept apart to judge when to stop.
+    stopping : HeldOut or None
+        When to stop; None: at the end of the plan.
+    noise : NoiseModel or None
+        None: estimated from the image.
+    last_step : LastStep
     """
 
     name: str
     iterations: int
-    objective: Literal["latent", "masked"] = "latent"
-    network: Literal["hourglass", "slim"] = "hourglass"
-    channels: tuple[int, ...] = (128,) * 5
-    skip: tuple[int, ...] = (4,) * 5
-    down_size: int = 3
-    upsample: str = "linear"
-    border: Border = "reflect"
-    mix: bool = True
+    network: Published | Slim = field(default_factory=Published)
+    optimisation: Optimisation = field(default_factory=Optimisation)
+    averaging: Averaging = Averaging(0.99, 0)
     latent_channels: int = 32
     latent_noise: float = 1 / 30
     latent_step: int = 1
-    warm_up: int = 0
     lobes: int = 2
-    members: int = 1  # networks that take turns
-    width: int = 64
-    dropout: float = 0.05
-    hidden: float = 0.3
-    hidden_with_neighbours: float = 0.65  # where noise reaches into neighbouring pixels
-    correct_fill: bool = False
-    reserved: float = 0.0  # pixels kept apart to judge when to stop
-    worth: float | None = None  # part of the held-out error that going on has to gain; None: to the end of the plan
-    deep_gap: float = np.inf  # from this depth on, in pixels, gaps like the missing ones are hidden
-    noise_variance: float | None = None  # None: estimated from the image
-    optimisation: Optimisation = field(default_factory=Optimisation)
+    held_out: float = 0.0
+    stopping: HeldOut | None = None
+    noise: NoiseModel | None = UNKNOWN_NOISE
+    last_step: LastStep = field(default_factory=AsPredicted)
+
+    def noise_model(self, planes: np.ndarray, observed: np.ndarray, known: KnownNoise | None) -> NoiseModel:
+        """Find the noise of (channels, [z,] y, x) values, of which ([z,] y, x) were `observed`."""
+        if self.noise is not None:
+            return self.noise
+        return estimate_noise(_flat(planes), _flat(np.broadcast_to(observed, planes.shape)), known)
+
+    def build(self, observation: Observation, generator: torch.Generator) -> Problem:
+        """Make network and objective."""
+        inputs, outputs = self.latent_channels + _guides(observation), _channels(observation)
+        network = self.network.build(inputs, outputs, observation.dims, generator).to(observation.values.device)
+        if self.held_out:
+            observation = observation.split(self.held_out, generator)
+        objective = LatentPrior(
+            network,
+            observation,
+            generator,
+            latent_channels=self.latent_channels,
+            latent_noise=self.latent_noise,
+            latent_step=self.latent_step,
+        )
+        rule = None if self.stopping is None else replace(self.stopping, values={})
+        return Problem([objective], self.optimisation, generator, self.averaging, self.last_step, rule)
 
 
-_nearest = Recipe("", 0, upsample="nearest", skip=(128,) * 5, latent_noise=0.03)
+Preset = MaskedPreset | LatentPreset
+
+_nearest = LatentPreset("", 0, Published(upsample="nearest", skip=(128,) * 5), latent_noise=0.03)
+_large_hole = Published((16, 32, 64, 128, 128, 128), (0,) * 6, down_size=5, upsample="nearest", mix=False)
 PAPER = {
-    "denoise": Recipe("denoise", 1800),
-    "compression": Recipe(
-        "compression artefacts", 2400, channels=(8, 16, 32, 64, 128), skip=(0, 0, 0, 4, 4), latent_channels=3
+    "denoise": LatentPreset("denoise", 1800),
+    "compression": LatentPreset(
+        "compression artefacts", 2400, Published((8, 16, 32, 64, 128), (0, 0, 0, 4, 4)), latent_channels=3
     ),
-    "scattered": Recipe("scattered pixels", 11000, latent_noise=0.03, optimisation=Optimisation(rate=0.001)),
+    "scattered": LatentPreset("scattered pixels", 11000, latent_noise=0.03, optimisation=Optimisation(rate=0.001)),
     "text": replace(_nearest, name="text-like mask", iterations=6000),
     "hole": replace(
-        _nearest,
-        name="large hole",
-        iterations=3000,
-        channels=(16, 32, 64, 128, 128, 128),
-        skip=(0,) * 6,
-        down_size=5,
-        mix=False,
-        latent_channels=1,
-        latent_noise=0.0,
+        _nearest, name="large hole", iterations=3000, network=_large_hole, latent_channels=1, latent_noise=0.0
     ),
-    "x4": Recipe("enlarge by 4", 2000, latent_noise=0.03),
-    "x8": Recipe("enlarge by 8", 4000, latent_noise=0.05),
+    "x4": LatentPreset("enlarge by 4", 2000, latent_noise=0.03),
+    "x8": LatentPreset("enlarge by 8", 4000, latent_noise=0.05),
 }
 
-_muon = Optimisation("muon", final_rate=0.05, bfloat16=True)
-_masked = Recipe(
-    "masked prediction",
-    160,
-    "masked",
-    "slim",
-    upsample="nearest",
-    border="zeros",
-    reserved=0.02,
-    worth=0.01,
-    optimisation=replace(_muon, kernel_rate=0.04),
-)
-_inpaint = replace(
-    _masked,
+_masked = MaskedPreset()
+_inpaint = MaskedPreset(
     name="masked prediction of gaps",
     iterations=300,
-    optimisation=_muon,
-    upsample="linear",
-    border="reflect",
-    reserved=0.0,
-    worth=None,
+    optimisation=MUON,
+    network=Slim(dropout=0.0, upsample="linear", border="reflect"),
+    held_out=0.0,
+    stopping=None,
     hidden=0.2,
-    dropout=0.0,
-    correct_fill=True,
+    correct_fill=0.2,
     deep_gap=4,
-    noise_variance=1e-4,
+    noise_variance=1e-4,  # what is clean is reckoned with noise of 1 % of its range
+    last_step=AsPredicted(),
 )
-_latent = Recipe(
+_latent = LatentPreset(
     "latent",
     400,
-    "latent",
-    "slim",
+    Slim(dropout=0.0, upsample="linear", border="reflect"),
+    MUON,
+    Averaging(0.99, 9),
     latent_noise=0.01,
     latent_step=2,
-    warm_up=9,
-    dropout=0.0,
     lobes=3,
-    optimisation=_muon,
 )
-FAST: dict[str, Recipe] = {"denoise": _masked, "inpaint": _inpaint, "super_resolve": _latent}
+FAST: dict[str, Preset] = {"denoise": _masked, "inpaint": _inpaint, "super_resolve": _latent}
 # with noise to learn by heart the mean of several networks is better; without, one gains from working longer
-BEST: dict[str, Recipe] = {
+BEST: dict[str, Preset] = {
     "denoise": replace(
-        _masked, name="masked prediction, mean of four", members=4, iterations=4 * _masked.iterations, worth=0.003
+        _masked,
+        name="masked prediction, mean of four",
+        members=4,
+        iterations=4 * _masked.iterations,
+        stopping=HeldOut(tolerance=0.003),
+        last_step=Refined(groups=FINE),
     ),
     "inpaint": replace(_inpaint, iterations=3 * _inpaint.iterations),
     "super_resolve": replace(_latent, iterations=2 * _latent.iterations),
 }
+LARGE_FACTOR = 6
+"""From here on the published settings for x8 are nearer than those for x4."""
+DEEP_HOLE, DEEP_TEXT, DENSE = 16, 8, 0.7
+"""The published masks have holes of 16 pixels' depth and more, or letters, or half of the pixels scattered: a mask with
+gaps under 8 pixels' depth that leaves less than 70 % counts as scattered."""
 
 
-@dataclass(frozen=True)
-class Prepared:
-    """What a fit needs.
-
-    Attributes
-    ----------
-    objective : Objective
-    rule : HeldOut or None
-        Ends the fit before its plan does.
-    found : dict
-        What was estimated from the image, for the record.
-    """
-
-    objective: Objective
-    rule: HeldOut | None
-    found: dict[str, Any]
-
-
-def choose(preset: Preset, task: str, visible: np.ndarray, factor: int, noise: str = "auto") -> Recipe:
-    """Give the recipe of a preset for a task; `paper` has several: by the noise, the look of the mask, the factor."""
+def choose(preset: str, task: str, observed: np.ndarray, inputs: dict[str, Any], noise: str = "auto") -> Preset:
+    """Give the settings of a preset for a task; `paper` has several: by the noise, the look of the mask, the factor."""
     if preset != "paper":
         return (FAST if preset == "fast" else BEST)[task]
     if task == "denoise":
         return PAPER["compression" if noise == "compression" else "denoise"]
     if task == "super_resolve":
-        return PAPER["x4" if factor < 6 else "x8"]
-    deepest = _deepest(visible)
-    if deepest >= 16:
+        return PAPER["x4" if inputs["factor"] < LARGE_FACTOR else "x8"]
+    deepest = deepest_gap(observed)
+    if deepest >= DEEP_HOLE:
         return PAPER["hole"]
-    return PAPER["scattered" if visible.mean() < 0.7 and deepest < 8 else "text"]
+    return PAPER["scattered" if observed.mean() < DENSE and deepest < DEEP_TEXT else "text"]
 
 
-def prepare(
-    recipe: Recipe,
+def observe(
+    preset: Preset,
     planes: np.ndarray,
-    visible: np.ndarray,
+    observed: np.ndarray,
     *,
-    factor: int,
-    device: str,
-    seed: int,
-    given: KnownNoise | None = None,
-) -> Prepared:
-    """Build network and objective for one image.
+    forward_model: ForwardModel | None = None,
+    known: KnownNoise | None = None,
+    device: str = "cpu",
+) -> Observation:
+    """Gather what is known of an image, its noise included.
 
     Parameters
     ----------
     planes : (channels, [z,] y, x) float32 array
-        The image, scaled to [0, 1].
-    visible : ([z,] y, x) bool array
+        Scaled to [0, 1].
+    observed : ([z,] y, x) bool array
         Pixels that were measured.
-    factor : int
-        Enlargement; 1 for none.
-    given : KnownNoise, optional
-        What is known of the noise.
-
-    Returns
-    -------
-    Prepared
+    forward_model : ForwardModel, optional
+        Left out, the identity.
+    known : KnownNoise, optional
+        What need not be found.
     """
-    generator = torch.Generator().manual_seed(seed)
-    data = Data(
+    return Observation(
         torch.from_numpy(planes[None]).to(device),
-        torch.from_numpy(visible[None, None].astype(np.float32)).to(device),
-    )
-    if recipe.objective == "masked":
-        return _masked_prediction(recipe, data, planes, visible, generator, given)
-    return Prepared(_latent_prior(recipe, data, factor, generator), None, {})
-
-
-def _masked_prediction(
-    recipe: Recipe,
-    data: Data,
-    planes: np.ndarray,
-    visible: np.ndarray,
-    generator: torch.Generator,
-    given: KnownNoise | None,
-) -> Prepared:
-    if recipe.noise_variance is not None:
-        found = NoiseModel(Gaussian(NoiseVariance(recipe.noise_variance)), 0, "gaussian")
-    else:
-        found = estimate_noise(_flat(planes), _flat(np.broadcast_to(visible, planes.shape)), given)
-    noise, reach = found.likelihood, found.correlation_radius
-    channels = planes.shape[0]
-    like_missing = _deepest(visible) >= recipe.deep_gap
-    members = [
-        MaskedPrediction(
-            _network(recipe, channels + 1, channels + 1, data, generator),
-            data,
-            noise,
-            generator,
-            hidden=recipe.hidden_with_neighbours if reach else recipe.hidden,
-            radius=reach,
-            like_missing=like_missing,
-            correct_fill=recipe.correct_fill,
-            reserved=recipe.reserved,
-        )
-        for _ in range(recipe.members)
-    ]
-    objective = Ensemble(members) if len(members) > 1 else members[0]
-    told = {"noise": found.kind, "noise_variance": asdict(noise.noise), "correlation_radius": reach}
-    # neighbours tell of correlated noise, so held-out pixels are soon predicted too well
-    if recipe.worth is None:
-        return Prepared(objective, None, told)
-    return Prepared(objective, HeldOut(tolerance=0.03, least=20) if reach else HeldOut(tolerance=recipe.worth), told)
-
-
-def _latent_prior(recipe: Recipe, data: Data, factor: int, generator: torch.Generator) -> Objective:
-    *outer, y, x = data.measured.shape[2:]
-    size = (*outer, y * factor, x * factor)
-    measurement: Measurement = Identity()
-    if factor > 1:
-        measurement = Downsample(factor, size[-2:], recipe.lobes, data.measured.device)
-    return LatentPrior(
-        _network(recipe, recipe.latent_channels, data.measured.shape[1], data, generator),
-        data,
-        measurement,
-        generator,
-        latent_channels=recipe.latent_channels,
-        latent_noise=recipe.latent_noise,
-        latent_step=recipe.latent_step,
-        warm_up=recipe.warm_up,
-        size=size,
+        torch.from_numpy(observed[None, None].astype(np.float32)).to(device),
+        forward_model or Identity(),
+        preset.noise_model(planes, observed, known),
     )
 
 
-def _network(recipe: Recipe, inputs: int, outputs: int, data: Data, generator: torch.Generator) -> Prior:
-    dims = data.measured.ndim - 2
-    if recipe.network == "hourglass":
-        network: Prior = Hourglass(
-            inputs,
-            outputs,
-            recipe.channels,
-            recipe.skip,
-            dims=dims,
-            down_size=recipe.down_size,
-            upsample=recipe.upsample,
-            mix=recipe.mix,
-        )
-    else:
-        network = SlimPrior(
-            inputs,
-            outputs,
-            generator,
-            channels=recipe.width,
-            dropout=recipe.dropout,
-            upsample=recipe.upsample,
-            border=recipe.border,
-            dims=dims,
-        )
-    network.initialise(generator)
-    return network.to(data.measured.device)
+def deepest_gap(observed: np.ndarray) -> float:
+    """Distance in pixels from the middle of the largest gap to what was measured."""
+    return float(distance_transform_edt(~observed).max())
+
+
+def _channels(observation: Observation) -> int:
+    return int(observation.values.shape[1])
+
+
+def _guides(observation: Observation) -> int:
+    return 0 if observation.guide is None else int(observation.guide.shape[1])
 
 
 def _flat(planes: np.ndarray) -> np.ndarray:
     """Lay channels and slices in one row, (n, y, x)."""
     return planes.reshape(-1, *planes.shape[-2:])
-
-
-def _deepest(visible: np.ndarray) -> float:
-    """Distance in pixels from the middle of the largest gap to what is visible."""
-    return float(distance_transform_edt(~visible).max())

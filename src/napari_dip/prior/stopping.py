@@ -21,23 +21,28 @@ class Limits:
     iterations : int
         Iterations that are planned; the learning rate falls towards their end.
     stop_at : int or None
-        End after this many of them, the plan unchanged.
+        End after this many of them instead, which may be more; the plan stays unchanged.
     seconds : float or None
-        Computing time that may be used; time between two steps of the generator does not count.
+        Computing time that may be used; time between two iterations does not count.
     asked : bool
         Set from outside to end the run and keep its result.
+    stopped_by : str
+        What `stop_at` stands for: asked for by hand, or what ended the run that is repeated.
     """
 
     iterations: int
     stop_at: int | None = None
     seconds: float | None = None
     asked: bool = False
+    stopped_by: StoppedBy = "asked"
 
     def reached(self, iteration: int, seconds: float) -> StoppedBy | None:
         """Say what ends the run after `iteration` iterations and `seconds`, or None to go on."""
-        if iteration >= self.iterations:
+        if self.stop_at is not None and iteration >= self.stop_at:
+            return self.stopped_by
+        if self.stop_at is None and iteration >= self.iterations:
             return "iterations"
-        if self.asked or (self.stop_at is not None and iteration >= self.stop_at):
+        if self.asked:
             return "asked"
         if self.seconds is not None and seconds >= self.seconds:
             return "seconds"

@@ -1,0 +1,49 @@
+"""A run in a file, to be gone on with later: its record, and tensors, numbers and text in plain containers.
+
+It is written by `torch.save` and read with `weights_only`, so that nothing but those is ever loaded.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from napari_dip import record as records
+from napari_dip.errors import InputError
+from napari_dip.files.replace import replacing
+from napari_dip.record import Record
+
+FORMAT = "napari-dip run"
+
+
+def write(path: Path, record: Record, state: dict[str, Any]) -> None:
+    """Write a run; the file is complete, or not there at all.
+
+    Raises
+    ------
+    InputError
+        If it cannot be written.
+    """
+    with replacing(path) as file:
+        torch.save({"format": FORMAT, "record": records.write(record).decode(), "state": state}, file)
+
+
+def read(path: Path) -> tuple[Record, dict[str, Any]]:
+    """Read a run.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read, or holds anything else.
+    """
+    try:
+        found = torch.load(path, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise InputError(f"The file {str(path)!r} cannot be read: {error.strerror or error}.") from None
+    except Exception:  # what else a damaged or foreign file makes of it is many a thing
+        found = None
+    if not isinstance(found, dict) or found.get("format") != FORMAT:
+        raise InputError(f"The file {str(path)!r} holds no run that napari-dip has saved.")
+    return records.read(found["record"]), found["state"]

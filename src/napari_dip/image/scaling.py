@@ -1,0 +1,37 @@
+"""The range of values of a work item, and back: the prior sees [0, 1]."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+LARGEST = float(np.finfo(np.float32).max)
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """`low + span * x` is a value in the caller's units for x in [0, 1]; both are found once for an item."""
+
+    low: float
+    span: float
+
+    @classmethod
+    def of(cls, values: np.ndarray) -> Scaling:
+        """Find the range of some values; of none, or of equal ones, the span is 1."""
+        low, high = (float(values.min()), float(values.max())) if values.size else (0.0, 0.0)
+        return cls(low, high - low if high > low else 1.0)
+
+    def to_prior(self, values: np.ndarray) -> np.ndarray:
+        """Give values of the caller's units as float64 in [0, 1]."""
+        return np.asarray((values - self.low) / self.span)
+
+    def to_units(self, values: np.ndarray) -> np.ndarray:
+        """Give values of [0, 1] as float32 in the caller's units; what float32 cannot hold becomes its largest."""
+        found = values.astype(np.float64) * self.span + self.low
+        return np.asarray(found.clip(-LARGEST, LARGEST).astype(np.float32))
+
+    def to_deviation(self, variance: np.ndarray) -> np.ndarray:
+        """Give a variance of [0, 1] as a standard deviation in the caller's units, float32."""
+        found = self.span * np.sqrt(variance).astype(np.float64)
+        return np.asarray(found.clip(0, LARGEST).astype(np.float32))

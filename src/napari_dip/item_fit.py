@@ -1,0 +1,128 @@
+"""One work item from its values to its result: fitted as a preset has it, given back in the caller's units."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from napari_dip import record as records
+from napari_dip.image.source import Plane
+from napari_dip.image.work import Item
+from napari_dip.noise_settings import known_noise
+from napari_dip.prior import forward_model
+from napari_dip.prior.fit import Fit
+from napari_dip.prior.presets import choose, observe
+from napari_dip.prior.stopping import HeldOut, Limits
+from napari_dip.record import PlaneRecord
+from napari_dip.request import Request
+
+
+class ItemFit:
+    """A work item with its fit; nothing is computed here but by `fit`, `image` and `finish`.
+
+    Parameters
+    ----------
+    request : Request
+    item : Item
+    seconds : float, optional
+        Computing time that it may take.
+    script : PlaneRecord, optional
+        End after the iterations that this one had, whatever rule and clock say.
+
+    Attributes
+    ----------
+    fit : Fit
+    """
+
+    def __init__(
+        self,
+        request: Request,
+        item: Item,
+        plane: Plane,
+        *,
+        seconds: float | None = None,
+        script: PlaneRecord | None = None,
+    ):
+        self.request, self.item, self.plane = request, item, plane
+        settings, device = request.settings, request.device
+        self.preset = choose(settings.preset, request.task.name, plane.observed, request.inputs, settings.noise)
+        model = forward_model.build(
+            request.task.forward_model, plane.observed.shape, request.inputs, lobes=self.preset.lobes, device=device
+        )
+        known = known_noise(settings, plane.scaling.low, plane.scaling.span)
+        observation = observe(
+            self.preset, plane.values, plane.observed, forward_model=model, known=known, device=device
+        )
+        problem = self.preset.build(observation, torch.Generator().manual_seed(settings.seed))
+        limits = Limits(settings.max_iterations or self.preset.iterations, seconds=seconds)
+        if script is not None:
+            limits.stop_at, limits.stopped_by = script["iterations"], script["stopped_by"]
+        self.fit = Fit(problem, limits, judged=script is None)
+
+    def image(self) -> np.ndarray:
+        """Give a look at the plane (all samples, y, x) as float32, near to what `finish` would give."""
+        return self._in_units(self.fit.preview())
+
+    def finish(self) -> tuple[np.ndarray, np.ndarray | None]:
+        """Give the plane (all samples, y, x) as float32, and its uncertainty (samples, y, x) where it was asked for."""
+        estimate = self.fit.finish(with_variance=self.request.settings.uncertainty)
+        image = self._in_units(estimate.image)
+        if estimate.variance is None:
+            return image, None
+        deviation = self.plane.scaling.to_deviation(estimate.variance[0].float().cpu().numpy())
+        if self.request.task.writes == "gaps":
+            deviation = np.where(self.plane.missing, deviation, np.float32(0))
+        return image, deviation
+
+    def extend(self, iterations: int) -> None:
+        """Let it go on for so many iterations, whatever rule and clock say."""
+        limits = self.fit.limits
+        limits.stop_at, limits.stopped_by = self.fit.iteration + iterations, "asked"
+        limits.asked, limits.seconds, self.fit.judged = False, None, False
+
+    def note(self, stopped_by: str) -> PlaneRecord:
+        """Say what was done."""
+        fit, scaling = self.fit, self.plane.scaling
+        losses, every = records.thin(fit.losses)
+        note: PlaneRecord = {
+            "plane": self.item.number,
+            "index": list(self.item.index),
+            "recipe": self.preset.name,
+            "iterations_planned": fit.limits.iterations,
+            "iterations": fit.iteration,
+            "seconds": round(fit.seconds, 3),
+            "stopped_by": stopped_by,  # type: ignore[typeddict-item]
+            "fallbacks": fit.fallbacks,
+            "losses": losses,
+            "losses_every": every,
+        }
+        noise = fit.problem.objectives[0].observation.noise
+        if noise.kind:
+            found = noise.likelihood.noise
+            note["noise"], note["correlation_radius"] = noise.kind, noise.correlation_radius
+            note["noise_variance"] = {
+                "sigma": float(found.read**0.5 * scaling.span),
+                "gain": found.gain * scaling.span,
+                "multiplicative": found.multiplicative,
+                "offset": found.offset * scaling.span + scaling.low,
+            }
+        if isinstance(fit.problem.rule, HeldOut) and stopped_by == "held-out" and fit.judged:
+            note["why"] = fit.problem.rule.why()
+        return note
+
+    def failed(self) -> PlaneRecord:
+        """Say that nothing came of it."""
+        seconds = round(self.fit.seconds, 3)
+        number, index = self.item.number, list(self.item.index)
+        return {"plane": number, "index": index, "iterations": 0, "seconds": seconds, "stopped_by": "diverged"}
+
+    def _in_units(self, image: Tensor) -> np.ndarray:
+        """Give a restored plane in the caller's units; inpainting leaves what is known as it is."""
+        values = image[0].float().cpu().numpy()
+        if self.request.task.bounded:  # nothing is darker or brighter than what was measured
+            values = values.clip(0, 1)
+        whole = self.request.enlarged(self.plane.original)
+        where = self.plane.missing if self.request.task.writes == "gaps" else True
+        np.copyto(whole[: len(values)], self.plane.scaling.to_units(values), where=where)
+        return whole

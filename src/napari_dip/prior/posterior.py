@@ -1,0 +1,190 @@
+"""What is made of averaged predictions once a network is fitted: posterior mean, last step, and how sure it is.
+
+It serves every objective. A prediction and the measured value of a pixel are combined by their variances; then patches
+that are alike share what they have measured (`nonlocal_bayes`).
+
+References
+----------
+Laine et al.: High-quality self-supervised deep image denoising. NeurIPS 2019, eq. 4 (posterior mean).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from napari_dip.prior.likelihood import LEAST_VARIANCE
+from napari_dip.prior.noise_estimation import ESTIMATION, Estimation, corrected_noise
+from napari_dip.prior.nonlocal_bayes import NORMAL, ROUGH, PatchGroups, autocorrelation, nonlocal_bayes
+from napari_dip.prior.observation import Observation
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A restored image, and the variance of its error where it is known; both (1, channels, [z,] y, x)."""
+
+    image: Tensor
+    variance: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Averaged:
+    """What predictions come to on average.
+
+    Attributes
+    ----------
+    observation : Observation
+    image : Tensor
+        (1, channels, [z,] y, x).
+    total : Tensor
+        (1, 1, [z,] y, x): variance of the prediction and of the noise together.
+    """
+
+    observation: Observation
+    image: Tensor
+    total: Tensor
+
+
+class LastStep(Protocol):
+    """Makes an image of what one or several networks predict."""
+
+    def preview(self, averaged: Sequence[Averaged]) -> Tensor:
+        """Give an image to look at: near to what `finish` would give, in little time."""
+        ...
+
+    def finish(self, averaged: Sequence[Averaged], *, with_variance: bool = False) -> Estimate:
+        """Give the restored image."""
+        ...
+
+
+class AsPredicted:
+    """The prediction stands for itself: where there is nothing to combine it with, as in gaps and in enlarged detail.
+
+    Its variance holds the noise, too: with the little noise that is reckoned with in clean images it is not too sure of
+    itself where all is flat.
+    """
+
+    def preview(self, averaged: Sequence[Averaged]) -> Tensor:
+        """Give the mean of the predictions."""
+        return _mean_of([one.image for one in averaged])
+
+    def finish(self, averaged: Sequence[Averaged], *, with_variance: bool = False) -> Estimate:
+        """Give the mean of the predictions."""
+        image, total = self.preview(averaged), _mean_of([one.total for one in averaged])
+        return Estimate(image, total.expand_as(image) if with_variance else None)
+
+
+@dataclass(frozen=True)
+class Refined:
+    """The posterior mean of each pixel, refined by non-local Bayes slice by slice; a gap takes the prediction alone.
+
+    The measured values are those of the image's own pixels, so the forward model has to be the identity.
+
+    Attributes
+    ----------
+    groups, preview_groups : PatchGroups
+        Of the result, and of a preview.
+    trust_if_correlated : float
+        Where noise is correlated the mean of a group of patches keeps some of it, so this part of that mean is left to
+        the network. Measured: benchmarks/constants.py.
+    apart_over : int
+        Side of the window, in pixels, over which the difference of network and patches is averaged: two estimates of
+        one truth differ by about as much as each of them is off. Measured: benchmarks/constants.py.
+    estimation : Estimation
+        How the noise that a prediction leaves behind is looked at.
+    """
+
+    groups: PatchGroups = NORMAL
+    preview_groups: PatchGroups = ROUGH
+    trust_if_correlated: float = 0.5
+    apart_over: int = 9
+    estimation: Estimation = ESTIMATION
+
+    def preview(self, averaged: Sequence[Averaged]) -> Tensor:
+        """Give the result as a quick refinement shows it."""
+        return self._refined(averaged, self.preview_groups, with_variance=False).image
+
+    def finish(self, averaged: Sequence[Averaged], *, with_variance: bool = False) -> Estimate:
+        """Give the posterior mean of all networks together, refined."""
+        return self._refined(averaged, self.groups, with_variance=with_variance)
+
+    def _refined(self, averaged: Sequence[Averaged], groups: PatchGroups, *, with_variance: bool) -> Estimate:
+        observation = averaged[0].observation
+        mean, total = _mean_of([one.image for one in averaged]), _mean_of([one.total for one in averaged])
+        posterior = posterior_mean(Averaged(observation, mean, total), self.estimation)
+        estimate = posterior.image
+        if len(averaged) > 1:  # each network has a posterior mean of its own; their mean is the better pilot
+            estimate = torch.stack([posterior_mean(one, self.estimation).image for one in averaged]).mean(0)
+        seen = observation.observed > 0
+        value = torch.where(seen, posterior.value, estimate)
+        radius = observation.noise.correlation_radius
+        images, variances = [], []
+        for pilot, measured, power in zip(
+            *(_slices(_solvable(x)) for x in (estimate, value, posterior.noise)), strict=True
+        ):
+            correlation = autocorrelation((measured - pilot) / power.sqrt(), radius + 1) if radius else None
+            trust = self.trust_if_correlated if radius else 0.0
+            image, variance = nonlocal_bayes(
+                pilot, measured, power, correlation, groups, trust=trust, with_variance=with_variance
+            )
+            images.append(image)
+            variances.append(variance)
+        image = torch.where(seen, torch.stack(images, 2).view_as(mean).to(mean.device), estimate)
+        if not with_variance:
+            return Estimate(image)
+        window = (self.apart_over, 1, self.apart_over // 2)
+        apart = torch.stack(
+            [F.avg_pool2d(x, *window, count_include_pad=False) for x in _slices((image - estimate) ** 2)], 2
+        )
+        spread = torch.stack([v for v in variances if v is not None], 2).to(mean.device) + apart
+        in_gaps = (total - posterior.noise).clamp_min(LEAST_VARIANCE)
+        return Estimate(image, torch.where(seen, spread.view_as(mean), in_gaps))
+
+
+@dataclass(frozen=True)
+class Posterior:
+    """What is known of each pixel; all (1, channels, [z,] y, x).
+
+    Attributes
+    ----------
+    image : Tensor
+        The posterior mean.
+    noise : Tensor
+        Variance of the noise, corrected by what the prediction leaves behind.
+    value : Tensor
+        What was measured, or would have been without saturation.
+    """
+
+    image: Tensor
+    noise: Tensor
+    value: Tensor
+
+
+def posterior_mean(averaged: Averaged, estimation: Estimation = ESTIMATION) -> Posterior:
+    """Combine what was predicted of each pixel with its measured value, by their variances."""
+    observation, mean, total = averaged.observation, averaged.image, averaged.total
+    likelihood, values, observed = observation.noise.likelihood, observation.values, observation.observed
+    noise = corrected_noise(likelihood, mean, values, observed, estimation)
+    own = noise.mean(1, keepdim=True)
+    value, _ = likelihood.unclipped(mean, torch.maximum(own, total), values)
+    gain = observed * (1 - own / total).clamp_min(0)
+    return Posterior(mean + gain * (value - mean), noise, value)
+
+
+def _mean_of(images: Sequence[Tensor]) -> Tensor:
+    return images[0] if len(images) == 1 else torch.stack(list(images)).mean(0)
+
+
+def _slices(image: Tensor) -> Sequence[Tensor]:
+    """Give the (1, channels, y, x) slices of an image of two or three dimensions."""
+    return [image] if image.ndim == 4 else image.unbind(2)
+
+
+def _solvable(image: Tensor) -> Tensor:
+    """Bring an image to where many small systems of equations can be solved: Apple's GPUs lack that."""
+    return image.cpu() if image.device.type == "mps" else image

@@ -1,0 +1,209 @@
+"""The record of a run: what repeats it, and what it found. Written, read and checked here alone."""
+
+from __future__ import annotations
+
+import json
+import platform
+from datetime import datetime
+from importlib import metadata
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+from pydantic import TypeAdapter, ValidationError
+from typing_extensions import NotRequired, TypedDict
+
+from napari_dip.errors import InputError
+
+if TYPE_CHECKING:
+    from napari_dip.request import Request
+
+SCHEMA = 2
+"""Version of what a record holds; 1 had no number. A program reads its own and older ones from 2 on."""
+CURVE_POINTS = 200
+"""Most points of the loss curve that a record keeps for a plane."""
+
+
+StoppedBy = Literal["iterations", "seconds", "asked", "held-out", "diverged"]
+
+
+class FoundNoise(TypedDict):
+    """How strong the noise of a plane is, in the units of the image."""
+
+    sigma: float
+    gain: float
+    multiplicative: float
+    offset: float
+
+
+class PlaneRecord(TypedDict):
+    """What was done to a plane.
+
+    A plane that diverged before it had an image has no iterations.
+    """
+
+    plane: int
+    index: list[int]
+    iterations: int
+    seconds: float
+    stopped_by: StoppedBy
+    recipe: NotRequired[str]
+    iterations_planned: NotRequired[int]
+    fallbacks: NotRequired[int]
+    losses: NotRequired[list[float]]
+    losses_every: NotRequired[int]
+    noise: NotRequired[str]
+    noise_variance: NotRequired[FoundNoise]
+    correlation_radius: NotRequired[int]
+    why: NotRequired[str]
+
+
+class Record(TypedDict):
+    """All that is needed to repeat a run, and what it found; ready for JSON.
+
+    `settings` are those that were given, with device and threads as they were used, and without a limit of time: the
+    clock may run otherwise next time. `inputs` are the numbers that the
+    task takes; `digest` tells the image, and each array that the task takes, by a SHA-256 of shape, type and values.
+    `unreached` are the numbers of planes that are NaN in the result: a run that was stopped did not come to them, or
+    they diverged.
+    """
+
+    schema: int
+    task: str
+    settings: dict[str, Any]
+    seed: int
+    inputs: dict[str, int]
+    digest: dict[str, str]
+    axes: str
+    axes_guessed: bool
+    shape: list[int]
+    dtype: str
+    device: str
+    bfloat16: bool
+    iterations: int
+    seconds: float
+    stopped_by: str
+    planes_in_image: int
+    planes_restored: int
+    unreached: list[int]
+    planes: list[PlaneRecord]
+    losses: list[float]
+    started: str
+    versions: dict[str, str]
+    machine: str
+    files: NotRequired[dict[str, str]]
+    command: NotRequired[str]
+
+
+_adapter = TypeAdapter(Record)
+
+
+def _versions() -> dict[str, str]:
+    """Give the versions of what computes."""
+    names = ("napari-dip", "torch", "numpy")
+    return {**{name: metadata.version(name) for name in names}, "python": platform.python_version()}
+
+
+def thin(losses: list[float]) -> tuple[list[float], int]:
+    """Give at most so many points of a curve as a record keeps, and how many iterations lie between two of them."""
+    step = max(1, -(-len(losses) // CURVE_POINTS))
+    return losses[::step], step
+
+
+def _worst(reasons: list[str]) -> str:
+    """Of the reasons for which planes ended, the one that matters most.
+
+    >>> _worst(["iterations", "seconds", "held-out"])
+    'seconds'
+    """
+    order = ("diverged", "seconds", "asked", "held-out")
+    return next((reason for reason in order if reason in reasons), "iterations")
+
+
+def compose(
+    request: Request,
+    planes: list[PlaneRecord],
+    *,
+    threads: int,
+    begun: int,
+    asked: bool,
+    started: datetime,
+    bfloat16: bool,
+) -> Record:
+    """Make the record of a run.
+
+    Parameters
+    ----------
+    request : Request
+        What was asked for.
+    planes : list of PlaneRecord
+        What was done.
+    threads : int
+        As they were used.
+    begun : int
+        Planes that were looked at; the others were not reached.
+    asked : bool
+        Whether it was stopped by hand.
+    started : datetime
+    bfloat16 : bool
+        Whether convolutions ran in it.
+    """
+    source, items = request.source, len(request.source.items)
+    settings = request.settings.model_copy(update={"device": request.device, "threads": threads or None, "max_seconds": None})
+    failed = [plane["plane"] for plane in planes if not plane["iterations"]]
+    return {
+        "schema": SCHEMA,
+        "task": request.task.name,
+        "settings": settings.model_dump(mode="json"),
+        "seed": settings.seed,
+        "inputs": request.numbers,
+        "digest": {"image": source.digest, **({"mask": source.mask_digest} if source.mask_digest else {})},
+        "axes": source.axes,
+        "axes_guessed": source.guessed,
+        "shape": [int(n) for n in source.array.shape],
+        "dtype": str(source.array.dtype),
+        "device": request.device,
+        "bfloat16": bfloat16,
+        "iterations": sum(plane["iterations"] for plane in planes),
+        "seconds": round(sum(plane["seconds"] for plane in planes), 3),
+        "stopped_by": "asked" if asked else _worst([plane["stopped_by"] for plane in planes]),
+        "planes_in_image": items,
+        "planes_restored": len(planes) - len(failed),
+        "unreached": sorted([*failed, *range(begun, items)]),
+        "planes": planes,
+        "losses": planes[-1].get("losses", []) if planes else [],
+        "started": started.isoformat(timespec="seconds"),
+        "versions": _versions(),
+        "machine": f"{platform.system()} {platform.machine()}",
+    }
+
+
+def write(record: Record) -> bytes:
+    """Give a record as the text of a JSON file."""
+    return json.dumps(record, indent=2, ensure_ascii=False, allow_nan=False).encode() + b"\n"
+
+
+def read(given: Any) -> Record:
+    """Check a record: a dictionary, or the text of a JSON file.
+
+    Raises
+    ------
+    InputError
+        If it is no record, or one of a newer version.
+    """
+    if isinstance(given, str | bytes):
+        try:
+            given = json.loads(given)
+        except ValueError as error:
+            raise InputError(f"This is no record of napari-dip: it cannot be read as JSON ({error}).") from None
+    if not isinstance(given, dict) or not isinstance(given.get("schema"), int):
+        raise InputError("This is no record of napari-dip, or one of before version 0.2: it has no schema number.")
+    if given["schema"] > SCHEMA:
+        raise InputError(
+            f"The record has the schema {given['schema']}, and this version of napari-dip knows {SCHEMA} at most; "
+            "update napari-dip."
+        )
+    try:
+        return cast(Record, _adapter.validate_python(given))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise InputError(f"The record cannot be used: {where}: {first['msg'][:1].lower()}{first['msg'][1:]}.") from None

@@ -1,0 +1,49 @@
+"""What a run is asked to do: frozen, so that nothing of it changes while it is worked on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from napari_dip.image.source import Source
+from napari_dip.settings import Settings
+from napari_dip.tasks import Task
+
+
+@dataclass(frozen=True)
+class Request:
+    """A task, an image, and how it is to be done.
+
+    Attributes
+    ----------
+    task : Task
+    source : Source
+        The image, with what is to be filled in.
+    inputs : dict
+        What else the task takes, by name: numbers, and arrays.
+    settings : Settings
+    device : str
+        Of torch.
+    """
+
+    task: Task
+    source: Source
+    inputs: dict[str, Any]
+    settings: Settings
+    device: str
+
+    @property
+    def factor(self) -> int:
+        """How many times more pixels the result has along Y and X."""
+        return int(self.inputs.get("factor") or 1)
+
+    @property
+    def numbers(self) -> dict[str, int]:
+        """The inputs that are numbers."""
+        return {one.name: int(self.inputs[one.name]) for one in self.task.inputs if one.kind == "number"}
+
+    def enlarged(self, original: np.ndarray) -> np.ndarray:
+        """Give a plane (samples, y, x) of the caller's as float32, each pixel repeated as often as there are new ones."""
+        return np.array(original.repeat(self.factor, -2).repeat(self.factor, -1), np.float32)
