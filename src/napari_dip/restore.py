@@ -13,6 +13,7 @@ import torch
 
 from napari_dip.errors import InputError
 from napari_dip.image.source import Source
+from napari_dip.noise_settings import check_noise
 from napari_dip.run import Progress, Restoration, Run
 from napari_dip.settings import FACTORS, STRENGTH, STRENGTH_OF, TASKS, Settings, Task, read_settings
 
@@ -139,6 +140,7 @@ def restore_steps(
         raise InputError(f"The factor {factor!r} is not allowed; take a whole number from 2 to {FACTORS[-1]}.")
     _check_together(task, chosen)
     source = Source(image, axes, mask, allow_nonfinite=chosen.nonfinite == "inpaint")
+    check_noise(chosen, *source.range)
     return Run(task, source, int(factor or 1), chosen, choose_device(chosen.device)).steps()
 
 

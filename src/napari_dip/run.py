@@ -16,8 +16,8 @@ import numpy as np
 import torch
 
 from napari_dip.image.source import Plane, Source
+from napari_dip.noise_settings import known_noise
 from napari_dip.prior.fit import Diverged, Fit, fit, has_fast_bfloat16
-from napari_dip.prior.noise_estimation import KnownNoise
 from napari_dip.prior.presets import Recipe, choose, prepare
 from napari_dip.prior.stopping import Limits
 from napari_dip.settings import Settings, Task
@@ -163,7 +163,7 @@ class Run:
             factor=self.factor,
             device=self.device,
             seed=self.settings.seed,
-            given=_given(self.settings, plane),
+            given=known_noise(self.settings, plane.low, plane.span),
         )
         limits = self._limits(recipe, number)
         before = self.seconds
@@ -288,23 +288,6 @@ def _worst(reasons: list[str]) -> str:
     """Of the reasons for which planes ended, the one that matters most."""
     order = ("diverged", "seconds", "asked", "held-out")
     return next((reason for reason in order if reason in reasons), "iterations")
-
-
-def _given(settings: Settings, plane: Plane) -> KnownNoise:
-    """Bring what is known of the noise to the scale of a plane."""
-    kind, dark = settings.noise, settings.offset
-    if kind == "auto" and (settings.gain is not None or dark is not None):
-        kind = "poisson-gaussian"
-    elif kind == "auto" and settings.sigma is not None:
-        kind = "gaussian"
-    if kind == "poisson" and dark is None:
-        dark = 0.0
-    return KnownNoise(
-        kind=kind,
-        sigma=None if settings.sigma is None else settings.sigma / plane.span,
-        gain=None if settings.gain is None else settings.gain / plane.span,
-        offset=None if dark is None else (dark - plane.low) / plane.span,
-    )
 
 
 def _in_units(found: dict[str, Any], plane: Plane) -> dict[str, Any]:

@@ -54,6 +54,11 @@ class Source:
     allow_nonfinite : bool
         Fill in NaN and inf instead of refusing them.
 
+    Attributes
+    ----------
+    range : (float, float)
+        The least and the largest value of all planes, of pixels that are finite and not masked.
+
     Raises
     ------
     InputError
@@ -174,6 +179,7 @@ class Source:
             raise InputError("The image holds values that float32, the type of the result, cannot hold; scale it down.")
         if not high > low:
             raise InputError("The image is constant where it is not masked; there is nothing to restore.")
+        self.range = low, high
 
     def __iter__(self) -> Iterator[tuple[int, ...]]:
         return iter(self.indices)
