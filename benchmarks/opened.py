@@ -9,11 +9,11 @@ import numpy as np
 from torch import Tensor
 
 from napari_dip.image.source import Plane, Source
+from napari_dip.noise_settings import known_noise
 from napari_dip.prior.fit import Fit, Progress, fit
 from napari_dip.prior.masked_prediction import MaskedPrediction
 from napari_dip.prior.presets import Recipe, choose, prepare
 from napari_dip.prior.stopping import Limits, Rule
-from napari_dip.run import _given
 from napari_dip.settings import read_settings
 
 
@@ -46,7 +46,7 @@ def opened(image: np.ndarray, seed: int = 0, *, noise: str = "auto", recipe: Rec
     """Prepare a denoising of a gray or RGB image as the product does it; `noise` is its setting of that name."""
     plane = Source(image, "YX" if image.ndim == 2 else "YXS").plane(())
     recipe = recipe or recipe_of(image)
-    given = _given(read_settings({"noise": noise}), plane)
+    given = known_noise(read_settings({"noise": noise}), plane.low, plane.span)
     prepared = prepare(recipe, plane.values, plane.visible, factor=1, device="cpu", seed=seed, given=given)
     assert isinstance(prepared.objective, MaskedPrediction)
     return Opened(plane, recipe, prepared.objective, prepared.rule)

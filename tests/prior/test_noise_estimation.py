@@ -6,7 +6,15 @@ from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
 
 from napari_dip.prior.likelihood import Gaussian, NoiseVariance
-from napari_dip.prior.noise_estimation import ESTIMATION, KnownNoise, NoiseModel, corrected_noise, estimate_noise
+from napari_dip.prior.noise_estimation import (
+    ESTIMATION,
+    Estimation,
+    KnownNoise,
+    NoiseModel,
+    VarianceCurve,
+    corrected_noise,
+    estimate_noise,
+)
 
 SEEDS = range(3)
 
@@ -220,3 +228,22 @@ def test_hidden_pixels_do_not_correct_the_noise():
     found = corrected_noise(Gaussian(NoiseVariance(0.01)), truth, torch.where(observed > 0, noisy, 9.0), observed)
     assert found.shape == truth.shape
     assert float(found.mean()) == pytest.approx(0.01, rel=0.1)
+
+
+def test_how_it_is_estimated_can_be_handed_in():
+    rng = np.random.default_rng(0)
+    noise = gaussian_filter(rng.normal(0, 1, (160, 160)), 1.2)
+    planes = (0.1 + 0.8 * smooth(0) + 0.1 * noise / noise.std())[None]
+    observed = np.ones_like(planes, bool)
+    radii = [estimate_noise(planes, observed, how=Estimation(most_radius=most)).correlation_radius for most in range(3)]
+    assert radii == [0, 1, 2]
+    assert estimate_noise(planes, observed, how=Estimation(white_ratio=0.0)).correlation_radius == 0
+    small = estimate_noise(planes, observed, how=Estimation(curve=VarianceCurve(blocks_per_point=10**6, unseen=0.04)))
+    assert small.likelihood.noise.read == pytest.approx(0.04)
+
+
+def test_how_far_the_noise_is_corrected_can_be_handed_in():
+    truth = torch.full((1, 1, 160, 160), 0.5)
+    noisy = truth + 0.1 * torch.randn(truth.shape, generator=torch.Generator().manual_seed(0))
+    given = Gaussian(NoiseVariance(0.002)), truth, noisy, torch.ones_like(truth)
+    assert float(corrected_noise(*given, Estimation(most_correction=1.5)).max()) == pytest.approx(0.003)

@@ -23,7 +23,7 @@ class BlockSteps:
     certain : float
         How many times the next largest step, squared, the one between blocks has to be; along both axes, 1 is what
         chance gives. Measured: benchmarks/constants.py.
-    white : float
+    white_factor : float
         The error of compression is alike in neighbouring pixels; white noise stands for it if it is taken to be this
         many times as strong, in standard deviations. Measured: benchmarks/constants.py.
     """
@@ -31,7 +31,7 @@ class BlockSteps:
     side: int = 8
     least_blocks: int = 4
     certain: float = 1.3
-    white: float = 1.5
+    white_factor: float = 1.5
 
 
 JPEG = BlockSteps()

@@ -126,7 +126,7 @@ class Estimation:
     naming : Naming
     most_radius : int
         Largest correlation radius that is looked for. Beyond, the smooth image itself shows in the differences.
-    white : float
+    white_ratio : float
         Noise counts as white if the variance of its differences over one step is at least this part of that over the
         next; the two are alike for white noise. Measured: benchmarks/constants.py.
     unlit : float
@@ -146,7 +146,7 @@ class Estimation:
     compression: BlockSteps = JPEG
     naming: Naming = NAMING
     most_radius: int = 2
-    white: float = 0.5
+    white_ratio: float = 0.5
     unlit: float = 0.1
     most_correction: float = 2.5
 
@@ -176,11 +176,11 @@ def estimate_noise(
     observed = np.broadcast_to(observed, planes.shape)
     error, certain = compression_error(planes, how.compression)
     if known.kind == "compression" or (known.kind == "auto" and certain):
-        return NoiseModel(Gaussian(NoiseVariance((how.compression.white * error) ** 2)), 0, "compression")
+        return NoiseModel(Gaussian(NoiseVariance((how.compression.white_factor * error) ** 2)), 0, "compression")
     blocks = [differences(planes, observed, step, how.differences) for step in range(1, how.most_radius + 2)]
     level = [np.quantile(variance, how.differences.flattest) if variance.size else np.inf for _, variance in blocks]
     radius = 0
-    while radius < how.most_radius and level[radius] < how.white * level[radius + 1] < np.inf:
+    while radius < how.most_radius and level[radius] < how.white_ratio * level[radius + 1] < np.inf:
         radius += 1
     low, high = saturation(planes, observed, how.pile_up)
     brightness = planes[observed].mean()
