@@ -2,43 +2,32 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
-from secrets import token_hex
-from typing import IO, Any
 
 import numpy as np
 
-from napari_dip.errors import InputError
-from napari_dip.files import tiff
-from napari_dip.files.tiff import Scale
+from napari_dip.errors import InputError, reason
+from napari_dip.files import npy, png, tiff
+from napari_dip.files.metadata import Picture
+from napari_dip.files.replace import check_output, replacing
 from napari_dip.image.axes import guess_axes
+
+__all__ = [
+    "FORMATS",
+    "Picture",
+    "check_fits",
+    "check_output",
+    "companion",
+    "format_of",
+    "read_image",
+    "read_mask",
+    "replacing",
+    "write_image",
+]
 
 FORMATS = {".tif": "TIFF", ".tiff": "TIFF", ".png": "PNG", ".npy": "NPY"}
 OME = (".ome.tif", ".ome.tiff")
 """Endings that ask for the metadata of OME."""
-
-
-@dataclass(frozen=True)
-class Picture:
-    """What an image file holds.
-
-    Attributes
-    ----------
-    array : array
-        As stored; a palette is turned into RGB.
-    axes : str or None
-        One letter of T Z C Y X S for each dimension, or None where the file does not say.
-    scale : Scale
-        How large the pixels are.
-    """
-
-    array: np.ndarray
-    axes: str | None = None
-    scale: Scale = field(default_factory=Scale)
 
 
 def format_of(path: Path) -> str:
@@ -70,13 +59,13 @@ def read_image(path: Path) -> Picture:
     if not path.exists():
         raise InputError(f"There is no file {str(path)!r}.")
     try:
-        return {"TIFF": _read_tiff, "PNG": _read_png, "NPY": _read_npy}[kind](path)
+        return {"TIFF": tiff.read, "PNG": png.read, "NPY": npy.read}[kind](path)
     except (InputError, MemoryError):
         raise
     except OSError as error:
-        why = error.strerror or _first_line(error)
+        why = reason(error)
     except Exception as error:  # a damaged file can raise anything inside its reader
-        why = _first_line(error)
+        why = reason(error)
         if "imagecodecs" in why:  # tifffile reads some compressions only with its help
             why = "its compression needs the package imagecodecs; install that, or save the file without compression"
     raise InputError(f"The file {str(path)!r} cannot be read as {kind}: {why}.")
@@ -97,32 +86,6 @@ def read_mask(path: Path) -> np.ndarray:
         return np.asarray(picture.array != 0)
     samples = np.moveaxis(picture.array, picture.axes.index("S"), -1)
     return np.asarray((samples[..., :3] != 0).any(-1))
-
-
-def check_output(path: Path, inputs: Iterable[Path], *, force: bool) -> None:
-    """See that a file can be written there, before any work is done for it.
-
-    Raises
-    ------
-    InputError
-        If it exists (unless `force`), is one of the inputs, is a folder, or its folder is missing or read-only.
-    """
-    if path.is_dir():
-        raise InputError(f"{str(path)!r} is a folder; give a file name to write to.")
-    for other in inputs:
-        if _same(path, other):
-            raise InputError(f"The file {str(path)!r} would be written over while it is needed; choose another name.")
-    if path.exists() and not force:
-        raise InputError(f"The file {str(path)!r} exists; give --force to replace it.")
-    folder = Path(os.path.realpath(path)).parent
-    if not folder.is_dir():
-        raise InputError(f"There is no folder {str(folder)!r} to write {path.name!r} to; make it first.")
-    try:
-        probe = _beside(path)
-        probe.open("xb").close()
-        probe.unlink()
-    except OSError as error:
-        raise InputError(f"The folder {str(folder)!r} cannot be written to: {error.strerror}.") from None
 
 
 def companion(path: Path, word: str) -> Path:
@@ -175,97 +138,8 @@ def write_image(path: Path, image: np.ndarray, axes: str, source: Picture, facto
     kind, scale = format_of(path), source.scale.divided(factor)
     with replacing(path) as file:
         if kind == "NPY":
-            np.save(file, image, allow_pickle=False)
+            npy.write(file, image)
         elif kind == "TIFF":
             tiff.write(file, image, axes, scale, ome=path.name.lower().endswith(OME))
         else:
-            _write_png(file, image, axes, source.array.dtype, scale)
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[IO[bytes]]:
-    """Write a file beside its place; put it there once it is complete, and remove it if anything goes wrong.
-
-    Raises
-    ------
-    InputError
-        If the system refuses, because the disk is full for example.
-    """
-    target, part = Path(os.path.realpath(path)), _beside(path)
-    try:
-        with part.open("xb+") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        if target.exists():
-            part.chmod(target.stat().st_mode & 0o777)
-        part.replace(target)
-    except OSError as error:
-        raise InputError(
-            f"The file {str(path)!r} cannot be written: {error.strerror or _first_line(error)}."
-        ) from error
-    finally:
-        part.unlink(missing_ok=True)
-
-
-def _beside(path: Path) -> Path:
-    """Give a new, short name in the folder of a file; that of its target, if it is a link."""
-    return Path(os.path.realpath(path)).with_name(f".napari-dip-{token_hex(6)}.part")
-
-
-def _same(one: Path, other: Path) -> bool:
-    """Whether two names stand for one file, be it there or not."""
-    if os.path.realpath(one) == os.path.realpath(other):
-        return True
-    return one.exists() and other.exists() and one.samefile(other)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
-
-
-def _read_tiff(path: Path) -> Picture:
-    return Picture(*tiff.read(path))
-
-
-def _read_npy(path: Path) -> Picture:
-    with path.open("rb") as file:
-        np.lib.format.read_magic(file)  # np.load takes what is no NPY file for a pickle, and says so
-    try:
-        return Picture(np.lib.format.open_memmap(path, mode="r"))
-    except ValueError:  # an array of no size cannot be mapped
-        return Picture(np.load(path, allow_pickle=False))
-
-
-def _read_png(path: Path) -> Picture:
-    from PIL import Image
-
-    with path.open("rb") as file:
-        header = file.read(26)
-    if len(header) == 26 and header[24] == 16 and header[25] != 0:
-        # Pillow would drop half of the bits without a word
-        raise InputError(f"The file {str(path)!r} has 16 bits for each of several colours; save it as TIFF instead.")
-    with Image.open(path, formats=["PNG"]) as image:
-        image.load()
-        mode, dpi = image.mode, image.info.get("dpi")
-        palette = "RGBA" if "transparency" in image.info else "RGB"
-        readable = {"P": palette, "1": "L", "LA": "RGBA"}.get(mode)
-        array = np.array(image.convert(readable) if readable else image)
-    if mode.startswith("I"):
-        array = array.astype(np.uint16)
-    step = {"X": 1 / float(dpi[0]), "Y": 1 / float(dpi[1])} if dpi and min(dpi) > 0 else {}
-    return Picture(array, "YXS" if array.ndim == 3 else "YX", Scale(step, "inch" if step else None))
-
-
-def _write_png(file: IO[bytes], image: np.ndarray, axes: str, dtype: np.dtype[Any], scale: Scale) -> None:
-    from PIL import Image
-
-    order = "YXS" if "S" in axes else "YX"
-    plane = image.transpose([axes.index(a) for a in order])
-    whole = np.rint(plane).clip(0, np.iinfo(dtype).max).astype(dtype.newbyteorder("="))
-    if "S" in order and whole.shape[-1] == 1:
-        whole = whole[..., 0]
-    options: dict[str, Any] = {}
-    if scale.step and scale.unit == "inch":
-        options["dpi"] = (1 / scale.step["X"], 1 / scale.step["Y"])
-    Image.fromarray(np.ascontiguousarray(whole)).save(file, format="PNG", **options)
+            png.write(file, image, axes, source.array.dtype, scale)

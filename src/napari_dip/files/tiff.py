@@ -2,50 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import IO, Any
 from xml.etree import ElementTree
 
 import numpy as np
 import tifffile
 
+from napari_dip.files.metadata import Dialect, Picture, Scale
 from napari_dip.image.axes import AXES
-
-Dialect = Literal["imagej", "ome", "plain"]
 
 CENTIMETRES = {"inch": 2.54, "cm": 1.0, "mm": 0.1, "µm": 1e-4, "nm": 1e-7, "m": 100.0}
 NAMES = {"micron": "µm", "microns": "µm", "um": "µm", "\\u00B5m": "µm", "μm": "µm", "in": "inch", "pixel": None}
 RESOLUTION_UNITS = {None: 1, "inch": 2, "cm": 3}
 
 
-@dataclass(frozen=True)
-class Scale:
-    """How large the pixels of a file are, and how the file says so.
-
-    Attributes
-    ----------
-    step : dict
-        Size of a pixel along Y, X and Z, and time in seconds between frames along T, as far as it is known.
-    unit : str or None
-        Of Y, X and Z: "µm", "inch", ...; None if it is not known.
-    dialect : str or None
-        Whose TIFF it was: "imagej", "ome" or "plain"; None if it was none.
-    kept : dict
-        What else the file says in that dialect, to be written as it was.
-    """
-
-    step: dict[str, float] = field(default_factory=dict)
-    unit: str | None = None
-    dialect: Dialect | None = None
-    kept: dict[str, Any] = field(default_factory=dict)
-
-    def divided(self, factor: int) -> Scale:
-        """Give the scale of an image that was enlarged along Y and X."""
-        return replace(self, step={a: size / (factor if a in "YX" else 1) for a, size in self.step.items()})
-
-
-def read(path: Path) -> tuple[np.ndarray, str | None, Scale]:
+def read(path: Path) -> Picture:
     """Read the first image of a TIFF file, its axes (None where they are not to be known) and its scale."""
     with tifffile.TiffFile(path) as file:
         series = file.series[0]
@@ -57,7 +30,7 @@ def read(path: Path) -> tuple[np.ndarray, str | None, Scale]:
             array, axes, has_samples = page.colormap.T[array], axes + "S", True
         single = tuple(i for i, a in enumerate(axes) if array.shape[i] == 1 and a not in "YXS")
         array, axes = array.squeeze(single), "".join(a for i, a in enumerate(axes) if i not in single)
-        return array, _known_axes(axes, has_samples=has_samples), _read_scale(file, page)
+        return Picture(array, _known_axes(axes, has_samples=has_samples), _read_scale(file, page))
 
 
 def _known_axes(axes: str, *, has_samples: bool) -> str | None:
