@@ -97,9 +97,9 @@ def test_ome_tiff_keeps_axes_pixel_size_and_channel_names(tmp_path, axes):
     extra |= {"Channel": {"Name": ["DAPI", "GFP"]}} if "C" in axes else {}
     tifffile.imwrite(tmp_path / "a.ome.tif", image, metadata=extra, photometric="rgb" if "S" in axes else "minisblack")
     found = rewritten(tmp_path / "a.ome.tif", tmp_path / "b.tif", factor=2)
-    assert found.axes == axes and found.scale.dialect == "ome"
+    assert found.axes == axes and found.metadata.dialect == "ome"
     steps = {"X": 0.1, "Y": 0.2} | ({"Z": 1.5} if "Z" in axes else {}) | ({"T": 3.0} if "T" in axes else {})
-    assert found.scale.step == pytest.approx(steps)
+    assert found.metadata.step == pytest.approx(steps)
     with tifffile.TiffFile(tmp_path / "b.tif") as file:
         text = file.ome_metadata
     assert 'PhysicalSizeXUnit="nm"' in text and 'PhysicalSizeYUnit="µm"' in text
@@ -118,8 +118,8 @@ def test_a_name_that_says_ome_makes_an_ome_tiff(tmp_path):
         metadata={"unit": "micron", "spacing": 2, "axes": "ZYX"},
     )
     found = rewritten(tmp_path / "a.tif", tmp_path / "b.ome.tif")
-    assert found.scale.dialect == "ome" and found.scale.unit == "µm" and found.axes == "ZYX"
-    assert found.scale.step == pytest.approx({"X": 0.1, "Y": 0.2, "Z": 2})
+    assert found.metadata.dialect == "ome" and found.metadata.unit == "µm" and found.axes == "ZYX"
+    assert found.metadata.step == pytest.approx({"X": 0.1, "Y": 0.2, "Z": 2})
 
 
 @pytest.mark.parametrize("unit", [tifffile.RESUNIT.INCH, tifffile.RESUNIT.CENTIMETER, tifffile.RESUNIT.NONE])
@@ -141,7 +141,7 @@ def test_plain_tiff_keeps_its_resolution(tmp_path, unit, axes):
 
 def test_a_tiff_without_a_pixel_size_gets_none(tmp_path):
     np.save(tmp_path / "a.npy", noise("YX"))
-    assert rewritten(tmp_path / "a.npy", tmp_path / "b.tif", axes="YX").scale.step == {"X": 1, "Y": 1}
+    assert rewritten(tmp_path / "a.npy", tmp_path / "b.tif", axes="YX").metadata.step == {"X": 1, "Y": 1}
     with tifffile.TiffFile(tmp_path / "b.tif") as file:
         assert file.pages[0].tags["ResolutionUnit"].value == tifffile.RESUNIT.NONE
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -135,11 +136,9 @@ def write_image(path: Path, image: np.ndarray, axes: str, source: Picture, facto
     factor : int
         How much smaller the pixels have become along Y and X.
     """
-    kind, scale = format_of(path), source.scale.divided(factor)
+    metadata = source.metadata.enlarged(factor)
+    if path.name.lower().endswith(OME):
+        metadata = metadata.in_dialect("ome")
+    write = {"TIFF": tiff.write, "PNG": png.write, "NPY": npy.write}[format_of(path)]
     with replacing(path) as file:
-        if kind == "NPY":
-            npy.write(file, image)
-        elif kind == "TIFF":
-            tiff.write(file, image, axes, scale, ome=path.name.lower().endswith(OME))
-        else:
-            png.write(file, image, axes, source.array.dtype, scale)
+        write(file, image, axes, replace(source, metadata=metadata))

@@ -1,39 +1,50 @@
-"""What a file holds: an image, and how large its pixels are."""
+"""What a file holds: an image, and what it says of that image."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-Dialect = Literal["imagej", "ome", "plain"]
+if TYPE_CHECKING:
+    import numpy as np
 
 
 @dataclass(frozen=True)
-class Scale:
-    """How large the pixels of a file are, and how the file says so.
+class Metadata:
+    """What a file says of its image, beside the values; one shape for all formats.
 
     Attributes
     ----------
+    axes : str or None
+        One letter of T Z C Y X S for each dimension, or None where the file does not say.
     step : dict
-        Size of a pixel along Y, X and Z, and time in seconds between frames along T, as far as it is known.
+        From a letter to a size, as far as it is known: of a pixel along Y, X and Z, in `unit`; between frames along T,
+        in seconds, or what `kept` says.
     unit : str or None
         Of Y, X and Z: "µm", "inch", ...; None if it is not known.
     dialect : str or None
-        Whose TIFF it was: "imagej", "ome" or "plain"; None if it was none.
+        Whose habits the file follows, where its format has several: "imagej", "ome" and "plain" in TIFF.
     kept : dict
-        What else the file says in that dialect, to be written as it was.
+        What else the file says in that dialect, to be written as it was; nothing to anyone who speaks another.
     """
 
+    axes: str | None = None
     step: dict[str, float] = field(default_factory=dict)
     unit: str | None = None
-    dialect: Dialect | None = None
+    dialect: str | None = None
     kept: dict[str, Any] = field(default_factory=dict)
 
-    def divided(self, factor: int) -> Scale:
-        """Give the scale of an image that was enlarged along Y and X."""
+    def enlarged(self, factor: int) -> Metadata:
+        """Give what is true of the image once it is `factor` times larger along Y and X: its pixels are smaller.
+
+        >>> Metadata(step={"Y": 1.0, "Z": 3.0}).enlarged(2).step
+        {'Y': 0.5, 'Z': 3.0}
+        """
         return replace(self, step={a: size / (factor if a in "YX" else 1) for a, size in self.step.items()})
+
+    def in_dialect(self, dialect: str) -> Metadata:
+        """Give the same in another dialect, which does not know what is kept in this one."""
+        return self if self.dialect == dialect else replace(self, dialect=dialect, kept={})
 
 
 @dataclass(frozen=True)
@@ -42,14 +53,15 @@ class Picture:
 
     Attributes
     ----------
-    array : array
+    array : array of any shape and type
         As stored; a palette is turned into RGB.
-    axes : str or None
-        One letter of T Z C Y X S for each dimension, or None where the file does not say.
-    scale : Scale
-        How large the pixels are.
+    metadata : Metadata
     """
 
     array: np.ndarray
-    axes: str | None = None
-    scale: Scale = field(default_factory=Scale)
+    metadata: Metadata = field(default_factory=Metadata)
+
+    @property
+    def axes(self) -> str | None:
+        """One letter for each dimension of the array, or None where the file does not say."""
+        return self.metadata.axes

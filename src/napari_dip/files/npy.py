@@ -20,6 +20,6 @@ def read(path: Path) -> Picture:
         return Picture(np.load(path, allow_pickle=False))
 
 
-def write(file: IO[bytes], image: np.ndarray) -> None:
-    """Write an array."""
+def write(file: IO[bytes], image: np.ndarray, axes: str, source: Picture) -> None:
+    """Write the values; an NPY file has no place for anything else."""
     np.save(file, image, allow_pickle=False)

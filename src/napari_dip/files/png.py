@@ -8,7 +8,7 @@ from typing import IO, Any
 import numpy as np
 
 from napari_dip.errors import InputError
-from napari_dip.files.metadata import Picture, Scale
+from napari_dip.files.metadata import Metadata, Picture
 
 
 def read(path: Path) -> Picture:
@@ -29,19 +29,31 @@ def read(path: Path) -> Picture:
     if mode.startswith("I"):
         array = array.astype(np.uint16)
     step = {"X": 1 / float(dpi[0]), "Y": 1 / float(dpi[1])} if dpi and min(dpi) > 0 else {}
-    return Picture(array, "YXS" if array.ndim == 3 else "YX", Scale(step, "inch" if step else None))
+    return Picture(array, Metadata("YXS" if array.ndim == 3 else "YX", step, "inch" if step else None))
 
 
-def write(file: IO[bytes], image: np.ndarray, axes: str, dtype: np.dtype[Any], scale: Scale) -> None:
-    """Write whole numbers, rounded and clipped."""
+def write(file: IO[bytes], image: np.ndarray, axes: str, source: Picture) -> None:
+    """Write a float32 image in whole numbers like those of its source, rounded and clipped.
+
+    Parameters
+    ----------
+    file : binary file
+        Open for reading and writing.
+    image : float32 array
+    axes : str
+        One letter for each dimension: Y, X and perhaps S, in any order.
+    source : Picture
+        What the image was made from, of uint8 or uint16; its metadata hold for the image.
+    """
     from PIL import Image
 
     order = "YXS" if "S" in axes else "YX"
     plane = image.transpose([axes.index(a) for a in order])
-    whole = np.rint(plane).clip(0, np.iinfo(dtype).max).astype(dtype.newbyteorder("="))
+    dtype, metadata = source.array.dtype.newbyteorder("="), source.metadata
+    whole = np.rint(plane).clip(0, np.iinfo(dtype).max).astype(dtype)
     if "S" in order and whole.shape[-1] == 1:
         whole = whole[..., 0]
     options: dict[str, Any] = {}
-    if scale.step and scale.unit == "inch":
-        options["dpi"] = (1 / scale.step["X"], 1 / scale.step["Y"])
+    if metadata.step and metadata.unit == "inch":
+        options["dpi"] = (1 / metadata.step["X"], 1 / metadata.step["Y"])
     Image.fromarray(np.ascontiguousarray(whole)).save(file, format="PNG", **options)

@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 import numpy as np
 import tifffile
 
-from napari_dip.files.metadata import Dialect, Picture, Scale
+from napari_dip.files.metadata import Metadata, Picture
 from napari_dip.image.axes import AXES
 
 CENTIMETRES = {"inch": 2.54, "cm": 1.0, "mm": 0.1, "µm": 1e-4, "nm": 1e-7, "m": 100.0}
@@ -19,7 +19,7 @@ RESOLUTION_UNITS = {None: 1, "inch": 2, "cm": 3}
 
 
 def read(path: Path) -> Picture:
-    """Read the first image of a TIFF file, its axes (None where they are not to be known) and its scale."""
+    """Read the first image of a TIFF file, with its axes (None where they are not to be known) and pixel size."""
     with tifffile.TiffFile(path) as file:
         series = file.series[0]
         page = series.keyframe
@@ -30,7 +30,8 @@ def read(path: Path) -> Picture:
             array, axes, has_samples = page.colormap.T[array], axes + "S", True
         single = tuple(i for i, a in enumerate(axes) if array.shape[i] == 1 and a not in "YXS")
         array, axes = array.squeeze(single), "".join(a for i, a in enumerate(axes) if i not in single)
-        return Picture(array, _known_axes(axes, has_samples=has_samples), _read_scale(file, page))
+        known = _known_axes(axes, has_samples=has_samples)
+        return Picture(array, replace(_read_metadata(file, page), axes=known))
 
 
 def _known_axes(axes: str, *, has_samples: bool) -> str | None:
@@ -54,7 +55,7 @@ def _known_axes(axes: str, *, has_samples: bool) -> str | None:
     return known if {"Y", "X"} <= set(known) else None
 
 
-def _read_scale(file: tifffile.TiffFile, page: Any) -> Scale:
+def _read_metadata(file: tifffile.TiffFile, page: Any) -> Metadata:
     if file.is_ome:
         return _read_ome(file.ome_metadata)
     step = {a: size for a in "XY" if (size := _tag_size(page.tags.get(f"{a}Resolution")))}
@@ -64,14 +65,14 @@ def _read_scale(file: tifffile.TiffFile, page: Any) -> Scale:
         number = page.tags["ResolutionUnit"].value if "ResolutionUnit" in page.tags else 2
         unit = {n: name for name, n in RESOLUTION_UNITS.items()}.get(int(number))
         white = page.photometric == tifffile.PHOTOMETRIC.MINISWHITE
-        return Scale(step, unit if step else None, "plain", {"photometric": "miniswhite"} if white else {})
+        return Metadata(None, step, unit if step else None, "plain", {"photometric": "miniswhite"} if white else {})
     found = file.imagej_metadata or {}
     for axis, key in (("Z", "spacing"), ("T", "finterval")):
         if isinstance(found.get(key), int | float):
             step[axis] = float(found[key])
     kept = {key: found[key] for key in ("fps", "loop", "mode", "LUTs", "Labels", "Info") if key in found}
     unit = found.get("unit")
-    return Scale(step, None if unit is None else str(unit), "imagej", kept)
+    return Metadata(None, step, None if unit is None else str(unit), "imagej", kept)
 
 
 def _tag_size(tag: Any) -> float | None:
@@ -82,10 +83,10 @@ def _tag_size(tag: Any) -> float | None:
     return below / above if above and below else None
 
 
-def _read_ome(text: str) -> Scale:
+def _read_ome(text: str) -> Metadata:
     pixels = ElementTree.fromstring(text).find(".//{*}Image/{*}Pixels")
     if pixels is None:
-        return Scale(dialect="ome")
+        return Metadata(dialect="ome")
     step, units = {}, {}
     for axis in "XYZ":
         if size := float(pixels.get(f"PhysicalSize{axis}", 0)):
@@ -97,22 +98,26 @@ def _read_ome(text: str) -> Scale:
     names = [channel.get("Name") for channel in pixels.findall("{*}Channel")]
     if all(names):
         kept["Channel"] = {"Name": names}
-    return Scale(step, units.get("X"), "ome", kept)
+    return Metadata(None, step, units.get("X"), "ome", kept)
 
 
-def write(file: IO[bytes], image: np.ndarray, axes: str, scale: Scale, *, ome: bool = False) -> None:
+def write(file: IO[bytes], image: np.ndarray, axes: str, source: Picture) -> None:
     """Write a float32 image in the dialect that its source had, or the one that keeps most.
 
     Parameters
     ----------
+    file : binary file
+        Open for reading and writing.
+    image : float32 array
     axes : str
         One letter for each dimension.
-    ome : bool
-        Write OME-TIFF, whatever the source was.
+    source : Picture
+        What the image was made from; its metadata hold for the image.
     """
     if "S" in axes and image.shape[axes.index("S")] == 1:
         image, axes = image.squeeze(axes.index("S")), axes.replace("S", "")
-    dialect = "ome" if ome else _dialect(axes, scale)
+    dialect = _dialect(axes, source.metadata.dialect)
+    metadata = source.metadata.in_dialect(dialect)
     order = _order(axes, dialect)
     image = image.transpose([axes.index(a) for a in order])
     options: dict[str, Any] = {"photometric": "rgb" if "S" in order else "minisblack"}
@@ -121,18 +126,19 @@ def write(file: IO[bytes], image: np.ndarray, axes: str, scale: Scale, *, ome: b
     if "S" in order and image.shape[order.index("S")] == 4:
         options["extrasamples"] = ["unassalpha"]
     maker = {"imagej": _imagej_options, "ome": _ome_options, "plain": _plain_options}[dialect]
-    tifffile.imwrite(file, image, **{**options, **maker(image, order, scale)})
+    tifffile.imwrite(file, image, **{**options, **maker(image, order, metadata)})
 
 
-def _dialect(axes: str, scale: Scale) -> Dialect:
+def _dialect(axes: str, spoken: str | None) -> str:
     """Keep the dialect of the source; a stack without one is ImageJ's, which most programs read as a stack."""
+    known = spoken if spoken in ("imagej", "ome", "plain") else None
     for_imagej = "S" not in axes and "".join(a for a in "TZCYX" if a in axes) == axes
-    if scale.dialect == "imagej" or (scale.dialect is None and len(axes) > 2):
+    if known == "imagej" or (known is None and len(axes) > 2):
         return "imagej" if for_imagej else "plain"
-    return scale.dialect or "plain"
+    return known or "plain"
 
 
-def _order(axes: str, dialect: Dialect) -> str:
+def _order(axes: str, dialect: str) -> str:
     """Give the order of axes in the file: that of the array, as far as the dialect takes it."""
     outer = "".join(a for a in axes if a not in "YXS")
     if dialect == "ome":
@@ -142,42 +148,34 @@ def _order(axes: str, dialect: Dialect) -> str:
     return axes
 
 
-def _resolution(scale: Scale) -> dict[str, Any]:
-    return {"resolution": (1 / scale.step["X"], 1 / scale.step["Y"])} if {"X", "Y"} <= set(scale.step) else {}
+def _resolution(step: dict[str, float]) -> dict[str, Any]:
+    return {"resolution": (1 / step["X"], 1 / step["Y"])} if {"X", "Y"} <= set(step) else {}
 
 
-def _imagej_options(image: np.ndarray, axes: str, scale: Scale) -> dict[str, Any]:
-    metadata = {"axes": axes, **scale.kept, "unit": scale.unit}
+def _imagej_options(image: np.ndarray, axes: str, metadata: Metadata) -> dict[str, Any]:
+    said = {"axes": axes, **metadata.kept, "unit": metadata.unit}
     for axis, key in (("Z", "spacing"), ("T", "finterval")):
-        metadata[key] = scale.step.get(axis)
-    return {"imagej": True, "metadata": {k: v for k, v in metadata.items() if v is not None}, **_resolution(scale)}
+        said[key] = metadata.step.get(axis)
+    return {"imagej": True, "metadata": {k: v for k, v in said.items() if v is not None}, **_resolution(metadata.step)}
 
 
-def _ome_options(image: np.ndarray, axes: str, scale: Scale) -> dict[str, Any]:
-    metadata: dict[str, Any] = {"axes": axes}
-    unit = NAMES.get(scale.unit or "", scale.unit)
+def _ome_options(image: np.ndarray, axes: str, metadata: Metadata) -> dict[str, Any]:
+    said: dict[str, Any] = {"axes": axes}
+    unit = NAMES.get(metadata.unit or "", metadata.unit)
     for axis in "XYZ":
-        if axis in scale.step and axis in axes:
-            metadata[f"PhysicalSize{axis}"] = scale.step[axis]
-            metadata[f"PhysicalSize{axis}Unit"] = {"inch": "in", None: "pixel"}.get(unit, unit)
-    if "T" in scale.step and "T" in axes:
-        metadata["TimeIncrement"] = scale.step["T"]
-    if scale.dialect == "ome":
-        named = (
-            "Channel" in scale.kept
-            and "C" in axes
-            and image.shape[axes.index("C")] == len(scale.kept["Channel"]["Name"])
-        )
-        metadata |= {k: v for k, v in scale.kept.items() if k != "Channel" or named}
-    return {"ome": True, "metadata": metadata}
+        if axis in metadata.step and axis in axes:
+            said[f"PhysicalSize{axis}"] = metadata.step[axis]
+            said[f"PhysicalSize{axis}Unit"] = {"inch": "in", None: "pixel"}.get(unit, unit)
+    if "T" in metadata.step and "T" in axes:
+        said["TimeIncrement"] = metadata.step["T"]
+    channels = metadata.kept.get("Channel", {}).get("Name", ())
+    named = "C" in axes and image.shape[axes.index("C")] == len(channels)
+    return {"ome": True, "metadata": said | {k: v for k, v in metadata.kept.items() if k != "Channel" or named}}
 
 
-def _plain_options(image: np.ndarray, axes: str, scale: Scale) -> dict[str, Any]:
-    options: dict[str, Any] = {"metadata": {"axes": axes}}
-    if scale.dialect == "plain" and "S" not in axes:
-        options |= scale.kept
-    unit = NAMES.get(scale.unit or "", scale.unit)
+def _plain_options(image: np.ndarray, axes: str, metadata: Metadata) -> dict[str, Any]:
+    step, unit = metadata.step, NAMES.get(metadata.unit or "", metadata.unit)
     if unit not in RESOLUTION_UNITS and unit in CENTIMETRES:
-        centimetres = {a: size * CENTIMETRES[unit] for a, size in scale.step.items()}
-        scale, unit = replace(scale, step=centimetres), "cm"
-    return {**options, **_resolution(scale), "resolutionunit": RESOLUTION_UNITS.get(unit, 1)}
+        step, unit = {a: size * CENTIMETRES[unit] for a, size in step.items()}, "cm"
+    options = {} if "S" in axes else metadata.kept
+    return {"metadata": {"axes": axes}, **options, **_resolution(step), "resolutionunit": RESOLUTION_UNITS.get(unit, 1)}
