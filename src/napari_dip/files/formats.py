@@ -1,20 +1,31 @@
-"""Image files: TIFF, PNG and NPY in and out, with axes and pixel size kept, and never half-written."""
+"""Image files in and out, whatever their format, with axes and pixel size kept as far as it keeps them."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from napari_dip.errors import InputError, reason
-from napari_dip.files import npy, png, tiff
-from napari_dip.files.metadata import Picture
+from napari_dip.files.format import Format
+from napari_dip.files.metadata import Metadata, Picture
+from napari_dip.files.npy import NPY
+from napari_dip.files.png import PNG
 from napari_dip.files.replace import check_output, replacing
-from napari_dip.image.axes import guess_axes
+from napari_dip.files.tiff import TIFF
+
+if TYPE_CHECKING:
+    import numpy as np
 
 __all__ = [
+    "ABOUT",
+    "COARSE",
+    "EXACT",
     "FORMATS",
+    "NAMES",
+    "Format",
+    "Metadata",
     "Picture",
     "check_fits",
     "check_output",
@@ -26,12 +37,29 @@ __all__ = [
     "write_image",
 ]
 
-FORMATS = {".tif": "TIFF", ".tiff": "TIFF", ".png": "PNG", ".npy": "NPY"}
-OME = (".ome.tif", ".ome.tiff")
-"""Endings that ask for the metadata of OME."""
+FORMATS: tuple[Format, ...] = (TIFF, PNG, NPY)
 
 
-def format_of(path: Path) -> str:
+def _either(words: Sequence[str]) -> str:
+    """List words in a sentence.
+
+    >>> _either(["TIFF"]), _either(["TIFF", "PNG", "NPY"])
+    ('TIFF', 'TIFF, PNG or NPY')
+    """
+    return " or ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+
+
+NAMES = _either([form.name for form in FORMATS])
+"""All formats, for a sentence."""
+ABOUT = " ".join(form.about for form in FORMATS)
+"""What the files of each format hold."""
+EXACT = next(form for form in FORMATS if form.exact)
+"""Takes what another format is too coarse for."""
+COARSE = f"for {_either([form.name for form in FORMATS if not form.exact])}, as {EXACT.name}"
+"""Where the companions of coarse formats go, for a sentence."""
+
+
+def format_of(path: Path) -> Format:
     """Give the format that the suffix of a file name stands for.
 
     Raises
@@ -39,11 +67,11 @@ def format_of(path: Path) -> str:
     InputError
         If it stands for none that can be read and written.
     """
-    try:
-        return FORMATS[path.suffix.lower()]
-    except KeyError:
-        known = ", ".join(FORMATS)
-        raise InputError(f"The name {str(path)!r} does not say TIFF, PNG or NPY; let it end in {known}.") from None
+    for form in FORMATS:
+        if path.suffix.lower() in form.suffixes:
+            return form
+    known = ", ".join(suffix for form in FORMATS for suffix in form.suffixes)
+    raise InputError(f"The name {str(path)!r} does not say {NAMES}; let it end in {known}.")
 
 
 def read_image(path: Path) -> Picture:
@@ -54,22 +82,17 @@ def read_image(path: Path) -> Picture:
     InputError
         If there is no such file, or it cannot be read.
     """
-    kind = format_of(path)
+    form = format_of(path)
     if path.is_dir():
         raise InputError(f"{str(path)!r} is a folder; give an image file.")
     if not path.exists():
         raise InputError(f"There is no file {str(path)!r}.")
     try:
-        return {"TIFF": tiff.read, "PNG": png.read, "NPY": npy.read}[kind](path)
+        return form.read(path)
     except (InputError, MemoryError):
         raise
-    except OSError as error:
-        why = reason(error)
     except Exception as error:  # a damaged file can raise anything inside its reader
-        why = reason(error)
-        if "imagecodecs" in why:  # tifffile reads some compressions only with its help
-            why = "its compression needs the package imagecodecs; install that, or save the file without compression"
-    raise InputError(f"The file {str(path)!r} cannot be read as {kind}: {why}.")
+        raise InputError(f"The file {str(path)!r} cannot be read as {form.name}: {reason(error)}.") from error
 
 
 def read_mask(path: Path) -> np.ndarray:
@@ -80,6 +103,8 @@ def read_mask(path: Path) -> np.ndarray:
     InputError
         As `read_image` does.
     """
+    import numpy as np
+
     picture = read_image(path)
     if picture.array.dtype.kind not in "biuf":
         raise InputError(f"The mask {str(path)!r} holds {picture.array.dtype.name} values; give whole numbers.")
@@ -92,53 +117,63 @@ def read_mask(path: Path) -> np.ndarray:
 def companion(path: Path, word: str) -> Path:
     """Name a second file that belongs to an output: its name with a word at the end.
 
-    It stays of the same format, but for PNG, whose whole numbers are too coarse for anything but the image itself.
+    It stays of the same format, unless that is too coarse for anything but the image itself.
 
     >>> companion(Path("cells.ome.tif"), "uncertainty").name, companion(Path("cells.png"), "uncertainty").name
     ('cells-uncertainty.ome.tif', 'cells-uncertainty.tif')
     """
-    suffix = next((path.name[-len(end) :] for end in OME if path.name.lower().endswith(end)), path.suffix)
-    stem = path.name[: -len(suffix)]
-    return path.with_name(f"{stem}-{word}{'.tif' if format_of(path) == 'PNG' else suffix}")
+    form = format_of(path)
+    ending = form.ending(path.name)
+    stem = path.name[: -len(ending)]
+    return path.with_name(f"{stem}-{word}{ending if form.exact else EXACT.suffixes[0]}")
 
 
 def check_fits(path: Path, picture: Picture, axes: str | None) -> None:
-    """See that a format can hold the result of restoring an image: PNG takes no stacks and whole numbers only.
+    """See that a format can hold the result of restoring an image, before any work is done for it.
+
+    Parameters
+    ----------
+    path : Path
+        To be written to.
+    picture : Picture
+        To be restored.
+    axes : str or None
+        One letter for each dimension; None to have them guessed.
 
     Raises
     ------
     InputError
         If it cannot.
     """
-    if format_of(path) != "PNG":
-        return
-    dtype, axes = picture.array.dtype.newbyteorder("="), axes or guess_axes(picture.array.shape, picture.array.dtype)
-    if dtype not in (np.uint8, np.uint16):
-        raise InputError(f"PNG holds whole numbers of 8 or 16 bits, but the image holds {dtype}; write .tif or .npy.")
-    if dtype == np.uint16 and "S" in axes:
-        raise InputError("PNG files with 16 bits for each of several colours cannot be written; write .tif or .npy.")
-    if set(axes) - set("YXS"):
-        raise InputError(f"PNG holds a single plane, but the image has the axes {axes}; write .tif or .npy.")
+    obstacle = format_of(path).obstacle(picture, axes)
+    if obstacle is not None:
+        able = [form.suffixes[0] for form in FORMATS if form.obstacle(picture, axes) is None]
+        raise InputError(f"{obstacle}; write {_either(able)}.")
 
 
 def write_image(path: Path, image: np.ndarray, axes: str, source: Picture, factor: int = 1) -> None:
-    """Write a restored image, with the pixel size of its source.
-
-    TIFF and NPY hold float32; PNG holds whole numbers like those of the source, rounded and clipped.
+    """Write a restored image, with the pixel size of its source as far as the format keeps it.
 
     Parameters
     ----------
+    path : Path
+        Replaced if it exists; complete, or not there at all.
     image : float32 array
     axes : str
         One letter for each dimension.
     source : Picture
-        What was restored.
+        What was restored; for whole numbers, the file holds its type.
     factor : int
         How much smaller the pixels have become along Y and X.
+
+    Raises
+    ------
+    InputError
+        If the system refuses, because the disk is full for example.
     """
-    metadata = source.metadata.enlarged(factor)
-    if path.name.lower().endswith(OME):
-        metadata = metadata.in_dialect("ome")
-    write = {"TIFF": tiff.write, "PNG": png.write, "NPY": npy.write}[format_of(path)]
+    form, metadata = format_of(path), source.metadata.enlarged(factor)
+    dialect = form.dialects.get(form.ending(path.name).lower())
+    if dialect is not None:
+        metadata = metadata.in_dialect(dialect)
     with replacing(path) as file:
-        write(file, image, axes, replace(source, metadata=metadata))
+        form.write(file, image, axes, replace(source, metadata=metadata))

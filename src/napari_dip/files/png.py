@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import IO, Any
-
-import numpy as np
+from typing import IO, TYPE_CHECKING, Any
 
 from napari_dip.errors import InputError
+from napari_dip.files.format import Format
 from napari_dip.files.metadata import Metadata, Picture
+from napari_dip.image.axes import guess_axes
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 def read(path: Path) -> Picture:
-    """Read a PNG file; a palette, and gray with alpha, become RGB or RGBA."""
+    """Read a PNG file; a palette, and gray with alpha, become RGB or RGBA.
+
+    Raises
+    ------
+    InputError
+        If it has 16 bits for each of several colours.
+    OSError
+        If it cannot be read.
+    """
+    import numpy as np
     from PIL import Image
 
     with path.open("rb") as file:
@@ -45,6 +57,7 @@ def write(file: IO[bytes], image: np.ndarray, axes: str, source: Picture) -> Non
     source : Picture
         What the image was made from, of uint8 or uint16; its metadata hold for the image.
     """
+    import numpy as np
     from PIL import Image
 
     order = "YXS" if "S" in axes else "YX"
@@ -57,3 +70,27 @@ def write(file: IO[bytes], image: np.ndarray, axes: str, source: Picture) -> Non
     if metadata.step and metadata.unit == "inch":
         options["dpi"] = (1 / metadata.step["X"], 1 / metadata.step["Y"])
     Image.fromarray(np.ascontiguousarray(whole)).save(file, format="PNG", **options)
+
+
+def obstacle(picture: Picture, axes: str | None) -> str | None:
+    """Say what keeps a PNG file from holding a result: it takes no stacks, and whole numbers only."""
+    dtype = picture.array.dtype.newbyteorder("=")
+    axes = axes or guess_axes(picture.array.shape, picture.array.dtype)
+    if dtype.name not in ("uint8", "uint16"):
+        return f"PNG holds whole numbers of 8 or 16 bits, but the image holds {dtype}"
+    if dtype.name == "uint16" and "S" in axes:
+        return "PNG files with 16 bits for each of several colours cannot be written"
+    if set(axes) - set("YXS"):
+        return f"PNG holds a single plane, but the image has the axes {axes}"
+    return None
+
+
+PNG = Format(
+    name="PNG",
+    suffixes=(".png",),
+    about="PNG holds whole numbers of 8 or 16 bits, so results are rounded and clipped there.",
+    read=read,
+    write=write,
+    obstacle=obstacle,
+    exact=False,
+)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import IO, Any
-from xml.etree import ElementTree
+from typing import IO, TYPE_CHECKING, Any
 
-import numpy as np
-import tifffile
-
+from napari_dip.errors import reason
+from napari_dip.files.format import Format
 from napari_dip.files.metadata import Metadata, Picture
 from napari_dip.image.axes import AXES
+
+if TYPE_CHECKING:
+    import numpy as np
+    import tifffile
 
 CENTIMETRES = {"inch": 2.54, "cm": 1.0, "mm": 0.1, "µm": 1e-4, "nm": 1e-7, "m": 100.0}
 NAMES = {"micron": "µm", "microns": "µm", "um": "µm", "\\u00B5m": "µm", "μm": "µm", "in": "inch", "pixel": None}
@@ -19,19 +21,42 @@ RESOLUTION_UNITS = {None: 1, "inch": 2, "cm": 3}
 
 
 def read(path: Path) -> Picture:
-    """Read the first image of a TIFF file, with its axes (None where they are not to be known) and pixel size."""
-    with tifffile.TiffFile(path) as file:
-        series = file.series[0]
-        page = series.keyframe
-        array, axes = series.asarray(), series.axes
-        has_samples = page.photometric in (tifffile.PHOTOMETRIC.RGB, tifffile.PHOTOMETRIC.YCBCR)
-        if page.photometric == tifffile.PHOTOMETRIC.PALETTE and not file.is_imagej:
-            # ImageJ's palettes only colour the values; elsewhere the values mean nothing without them
-            array, axes, has_samples = page.colormap.T[array], axes + "S", True
-        single = tuple(i for i, a in enumerate(axes) if array.shape[i] == 1 and a not in "YXS")
-        array, axes = array.squeeze(single), "".join(a for i, a in enumerate(axes) if i not in single)
-        known = _known_axes(axes, has_samples=has_samples)
-        return Picture(array, replace(_read_metadata(file, page), axes=known))
+    """Read the first image of a TIFF file, with its axes (None where they are not to be known) and pixel size.
+
+    Raises
+    ------
+    ValueError
+        If its compression cannot be read; a damaged file raises this and much else.
+    """
+    import tifffile
+
+    try:
+        with tifffile.TiffFile(path) as file:
+            return _read_first(file)
+    except OSError:
+        raise
+    except Exception as error:
+        if "imagecodecs" not in reason(error):  # tifffile reads some compressions only with its help
+            raise
+        need = "its compression needs the package imagecodecs; install that, or save the file without compression"
+        raise ValueError(need) from error
+
+
+def _read_first(file: tifffile.TiffFile) -> Picture:
+    from tifffile import PHOTOMETRIC
+
+    series = file.series[0]
+    page = series.keyframe
+    array, axes = series.asarray(), series.axes
+    has_samples = page.photometric in (PHOTOMETRIC.RGB, PHOTOMETRIC.YCBCR)
+    if page.photometric == PHOTOMETRIC.PALETTE and not file.is_imagej:
+        # ImageJ's palettes only colour the values; elsewhere the values mean nothing without them
+        array, axes, has_samples = page.colormap.T[array], axes + "S", True
+    single = tuple(i for i, a in enumerate(axes) if array.shape[i] == 1 and a not in "YXS")
+    array, axes = array.squeeze(single), "".join(a for i, a in enumerate(axes) if i not in single)
+    known = _known_axes(axes, has_samples=has_samples)
+    white = page.photometric == PHOTOMETRIC.MINISWHITE
+    return Picture(array, replace(_read_metadata(file, page, white=white), axes=known))
 
 
 def _known_axes(axes: str, *, has_samples: bool) -> str | None:
@@ -55,7 +80,7 @@ def _known_axes(axes: str, *, has_samples: bool) -> str | None:
     return known if {"Y", "X"} <= set(known) else None
 
 
-def _read_metadata(file: tifffile.TiffFile, page: Any) -> Metadata:
+def _read_metadata(file: tifffile.TiffFile, page: Any, *, white: bool) -> Metadata:
     if file.is_ome:
         return _read_ome(file.ome_metadata)
     step = {a: size for a in "XY" if (size := _tag_size(page.tags.get(f"{a}Resolution")))}
@@ -64,7 +89,6 @@ def _read_metadata(file: tifffile.TiffFile, page: Any) -> Metadata:
     if not file.is_imagej:
         number = page.tags["ResolutionUnit"].value if "ResolutionUnit" in page.tags else 2
         unit = {n: name for name, n in RESOLUTION_UNITS.items()}.get(int(number))
-        white = page.photometric == tifffile.PHOTOMETRIC.MINISWHITE
         return Metadata(None, step, unit if step else None, "plain", {"photometric": "miniswhite"} if white else {})
     found = file.imagej_metadata or {}
     for axis, key in (("Z", "spacing"), ("T", "finterval")):
@@ -84,6 +108,8 @@ def _tag_size(tag: Any) -> float | None:
 
 
 def _read_ome(text: str) -> Metadata:
+    from xml.etree import ElementTree
+
     pixels = ElementTree.fromstring(text).find(".//{*}Image/{*}Pixels")
     if pixels is None:
         return Metadata(dialect="ome")
@@ -114,6 +140,8 @@ def write(file: IO[bytes], image: np.ndarray, axes: str, source: Picture) -> Non
     source : Picture
         What the image was made from; its metadata hold for the image.
     """
+    import tifffile
+
     if "S" in axes and image.shape[axes.index("S")] == 1:
         image, axes = image.squeeze(axes.index("S")), axes.replace("S", "")
     dialect = _dialect(axes, source.metadata.dialect)
@@ -179,3 +207,13 @@ def _plain_options(image: np.ndarray, axes: str, metadata: Metadata) -> dict[str
         step, unit = {a: size * CENTIMETRES[unit] for a, size in step.items()}, "cm"
     options = {} if "S" in axes else metadata.kept
     return {"metadata": {"axes": axes}, **options, **_resolution(step), "resolutionunit": RESOLUTION_UNITS.get(unit, 1)}
+
+
+TIFF = Format(
+    name="TIFF",
+    suffixes=(".tif", ".tiff"),
+    about="TIFF keeps axes and pixel size, and holds float32 in the units of the image.",
+    read=read,
+    write=write,
+    dialects={".ome.tif": "ome", ".ome.tiff": "ome"},
+)
