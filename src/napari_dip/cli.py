@@ -19,13 +19,14 @@ import typer
 
 import napari_dip
 from napari_dip.errors import InputError, in_words
+from napari_dip.files import formats as files
 from napari_dip.settings import FACTORS, STRENGTH, Settings, Task, field, read_settings
 from napari_dip.summary import noise_found, why_it_ended
 
 if TYPE_CHECKING:
     from napari_dip.restore import Progress, Restoration
 
-# restore (torch) and files are imported once there is work to do, so that --help comes at once
+# restore (torch) is imported once there is work to do, and so are the libraries of files, so that --help comes at once
 
 SPECIAL = {"stop_at"}
 """Settings that only a record has a use for."""
@@ -35,12 +36,11 @@ NOT_FOR: dict[Task, set[str]] = {
     "super_resolve": {"noise", *STRENGTH, "uncertainty"},
 }
 """Settings that a task has no use for."""
-FORMATS = "TIFF, PNG or NPY, by its suffix"
-EPILOG = """TIFF keeps axes and pixel size, and TIFF and NPY results are float32 in the units of the image. PNG holds
-whole numbers of 8 or 16 bits, so results are rounded and clipped there. Ctrl-C ends a run and writes the best so far.
+FORMATS = f"{files.NAMES}, by its suffix"
+EPILOG = f"""{files.ABOUT} Ctrl-C ends a run and writes the best so far.
 Exit status: 0 done, 1 something cannot be used, 2 wrong usage, 130 interrupted
 (143 if it was the system that ended it; the best so far is written, too)."""
-SECOND = """The uncertainty is written beside OUT, as cells-uncertainty.tif for cells.tif (for a PNG, as a TIFF).
+SECOND = f"""The uncertainty is written beside OUT, as cells-uncertainty.tif for cells.tif ({files.COARSE}).
 """
 
 app = typer.Typer(
@@ -192,8 +192,6 @@ def _restore(
     factor: int | None = None,
 ) -> int:
     """Read, restore and write; give the exit status."""
-    from napari_dip.files import formats as files
-
     files.format_of(target)
     inputs = [source] if mask is None else [source, mask]
     second = files.companion(target, "uncertainty") if settings.get("uncertainty") else None
