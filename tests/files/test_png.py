@@ -5,7 +5,7 @@ from pictures import noise, rewritten, size_in_tags
 from PIL import Image
 
 from napari_dip.errors import InputError
-from napari_dip.files.formats import Picture, check_fits, read_image, write_image
+from napari_dip.files.formats import Metadata, Picture, check_fits, read_image, write_image
 
 PNG_MODES = {
     "gray": ("L", "uint8", "YX"),
@@ -71,3 +71,10 @@ def test_png_refuses_what_it_cannot_hold(tmp_path):
         check_fits(tmp_path / "out.tif", Picture(image), axes)
     for image, axes in [(noise("YX", "uint16"), None), (noise("YXS", "uint8"), None), (noise("SYX", "uint8"), "SYX")]:
         check_fits(tmp_path / "out.png", Picture(image), axes)
+
+
+def test_an_unknown_pixel_size_is_not_written_to_a_png(tmp_path):
+    image = noise("YX", "uint8")
+    source = Picture(image, Metadata("YX", {"T": 0.5}, "inch"))
+    write_image(tmp_path / "a.png", image.astype("float32"), "YX", source)
+    assert "dpi" not in Image.open(tmp_path / "a.png").info

@@ -67,7 +67,7 @@ def write(file: IO[bytes], image: np.ndarray, axes: str, source: Picture) -> Non
     if "S" in order and whole.shape[-1] == 1:
         whole = whole[..., 0]
     options: dict[str, Any] = {}
-    if metadata.step and metadata.unit == "inch":
+    if {"X", "Y"} <= set(metadata.step) and metadata.unit == "inch":
         options["dpi"] = (1 / metadata.step["X"], 1 / metadata.step["Y"])
     Image.fromarray(np.ascontiguousarray(whole)).save(file, format="PNG", **options)
 
