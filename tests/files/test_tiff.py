@@ -1,4 +1,5 @@
 import importlib.util
+import re
 
 import numpy as np
 import pytest
@@ -7,7 +8,7 @@ from pictures import noise, rewritten, size_in_tags
 from PIL import Image
 
 from napari_dip.errors import InputError
-from napari_dip.files.formats import Picture, read_image, write_image
+from napari_dip.files.formats import Metadata, Picture, read_image, write_image
 
 
 @pytest.mark.parametrize("axes", ["YX", "ZYX", "TYX", "CYX", "TZCYX", "ZCYX"])
@@ -166,3 +167,15 @@ def test_a_compression_that_cannot_be_read_says_what_helps(tmp_path):
     Image.fromarray(noise("YX", "uint8")).save(tmp_path / "a.tif", compression="tiff_lzw")
     with pytest.raises(InputError, match="install that, or save the file without compression"):
         read_image(tmp_path / "a.tif")
+
+
+def test_an_ome_tiff_is_named_by_what_it_holds(tmp_path):
+    def name(image, step):
+        write_image(tmp_path / "a.ome.tif", image, "YX", Picture(image, Metadata(step=step)))
+        with tifffile.TiffFile(tmp_path / "a.ome.tif") as file:
+            return re.search('UUID="urn:uuid:(.{36})"', file.ome_metadata)[1]
+
+    image, step = noise("YX", "float32"), {"Y": 1.0, "X": 1.0}
+    first = name(image, step)
+    assert name(image.copy(), dict(step)) == name(np.asfortranarray(image), step) == first
+    assert len({first, name(image + 1, step), name(image, {"Y": 2.0, "X": 1.0})}) == 3

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from hashlib import blake2b
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
+from uuid import NAMESPACE_OID, uuid5
 
 from napari_dip.errors import reason
 from napari_dip.files.format import Format
@@ -198,7 +200,17 @@ def _ome_options(image: np.ndarray, axes: str, metadata: Metadata) -> dict[str, 
         said["TimeIncrement"] = metadata.step["T"]
     channels = metadata.kept.get("Channel", {}).get("Name", ())
     named = "C" in axes and image.shape[axes.index("C")] == len(channels)
-    return {"ome": True, "metadata": said | {k: v for k, v in metadata.kept.items() if k != "Channel" or named}}
+    said |= {k: v for k, v in metadata.kept.items() if k != "Channel" or named}
+    return {"ome": True, "metadata": said | {"UUID": _name_of(image, said)}}
+
+
+def _name_of(image: np.ndarray, said: dict[str, Any]) -> str:
+    """Give the UUID of an image and what is said of it; the one tifffile gives tells of the machine and the time."""
+    import numpy as np
+
+    digest = blake2b(repr(said).encode())
+    digest.update(np.ascontiguousarray(image).data)
+    return str(uuid5(NAMESPACE_OID, digest.hexdigest()))
 
 
 def _plain_options(image: np.ndarray, axes: str, metadata: Metadata) -> dict[str, Any]:
