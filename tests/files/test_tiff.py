@@ -38,6 +38,19 @@ def test_imagej_units_with_a_micro_sign_survive(tmp_path):
     assert units[0] == units[1]
 
 
+def test_imagej_units_and_texts_need_not_be_ascii(tmp_path):
+    metadata = {"unit": "Xm", "axes": "ZYX", "Labels": ["α", "β", "γ"], "Info": "Größe 3 µm"}
+    tifffile.imwrite(tmp_path / "a.tif", noise("ZYX"), imagej=True, resolution=(4, 4), metadata=metadata)
+    data = (tmp_path / "a.tif").read_bytes()
+    assert data.count(b"unit=Xm") == 1
+    (tmp_path / "a.tif").write_bytes(data.replace(b"unit=Xm", b"unit=\xb5m"))  # as old versions of ImageJ wrote it
+    assert read_image(tmp_path / "a.tif").metadata.unit == "µm"
+    rewritten(tmp_path / "a.tif", tmp_path / "b.tif")
+    with tifffile.TiffFile(tmp_path / "b.tif") as file:
+        found = file.imagej_metadata
+    assert (found["unit"], found["Labels"], found["Info"]) == ("\\u00B5m", ["α", "β", "γ"], "Größe 3 µm")
+
+
 def test_imagej_colours_and_labels_are_kept(tmp_path):
     tables = [np.arange(768, dtype="uint16").reshape(3, 256).astype("uint8") // k for k in (1, 2)]
     metadata = {"axes": "CYX", "mode": "composite", "LUTs": tables, "Labels": ["one", "two"]}

@@ -183,10 +183,19 @@ def _resolution(step: dict[str, float]) -> dict[str, Any]:
 
 
 def _imagej_options(image: np.ndarray, axes: str, metadata: Metadata) -> dict[str, Any]:
-    said = {"axes": axes, **metadata.kept, "unit": metadata.unit}
+    said = {"axes": axes, **metadata.kept, "unit": metadata.unit and _in_ascii(metadata.unit)}
     for axis, key in (("Z", "spacing"), ("T", "finterval")):
         said[key] = metadata.step.get(axis)
     return {"imagej": True, "metadata": {k: v for k, v in said.items() if v is not None}, **_resolution(metadata.step)}
+
+
+def _in_ascii(text: str) -> str:
+    r"""Write other letters as ImageJ does, which older versions of it did not.
+
+    >>> _in_ascii("µm")
+    '\\u00B5m'
+    """
+    return "".join(c if c.isascii() else f"\\u{ord(c):04X}" for c in text)
 
 
 def _ome_options(image: np.ndarray, axes: str, metadata: Metadata) -> dict[str, Any]:
