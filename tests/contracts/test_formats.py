@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from napari_dip.errors import InputError
@@ -70,11 +70,14 @@ def refusal(path):
     return sentence
 
 
-def test_no_two_formats_share_a_name_or_an_ending():
+def test_no_two_formats_share_a_name_or_an_ending_and_all_are_named():
     endings = [ending for _, ending in ENDINGS]
     names = [form.name for form in FORMATS]
     assert len(set(endings)) == len(endings) and len(set(names)) == len(names)
-    assert all(name in NAMES for name in names)
+    assert sorted(re.split(", | or ", NAMES)) == sorted(names)
+    with pytest.raises(InputError) as error:
+        format_of(Path("cells.jpg"))
+    assert all(word in str(error.value) for form in FORMATS for word in (form.name, *form.suffixes))
 
 
 @every_format
@@ -96,7 +99,7 @@ def test_an_ending_stands_for_its_format(form, ending):
 
 
 @every_ending
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.filter_too_much])
 @given(picture=pictures())
 def test_what_is_accepted_is_written_and_read_again(folder, form, ending, picture):
     path, axes = folder / f"a{ending}", picture.axes
