@@ -73,6 +73,11 @@ def test_the_command_line_loads_torch_only_for_work():
     assert not loaded & ({"torch", "scipy", "skimage", "tifffile"} | GRAPHICAL)
 
 
+def test_formats_load_their_libraries_only_for_work():
+    loaded = {name.split(".")[0] for name in loaded_by("import napari_dip.files.formats")}
+    assert not loaded & {"numpy", "PIL", "tifffile"}
+
+
 def test_restoring_loads_nothing_graphical():
     code = "import napari_dip as dip, numpy as np\ndip.denoise(np.random.rand(8, 8), max_iterations=1, threads=1)\n"
     loaded = {name.split(".")[0] for name in loaded_by(code)}
@@ -122,6 +127,12 @@ def test_the_core_knows_no_face(module):
 def test_settings_and_image_know_nothing_above_them(module):
     assert not ours(module) & {"restore", "prior", "files"}
     assert "torch" not in tops(module)
+
+
+@pytest.mark.parametrize("module", FILES)
+def test_files_know_images_and_nothing_above_them(module):
+    assert ours(module) <= {"errors", "files", "image"}
+    assert not tops(module) & {"torch", "pickle"}
 
 
 def test_the_command_line_reaches_the_prior_through_restore():

@@ -8,7 +8,7 @@ import logging
 import signal
 import sys
 import warnings
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
@@ -19,20 +19,20 @@ import typer
 
 import napari_dip
 from napari_dip.errors import InputError, in_words
+from napari_dip.files import formats as files
 from napari_dip.settings import Settings, field, read_settings
 from napari_dip.summary import noise_found, why_it_ended
 from napari_dip.tasks import TASKS, Task
 
 if TYPE_CHECKING:
-    from napari_dip.restore import Progress, Restoration
+    from napari_dip.restore import Progress, Restoration, Run
 
 # restore (torch) and files are imported once there is work to do, so that --help comes at once
 
-SPECIAL = {"stop_at"}
+SPECIAL: set[str] = set()
 """Settings that only a record has a use for."""
-FORMATS = "TIFF, PNG or NPY, by its suffix"
-EPILOG = """TIFF keeps axes and pixel size, and TIFF and NPY results are float32 in the units of the image. PNG holds
-whole numbers of 8 or 16 bits, so results are rounded and clipped there. Ctrl-C ends a run and writes the best so far.
+FORMATS = f"{files.NAMES}, by its suffix"
+EPILOG = f"""{files.ABOUT} Ctrl-C ends a run and writes the best so far.
 Exit status: 0 done, 1 something cannot be used, 2 wrong usage, 130 interrupted
 (143 if it was the system that ended it; the best so far is written, too)."""
 SECOND = """The uncertainty is written beside OUT, as cells-uncertainty.tif for cells.tif (for a PNG, as a TIFF).
@@ -185,8 +185,6 @@ def _restore(
     factor: int | None = None,
 ) -> int:
     """Read, restore and write; give the exit status."""
-    from napari_dip.files import formats as files
-
     files.format_of(target)
     inputs = [source] if mask is None else [source, mask]
     second = files.companion(target, "uncertainty") if settings.get("uncertainty") else None
@@ -264,17 +262,15 @@ def _stopping() -> Iterator[_Stop]:
 
 
 def _walk(
-    steps: Generator[Progress, None, Restoration], show: Callable[[Progress | None], None], stop: _Stop
+    steps: Run, show: Callable[[Progress | None], None], stop: _Stop
 ) -> Restoration:
     said = False
     while True:
-        try:
-            progress = next(steps)
-        except StopIteration as end:
-            restoration: Restoration = end.value
+        progress = next(steps, None)
+        if progress is None:
             if not stop.signal:
                 show(None)
-            return restoration
+            return steps.result
         show(progress)
         if stop.signal:
             progress.stop()

@@ -19,3 +19,9 @@ def in_words(error: Exception) -> str:
     if isinstance(error, MemoryError) or any(words in text.lower() for words in full):
         return OUT_OF_MEMORY
     return f"The restoration failed with {type(error).__name__}: {text or 'no further words'}"
+
+
+def reason(error: Exception) -> str:
+    """Say why a file cannot be used, in words that a sentence can end with."""
+    words = getattr(error, "strerror", None) or str(error)
+    return (words.strip().splitlines() or [type(error).__name__])[0].rstrip(".")

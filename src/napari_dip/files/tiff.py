@@ -2,62 +2,63 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
+from hashlib import blake2b
 from pathlib import Path
-from typing import IO, Any, Literal
-from xml.etree import ElementTree
+from typing import IO, TYPE_CHECKING, Any
+from uuid import NAMESPACE_OID, uuid5
 
-import numpy as np
-import tifffile
-
+from napari_dip.errors import reason
+from napari_dip.files.format import Format
+from napari_dip.files.metadata import Metadata, Picture
 from napari_dip.image.axes import AXES
 
-Dialect = Literal["imagej", "ome", "plain"]
+if TYPE_CHECKING:
+    import numpy as np
+    import tifffile
 
 CENTIMETRES = {"inch": 2.54, "cm": 1.0, "mm": 0.1, "µm": 1e-4, "nm": 1e-7, "m": 100.0}
 NAMES = {"micron": "µm", "microns": "µm", "um": "µm", "\\u00B5m": "µm", "μm": "µm", "in": "inch", "pixel": None}
 RESOLUTION_UNITS = {None: 1, "inch": 2, "cm": 3}
 
 
-@dataclass(frozen=True)
-class Scale:
-    """How large the pixels of a file are, and how the file says so.
+def read(path: Path) -> Picture:
+    """Read the first image of a TIFF file, with its axes (None where they are not to be known) and pixel size.
 
-    Attributes
-    ----------
-    step : dict
-        Size of a pixel along Y, X and Z, and time in seconds between frames along T, as far as it is known.
-    unit : str or None
-        Of Y, X and Z: "µm", "inch", ...; None if it is not known.
-    dialect : str or None
-        Whose TIFF it was: "imagej", "ome" or "plain"; None if it was none.
-    kept : dict
-        What else the file says in that dialect, to be written as it was.
+    Raises
+    ------
+    ValueError
+        If its compression cannot be read; a damaged file raises this and much else.
     """
+    import tifffile
 
-    step: dict[str, float] = field(default_factory=dict)
-    unit: str | None = None
-    dialect: Dialect | None = None
-    kept: dict[str, Any] = field(default_factory=dict)
+    try:
+        with tifffile.TiffFile(path) as file:
+            return _read_first(file)
+    except OSError:
+        raise
+    except Exception as error:
+        if "imagecodecs" not in reason(error):  # tifffile reads some compressions only with its help
+            raise
+        need = "its compression needs the package imagecodecs; install that, or save the file without compression"
+        raise ValueError(need) from error
 
-    def divided(self, factor: int) -> Scale:
-        """Give the scale of an image that was enlarged along Y and X."""
-        return replace(self, step={a: size / (factor if a in "YX" else 1) for a, size in self.step.items()})
 
+def _read_first(file: tifffile.TiffFile) -> Picture:
+    from tifffile import PHOTOMETRIC
 
-def read(path: Path) -> tuple[np.ndarray, str | None, Scale]:
-    """Read the first image of a TIFF file, its axes (None where they are not to be known) and its scale."""
-    with tifffile.TiffFile(path) as file:
-        series = file.series[0]
-        page = series.keyframe
-        array, axes = series.asarray(), series.axes
-        has_samples = page.photometric in (tifffile.PHOTOMETRIC.RGB, tifffile.PHOTOMETRIC.YCBCR)
-        if page.photometric == tifffile.PHOTOMETRIC.PALETTE and not file.is_imagej:
-            # ImageJ's palettes only colour the values; elsewhere the values mean nothing without them
-            array, axes, has_samples = page.colormap.T[array], axes + "S", True
-        single = tuple(i for i, a in enumerate(axes) if array.shape[i] == 1 and a not in "YXS")
-        array, axes = array.squeeze(single), "".join(a for i, a in enumerate(axes) if i not in single)
-        return array, _known_axes(axes, has_samples=has_samples), _read_scale(file, page)
+    series = file.series[0]
+    page = series.keyframe
+    array, axes = series.asarray(), series.axes
+    has_samples = page.photometric in (PHOTOMETRIC.RGB, PHOTOMETRIC.YCBCR)
+    if page.photometric == PHOTOMETRIC.PALETTE and not file.is_imagej:
+        # ImageJ's palettes only colour the values; elsewhere the values mean nothing without them
+        array, axes, has_samples = page.colormap.T[array], axes + "S", True
+    single = tuple(i for i, a in enumerate(axes) if array.shape[i] == 1 and a not in "YXS")
+    array, axes = array.squeeze(single), "".join(a for i, a in enumerate(axes) if i not in single)
+    known = _known_axes(axes, has_samples=has_samples)
+    white = page.photometric == PHOTOMETRIC.MINISWHITE
+    return Picture(array, replace(_read_metadata(file, page, white=white), axes=known))
 
 
 def _known_axes(axes: str, *, has_samples: bool) -> str | None:
@@ -81,7 +82,7 @@ def _known_axes(axes: str, *, has_samples: bool) -> str | None:
     return known if {"Y", "X"} <= set(known) else None
 
 
-def _read_scale(file: tifffile.TiffFile, page: Any) -> Scale:
+def _read_metadata(file: tifffile.TiffFile, page: Any, *, white: bool) -> Metadata:
     if file.is_ome:
         return _read_ome(file.ome_metadata)
     step = {a: size for a in "XY" if (size := _tag_size(page.tags.get(f"{a}Resolution")))}
@@ -90,15 +91,14 @@ def _read_scale(file: tifffile.TiffFile, page: Any) -> Scale:
     if not file.is_imagej:
         number = page.tags["ResolutionUnit"].value if "ResolutionUnit" in page.tags else 2
         unit = {n: name for name, n in RESOLUTION_UNITS.items()}.get(int(number))
-        white = page.photometric == tifffile.PHOTOMETRIC.MINISWHITE
-        return Scale(step, unit if step else None, "plain", {"photometric": "miniswhite"} if white else {})
+        return Metadata(None, step, unit if step else None, "plain", {"photometric": "miniswhite"} if white else {})
     found = file.imagej_metadata or {}
     for axis, key in (("Z", "spacing"), ("T", "finterval")):
         if isinstance(found.get(key), int | float):
             step[axis] = float(found[key])
     kept = {key: found[key] for key in ("fps", "loop", "mode", "LUTs", "Labels", "Info") if key in found}
     unit = found.get("unit")
-    return Scale(step, None if unit is None else str(unit), "imagej", kept)
+    return Metadata(None, step, None if unit is None else str(unit), "imagej", kept)
 
 
 def _tag_size(tag: Any) -> float | None:
@@ -109,10 +109,12 @@ def _tag_size(tag: Any) -> float | None:
     return below / above if above and below else None
 
 
-def _read_ome(text: str) -> Scale:
+def _read_ome(text: str) -> Metadata:
+    from xml.etree import ElementTree
+
     pixels = ElementTree.fromstring(text).find(".//{*}Image/{*}Pixels")
     if pixels is None:
-        return Scale(dialect="ome")
+        return Metadata(dialect="ome")
     step, units = {}, {}
     for axis in "XYZ":
         if size := float(pixels.get(f"PhysicalSize{axis}", 0)):
@@ -124,22 +126,28 @@ def _read_ome(text: str) -> Scale:
     names = [channel.get("Name") for channel in pixels.findall("{*}Channel")]
     if all(names):
         kept["Channel"] = {"Name": names}
-    return Scale(step, units.get("X"), "ome", kept)
+    return Metadata(None, step, units.get("X"), "ome", kept)
 
 
-def write(file: IO[bytes], image: np.ndarray, axes: str, scale: Scale, *, ome: bool = False) -> None:
+def write(file: IO[bytes], image: np.ndarray, axes: str, source: Picture) -> None:
     """Write a float32 image in the dialect that its source had, or the one that keeps most.
 
     Parameters
     ----------
+    file : binary file
+        Open for reading and writing.
+    image : float32 array
     axes : str
         One letter for each dimension.
-    ome : bool
-        Write OME-TIFF, whatever the source was.
+    source : Picture
+        What the image was made from; its metadata hold for the image.
     """
+    import tifffile
+
     if "S" in axes and image.shape[axes.index("S")] == 1:
         image, axes = image.squeeze(axes.index("S")), axes.replace("S", "")
-    dialect = "ome" if ome else _dialect(axes, scale)
+    dialect = _dialect(axes, source.metadata.dialect)
+    metadata = source.metadata.in_dialect(dialect)
     order = _order(axes, dialect)
     image = image.transpose([axes.index(a) for a in order])
     options: dict[str, Any] = {"photometric": "rgb" if "S" in order else "minisblack"}
@@ -148,18 +156,19 @@ def write(file: IO[bytes], image: np.ndarray, axes: str, scale: Scale, *, ome: b
     if "S" in order and image.shape[order.index("S")] == 4:
         options["extrasamples"] = ["unassalpha"]
     maker = {"imagej": _imagej_options, "ome": _ome_options, "plain": _plain_options}[dialect]
-    tifffile.imwrite(file, image, **{**options, **maker(image, order, scale)})
+    tifffile.imwrite(file, image, **{**options, **maker(image, order, metadata)})
 
 
-def _dialect(axes: str, scale: Scale) -> Dialect:
+def _dialect(axes: str, spoken: str | None) -> str:
     """Keep the dialect of the source; a stack without one is ImageJ's, which most programs read as a stack."""
+    known = spoken if spoken in ("imagej", "ome", "plain") else None
     for_imagej = "S" not in axes and "".join(a for a in "TZCYX" if a in axes) == axes
-    if scale.dialect == "imagej" or (scale.dialect is None and len(axes) > 2):
+    if known == "imagej" or (known is None and len(axes) > 2):
         return "imagej" if for_imagej else "plain"
-    return scale.dialect or "plain"
+    return known or "plain"
 
 
-def _order(axes: str, dialect: Dialect) -> str:
+def _order(axes: str, dialect: str) -> str:
     """Give the order of axes in the file: that of the array, as far as the dialect takes it."""
     outer = "".join(a for a in axes if a not in "YXS")
     if dialect == "ome":
@@ -169,42 +178,63 @@ def _order(axes: str, dialect: Dialect) -> str:
     return axes
 
 
-def _resolution(scale: Scale) -> dict[str, Any]:
-    return {"resolution": (1 / scale.step["X"], 1 / scale.step["Y"])} if {"X", "Y"} <= set(scale.step) else {}
+def _resolution(step: dict[str, float]) -> dict[str, Any]:
+    return {"resolution": (1 / step["X"], 1 / step["Y"])} if {"X", "Y"} <= set(step) else {}
 
 
-def _imagej_options(image: np.ndarray, axes: str, scale: Scale) -> dict[str, Any]:
-    metadata = {"axes": axes, **scale.kept, "unit": scale.unit}
+def _imagej_options(image: np.ndarray, axes: str, metadata: Metadata) -> dict[str, Any]:
+    said = {"axes": axes, **metadata.kept, "unit": metadata.unit and _in_ascii(metadata.unit)}
     for axis, key in (("Z", "spacing"), ("T", "finterval")):
-        metadata[key] = scale.step.get(axis)
-    return {"imagej": True, "metadata": {k: v for k, v in metadata.items() if v is not None}, **_resolution(scale)}
+        said[key] = metadata.step.get(axis)
+    return {"imagej": True, "metadata": {k: v for k, v in said.items() if v is not None}, **_resolution(metadata.step)}
 
 
-def _ome_options(image: np.ndarray, axes: str, scale: Scale) -> dict[str, Any]:
-    metadata: dict[str, Any] = {"axes": axes}
-    unit = NAMES.get(scale.unit or "", scale.unit)
+def _in_ascii(text: str) -> str:
+    r"""Write other letters as ImageJ does, which older versions of it did not.
+
+    >>> _in_ascii("µm")
+    '\\u00B5m'
+    """
+    return "".join(c if c.isascii() else f"\\u{ord(c):04X}" for c in text)
+
+
+def _ome_options(image: np.ndarray, axes: str, metadata: Metadata) -> dict[str, Any]:
+    said: dict[str, Any] = {"axes": axes}
+    unit = NAMES.get(metadata.unit or "", metadata.unit)
     for axis in "XYZ":
-        if axis in scale.step and axis in axes:
-            metadata[f"PhysicalSize{axis}"] = scale.step[axis]
-            metadata[f"PhysicalSize{axis}Unit"] = {"inch": "in", None: "pixel"}.get(unit, unit)
-    if "T" in scale.step and "T" in axes:
-        metadata["TimeIncrement"] = scale.step["T"]
-    if scale.dialect == "ome":
-        named = (
-            "Channel" in scale.kept
-            and "C" in axes
-            and image.shape[axes.index("C")] == len(scale.kept["Channel"]["Name"])
-        )
-        metadata |= {k: v for k, v in scale.kept.items() if k != "Channel" or named}
-    return {"ome": True, "metadata": metadata}
+        if axis in metadata.step and axis in axes:
+            said[f"PhysicalSize{axis}"] = metadata.step[axis]
+            said[f"PhysicalSize{axis}Unit"] = {"inch": "in", None: "pixel"}.get(unit, unit)
+    if "T" in metadata.step and "T" in axes:
+        said["TimeIncrement"] = metadata.step["T"]
+    channels = metadata.kept.get("Channel", {}).get("Name", ())
+    named = "C" in axes and image.shape[axes.index("C")] == len(channels)
+    said |= {k: v for k, v in metadata.kept.items() if k != "Channel" or named}
+    return {"ome": True, "metadata": said | {"UUID": _name_of(image, said)}}
 
 
-def _plain_options(image: np.ndarray, axes: str, scale: Scale) -> dict[str, Any]:
-    options: dict[str, Any] = {"metadata": {"axes": axes}}
-    if scale.dialect == "plain" and "S" not in axes:
-        options |= scale.kept
-    unit = NAMES.get(scale.unit or "", scale.unit)
+def _name_of(image: np.ndarray, said: dict[str, Any]) -> str:
+    """Give the UUID of an image and what is said of it; the one tifffile gives tells of the machine and the time."""
+    import numpy as np
+
+    digest = blake2b(repr(said).encode())
+    digest.update(np.ascontiguousarray(image).data)
+    return str(uuid5(NAMESPACE_OID, digest.hexdigest()))
+
+
+def _plain_options(image: np.ndarray, axes: str, metadata: Metadata) -> dict[str, Any]:
+    step, unit = metadata.step, NAMES.get(metadata.unit or "", metadata.unit)
     if unit not in RESOLUTION_UNITS and unit in CENTIMETRES:
-        centimetres = {a: size * CENTIMETRES[unit] for a, size in scale.step.items()}
-        scale, unit = replace(scale, step=centimetres), "cm"
-    return {**options, **_resolution(scale), "resolutionunit": RESOLUTION_UNITS.get(unit, 1)}
+        step, unit = {a: size * CENTIMETRES[unit] for a, size in step.items()}, "cm"
+    options = {} if "S" in axes else metadata.kept
+    return {"metadata": {"axes": axes}, **options, **_resolution(step), "resolutionunit": RESOLUTION_UNITS.get(unit, 1)}
+
+
+TIFF = Format(
+    name="TIFF",
+    suffixes=(".tif", ".tiff"),
+    about="TIFF keeps axes and pixel size, and holds float32 in the units of the image.",
+    read=read,
+    write=write,
+    dialects={".ome.tif": "ome", ".ome.tiff": "ome"},
+)

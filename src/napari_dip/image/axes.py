@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from napari_dip.errors import InputError
+
+if TYPE_CHECKING:
+    import numpy as np
 
 AXES = "TZCYXS"
 """Time, depth, channel, height, width, and the samples of RGB."""
@@ -24,7 +25,7 @@ def guess_axes(shape: tuple[int, ...], dtype: np.dtype[Any]) -> str:
     >>> guess_axes((10, 2, 64, 64), np.dtype("float32"))
     'TZYX'
     """
-    rgb = len(shape) >= 3 and shape[-1] in (3, 4) and (dtype == np.uint8 or min(shape[-3:-1]) >= SMALLEST)
+    rgb = len(shape) >= 3 and shape[-1] in (3, 4) and (dtype == "uint8" or min(shape[-3:-1]) >= SMALLEST)
     planes = len(shape) - 2 - rgb
     known = {0: "", 1: "Z", 2: "TZ", 3: "TZC"}
     if planes not in known:

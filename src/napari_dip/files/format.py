@@ -1,0 +1,59 @@
+"""What a format of image files is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from napari_dip.files.metadata import Picture
+
+
+@dataclass(frozen=True)
+class Format:
+    """A format of image files: how it is called, what it keeps, and how its files are read and written.
+
+    A module for each holds one; `formats.FORMATS` names them all. The module imports its library, and numpy, where it
+    reads and writes: the command line needs the names of all formats for its help, and that comes at once.
+
+    Attributes
+    ----------
+    name : str
+        As sentences call it: "TIFF".
+    suffixes : tuple of str
+        Endings of file names that stand for it, lower case and with their dot; new files get the first.
+    about : str
+        What its files hold, in one sentence for the help of the command line.
+    read : callable
+        Gives the `Picture` in the file at a path. It never loads a pickle. It may raise anything for a damaged file:
+        `formats.read_image` makes a sentence of the first line.
+    write : callable
+        Takes a binary file that is open for reading and writing, a float32 array, its axes (one letter for each
+        dimension) and the `Picture` it was made from, whose metadata hold for the array.
+    obstacle : callable
+        Takes a picture and its axes (None: to be guessed), and gives the beginning of a sentence that says why the
+        result of restoring it cannot be written, or None if it can. Most formats hold everything.
+    exact : bool
+        Whether float32 values stay as they are. If not, an uncertainty goes to a file of the first format with which
+        they do.
+    dialects : dict
+        From longer endings of file names, lower case, to the dialect that they ask for: ".ome.tif" to "ome".
+    """
+
+    name: str
+    suffixes: tuple[str, ...]
+    about: str
+    read: Callable[[Path], Picture]
+    write: Callable[[IO[bytes], np.ndarray, str, Picture], None]
+    obstacle: Callable[[Picture, str | None], str | None] = lambda picture, axes: None
+    exact: bool = True
+    dialects: dict[str, str] = field(default_factory=dict)
+
+    def ending(self, name: str) -> str:
+        """Give the ending of a file name, as it is spelled there: that of a dialect, or else its suffix."""
+        longer = next((end for end in self.dialects if name.lower().endswith(end)), "")
+        return name[-len(longer) :] if longer else Path(name).suffix

@@ -1,0 +1,67 @@
+"""What a file holds: an image, and what it says of that image."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+@dataclass(frozen=True)
+class Metadata:
+    """What a file says of its image, beside the values; one shape for all formats.
+
+    Attributes
+    ----------
+    axes : str or None
+        One letter of T Z C Y X S for each dimension, or None where the file does not say.
+    step : dict
+        From a letter to a size, as far as it is known: of a pixel along Y, X and Z, in `unit`; between frames along T,
+        in seconds, or what `kept` says.
+    unit : str or None
+        Of Y, X and Z: "µm", "inch", ...; None if it is not known.
+    dialect : str or None
+        Whose habits the file follows, where its format has several: "imagej", "ome" and "plain" in TIFF.
+    kept : dict
+        What else the file says in that dialect, to be written as it was; nothing to anyone who speaks another.
+    """
+
+    axes: str | None = None
+    step: dict[str, float] = field(default_factory=dict)
+    unit: str | None = None
+    dialect: str | None = None
+    kept: dict[str, Any] = field(default_factory=dict)
+
+    def enlarged(self, factor: int) -> Metadata:
+        """Give what is true of the image once it is `factor` times larger along Y and X: its pixels are smaller.
+
+        >>> Metadata(step={"Y": 1.0, "Z": 3.0}).enlarged(2).step
+        {'Y': 0.5, 'Z': 3.0}
+        """
+        return replace(self, step={a: size / (factor if a in "YX" else 1) for a, size in self.step.items()})
+
+    def in_dialect(self, dialect: str) -> Metadata:
+        """Give the same in another dialect, which does not know what is kept in this one."""
+        return self if self.dialect == dialect else replace(self, dialect=dialect, kept={})
+
+
+@dataclass(frozen=True)
+class Picture:
+    """What an image file holds.
+
+    Attributes
+    ----------
+    array : array of any shape and type
+        As stored; a palette is turned into RGB.
+    metadata : Metadata
+    """
+
+    array: np.ndarray
+    metadata: Metadata = field(default_factory=Metadata)
+
+    @property
+    def axes(self) -> str | None:
+        """One letter for each dimension of the array, or None where the file does not say."""
+        return self.metadata.axes
