@@ -14,6 +14,7 @@ import hashlib
 import json
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -96,31 +97,28 @@ def enlarged(factor: int, image: np.ndarray | None = None, **settings: Any) -> M
 
 def stopped(image: np.ndarray, after: int, **settings: Any) -> Made:
     """Stop after some steps and keep what there is; only planes that were restored are hashed."""
-    ends: list[dip.Restoration] = []
-
-    def keep() -> Any:
-        ends.append((yield from dip.restore_steps("denoise", image, **COMMON, **settings)))
-
-    for number, progress in enumerate(keep(), 1):
+    run = dip.restore_steps("denoise", image, **COMMON, **settings)
+    for number, _ in enumerate(run, 1):
         if number == after:
-            progress.stop()
-    done = len(ends[0].record["planes"])
-    return ends[0], ends[0].image[:done] if image.ndim > 2 else ends[0].image
+            run.stop()
+    done = len(run.result.record["planes"])
+    return run.result, run.result.image[:done] if image.ndim > 2 else run.result.image
 
 
 def repeated(image: np.ndarray, after: int, **settings: Any) -> Made:
     """Repeat a run that was stopped, from its record."""
     first, _ = stopped(image, after, **settings)
-    return whole(dip.denoise(image, **json.loads(json.dumps(first.record))["settings"]))
+    return whole(dip.replay(json.dumps(first.record), image))
 
 
-def previewed(task: Any, image: np.ndarray, after: int, **settings: Any) -> Made:
-    """Look at a run after some steps, and go on for some more."""
-    for number, progress in enumerate(dip.restore_steps(task, image, **COMMON, **settings), 1):
+def previewed(task: str, image: np.ndarray, after: int, **settings: Any) -> Made:
+    """Look at a run after some steps."""
+    run = dip.restore_steps(task, image, **COMMON, **settings)
+    for number, progress in enumerate(run, 1):
         if number == after:
+            run.stop()
             preview = progress.preview()
-            break
-    return dip.Restoration(preview, "YX", {"planes": []}), preview
+    return replace(run.result, image=preview, record={**run.result.record, "planes": []}), preview
 
 
 CASES: dict[str, Callable[[], Made]] = {

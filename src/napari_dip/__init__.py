@@ -16,22 +16,40 @@ from napari_dip.errors import InputError
 from napari_dip.settings import Settings
 
 if TYPE_CHECKING:
-    from napari_dip.restore import Progress, Restoration, denoise, inpaint, restore_steps, super_resolve
+    from napari_dip.restore import (
+        Progress,
+        Restoration,
+        Run,
+        denoise,
+        inpaint,
+        load_run,
+        replay,
+        restore_steps,
+        super_resolve,
+    )
 
-__version__ = "0.1.0"
+    __version__: str
+
 __all__ = [
     "InputError",
     "Progress",
     "Restoration",
+    "Run",
     "Settings",
     "denoise",
     "inpaint",
+    "load_run",
+    "replay",
     "restore_steps",
     "super_resolve",
 ]
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("napari-dip")
     if name in __all__:
         return getattr(import_module("napari_dip.restore"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -261,9 +261,7 @@ def _stopping() -> Iterator[_Stop]:
                 signal.signal(number, handler)
 
 
-def _walk(
-    steps: Run, show: Callable[[Progress | None], None], stop: _Stop
-) -> Restoration:
+def _walk(steps: Run, show: Callable[[Progress | None], None], stop: _Stop) -> Restoration:
     said = False
     while True:
         progress = next(steps, None)

@@ -6,10 +6,10 @@ import json
 import platform
 from datetime import datetime
 from importlib import metadata
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, NotRequired
 
 from pydantic import TypeAdapter, ValidationError
-from typing_extensions import NotRequired, TypedDict
+from typing_extensions import TypedDict
 
 from napari_dip.errors import InputError
 
@@ -147,7 +147,8 @@ def compose(
         Whether convolutions ran in it.
     """
     source, items = request.source, len(request.source.items)
-    settings = request.settings.model_copy(update={"device": request.device, "threads": threads or None, "max_seconds": None})
+    used = {"device": request.device, "threads": threads or None, "max_seconds": None}
+    settings = request.settings.model_copy(update=used)
     failed = [plane["plane"] for plane in planes if not plane["iterations"]]
     return {
         "schema": SCHEMA,
@@ -202,7 +203,7 @@ def read(given: Any) -> Record:
             "update napari-dip."
         )
     try:
-        return cast(Record, _adapter.validate_python(given))
+        return _adapter.validate_python(given)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))

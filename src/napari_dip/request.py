@@ -45,5 +45,5 @@ class Request:
         return {one.name: int(self.inputs[one.name]) for one in self.task.inputs if one.kind == "number"}
 
     def enlarged(self, original: np.ndarray) -> np.ndarray:
-        """Give a plane (samples, y, x) of the caller's as float32, each pixel repeated as often as there are new ones."""
+        """Give a plane (samples, y, x) of the caller's as float32, each pixel repeated where there are more of them."""
         return np.array(original.repeat(self.factor, -2).repeat(self.factor, -1), np.float32)

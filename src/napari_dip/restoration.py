@@ -22,8 +22,8 @@ class Restoration:
     axes : str
         One letter for each dimension.
     record : dict
-        JSON-ready; `napari_dip.record.Record` says what it holds. `napari_dip.replay(record, image)` repeats the run bit
-        for bit on the same machine.
+        JSON-ready; `napari_dip.record.Record` says what it holds. `napari_dip.replay(record, image)` repeats the run
+        bit for bit on the same machine.
     uncertainty : float32 array or None
         Standard deviation of the error of each value of `image`, of its shape and in its units, where the setting
         `uncertainty` asked for it. 0 where a value is known exactly: pixels that inpainting keeps, and constant planes.

@@ -15,7 +15,7 @@ import torch
 
 from napari_dip import checkpoint, record
 from napari_dip.errors import InputError
-from napari_dip.image.axes import restore_order
+from napari_dip.image.planes import restore_order
 from napari_dip.image.sink import ArraySink
 from napari_dip.image.source import Plane
 from napari_dip.image.work import Item
@@ -198,7 +198,7 @@ class Run:
         self._at, self._last = (at, None) if state["at_work"] else (None, at)
 
     def _settle_threads(self) -> None:
-        """Settle the threads, at the first step: more than suit the size of a plane would mostly wait for each other."""
+        """Settle the threads at the first step: more than suit the size of a plane would mostly wait for each other."""
         if not self.threads:
             settings, (height, width) = self.request.settings, self.request.source.size
             most = torch.get_num_threads()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from statistics import median
-from typing import Any
 
+from napari_dip.record import Record
 from napari_dip.settings import NOISE_KINDS
 
 WHY = {
@@ -17,7 +17,7 @@ WHY = {
 NOISES = {kind.name: kind.words for kind in NOISE_KINDS if kind.words}
 
 
-def why_it_ended(record: dict[str, Any]) -> str:
+def why_it_ended(record: Record) -> str:
     """Say what ended a run; empty if it came to the end of its plan, or was stopped by hand.
 
     >>> why_it_ended({"stopped_by": "seconds", "planes": [{"stopped_by": "held-out"}, {"stopped_by": "seconds"}]})
@@ -29,7 +29,7 @@ def why_it_ended(record: dict[str, Any]) -> str:
     return next((words for reason, words in reversed(WHY.items()) if reason in reasons), "")
 
 
-def noise_found(record: dict[str, Any]) -> str:
+def noise_found(record: Record) -> str:
     """Say what noise an image had; empty where none was looked for.
 
     >>> strength = {"sigma": 20.09, "gain": 0.0, "multiplicative": 0.0, "offset": 0.0}

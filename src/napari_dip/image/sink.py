@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from napari_dip.errors import InputError
-from napari_dip.image.axes import take_plane
+from napari_dip.image.planes import take_plane
 from napari_dip.image.work import Item
 
 

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from napari_dip.errors import InputError
-from napari_dip.image.axes import check_axes, guess_axes, outer_axes, take_plane
+from napari_dip.image.axes import check_axes, guess_axes, outer_axes
+from napari_dip.image.planes import take_plane
 from napari_dip.image.scaling import LARGEST, Scaling
 from napari_dip.image.work import Item, plan_planes
 

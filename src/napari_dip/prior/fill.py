@@ -61,9 +61,7 @@ class Relaxation:
 LOCAL_CONTRAST, RELAXATION = LocalContrast(), Relaxation()
 
 
-def local_contrast(
-    values: Tensor, observed: Tensor, window: LocalContrast = LOCAL_CONTRAST
-) -> tuple[Tensor, Tensor]:
+def local_contrast(values: Tensor, observed: Tensor, window: LocalContrast = LOCAL_CONTRAST) -> tuple[Tensor, Tensor]:
     """Give the local mean of each channel, and the local standard deviation of all, in a window around each pixel.
 
     Only observed pixels count. A pixel has less than 1 % of the weight in its own surroundings.

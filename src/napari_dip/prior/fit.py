@@ -200,9 +200,7 @@ class Fit:
         self.problem, self.limits, self.judged = problem, limits, judged
         self.network = nn.ModuleList(objective.network for objective in problem.objectives)
         self.optimisers = problem.optimisation.build(self.network)
-        self.averages = [
-            RunningAverage(problem.averaging.keep, problem.averaging.warm_up) for _ in problem.objectives
-        ]
+        self.averages = [RunningAverage(problem.averaging.keep, problem.averaging.warm_up) for _ in problem.objectives]
         self.histories = [_Errors(problem.safeguard) for _ in problem.objectives]
         device = problem.objectives[0].observation.values.device.type
         bfloat16 = problem.optimisation.bfloat16 and has_fast_bfloat16(device)

@@ -37,8 +37,15 @@ class Prediction:
 class Objective(Protocol):
     """One way to fit a network to an observation."""
 
-    network: nn.Module
-    observation: Observation
+    @property
+    def network(self) -> nn.Module:
+        """What learns."""
+        ...
+
+    @property
+    def observation(self) -> Observation:
+        """What is known of the image."""
+        ...
 
     def predict(self) -> Prediction:
         """Draw an input and a target, and run the network once."""

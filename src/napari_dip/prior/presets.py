@@ -78,6 +78,10 @@ class Slim:
 
 MUON = Optimisation("muon", final_rate=0.05, bfloat16=True)
 """Rates of Muon and of Adam beside it. Measured: benchmarks/constants.py."""
+FASTER_MUON = replace(MUON, kernel_rate=0.04)
+"""For noisy images, where the fit ends early. Measured: benchmarks/constants.py."""
+OF_TARGETS = Averaging(0.985, 9)
+"""Averages of masked predictions. Measured: benchmarks/constants.py."""
 
 
 @dataclass(frozen=True)
@@ -113,13 +117,15 @@ class MaskedPreset:
         From this depth on, in pixels, gaps like the missing ones are hidden. Measured: benchmarks/constants.py.
     noise_variance : float or None
         In squared units of [0, 1]; None: estimated from the image.
+    lobes : int
+        Of the Lanczos window of super-resolution; 3 is what most programs shrink images with.
     """
 
     name: str = "masked prediction"
     iterations: int = 160
     network: Slim = field(default_factory=Slim)
-    optimisation: Optimisation = replace(MUON, kernel_rate=0.04)
-    averaging: Averaging = Averaging(0.985, 9)
+    optimisation: Optimisation = FASTER_MUON
+    averaging: Averaging = OF_TARGETS
     last_step: LastStep = field(default_factory=Refined)
     members: int = 1
     hidden: float = 0.3
@@ -130,6 +136,7 @@ class MaskedPreset:
     stopping_if_correlated: HeldOut | None = field(default_factory=lambda: HeldOut(tolerance=0.03, least=20))
     deep_gap: float = np.inf
     noise_variance: float | None = None
+    lobes: int = 3
 
     def noise_model(self, planes: np.ndarray, observed: np.ndarray, known: KnownNoise | None) -> NoiseModel:
         """Find the noise of (channels, [z,] y, x) values, of which ([z,] y, x) were `observed`."""
@@ -190,7 +197,7 @@ class LatentPreset:
     iterations: int
     network: Published | Slim = field(default_factory=Published)
     optimisation: Optimisation = field(default_factory=Optimisation)
-    averaging: Averaging = Averaging(0.99, 0)
+    averaging: Averaging = field(default_factory=Averaging)
     latent_channels: int = 32
     latent_noise: float = 1 / 30
     latent_step: int = 1
