@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from statistics import median
 
-from napari_dip.record import Record
+from napari_dip.record import FoundNoise, Record
 from napari_dip.settings import NOISE_KINDS
 
 WHY = {
@@ -52,7 +52,7 @@ def noise_found(record: Record) -> str:
     return " ".join(sentences)
 
 
-def _how_strong(kind: str, found: list[dict[str, float]]) -> str:
+def _how_strong(kind: str, found: list[FoundNoise]) -> str:
     """Say how strong noise is, in units of the image; of several planes, the median."""
     if not found or kind not in ("gaussian", "poisson", "poisson-gaussian", "multiplicative"):
         return ""

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from numbers import Integral
 from typing import Any, Literal
-
-import numpy as np
 
 from napari_dip.errors import InputError
 from napari_dip.settings import NOISE_KINDS, STRENGTH, Settings
@@ -46,7 +45,7 @@ class Input:
         ------
         InputError
         """
-        whole = isinstance(value, int | np.integer)
+        whole = isinstance(value, Integral)
         if self.kind == "number" and not (whole and int(value) in self.choices):
             span = f"{self.choices[0]} to {self.choices[-1]}"
             raise InputError(f"The {self.name} {value!r} is not allowed; take a whole number from {span}.")
