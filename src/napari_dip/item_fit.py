@@ -70,7 +70,7 @@ class ItemFit:
         image = self._in_units(estimate.image)
         if estimate.variance is None:
             return image, None
-        deviation = self.plane.scaling.to_deviation(estimate.variance[0].float().cpu().numpy())
+        deviation = self.plane.scaling.deviation(estimate.variance[0].float().sqrt().cpu().numpy())
         if self.request.task.writes == "gaps":
             deviation = np.where(self.plane.missing, deviation, np.float32(0))
         return image, deviation

@@ -31,7 +31,9 @@ class Scaling:
         found = values.astype(np.float64) * self.span + self.low
         return np.asarray(found.clip(-LARGEST, LARGEST).astype(np.float32))
 
-    def to_deviation(self, variance: np.ndarray) -> np.ndarray:
-        """Give a variance of [0, 1] as a standard deviation in the caller's units, float32."""
-        found = self.span * np.sqrt(variance).astype(np.float64)
+    def deviation(self, deviation: np.ndarray) -> np.ndarray:
+        """Give a float32 standard deviation of [0, 1] in the caller's units, float32."""
+        # a span that float32 holds is rounded to it first: the product is that of float32, but cannot overflow
+        span = float(np.float32(self.span)) if self.span <= LARGEST else self.span
+        found = span * deviation.astype(np.float64)
         return np.asarray(found.clip(0, LARGEST).astype(np.float32))
