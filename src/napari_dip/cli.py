@@ -8,11 +8,10 @@ import logging
 import signal
 import sys
 import warnings
-from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator
 from enum import Enum
 from pathlib import Path
-from types import FrameType, NoneType
+from types import NoneType
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Optional, get_args, get_origin
 
 import typer
@@ -22,6 +21,7 @@ from napari_dip.errors import InputError, in_words
 from napari_dip.settings import Settings, field, read_settings
 from napari_dip.summary import noise_found, why_it_ended
 from napari_dip.tasks import TASKS, Task
+from napari_dip.terminal import Stop, bar, say, stopping
 
 if TYPE_CHECKING:
     from napari_dip.restore import Progress, Restoration
@@ -157,19 +157,15 @@ def _guarded(work: Callable[[], int]) -> int:
     try:
         return work()
     except KeyboardInterrupt:
-        _say("Interrupted; there is no result.")
+        say("Interrupted; there is no result.")
         return 128 + signal.SIGINT
     except InputError as error:
-        _say(str(error))
+        say(str(error))
     except OSError as error:
-        _say(f"{error.strerror or error}: {error.filename}." if error.filename else f"{error.strerror or error}.")
+        say(f"{error.strerror or error}: {error.filename}." if error.filename else f"{error.strerror or error}.")
     except (MemoryError, RuntimeError) as error:
-        _say(in_words(error))
+        say(in_words(error))
     return 1
-
-
-def _say(sentence: str) -> None:
-    print(f"napari-dip: {' '.join(sentence.split())}", file=sys.stderr)
 
 
 def _restore(
@@ -199,11 +195,11 @@ def _restore(
     axes = axes.upper() if axes else picture.axes
     files.check_fits(target, picture, axes)
     hidden = None if mask is None else files.read_mask(mask)
-    with _bar() as show:
+    with bar() as show:
         from napari_dip.restore import restore_steps
 
         steps = restore_steps(task, picture.array, axes=axes, mask=hidden, factor=factor, **settings)
-        with _stopping() as stop:
+        with stopping() as stop:
             restoration = _walk(steps, show, stop)
     written = {target: restoration.image}
     if second is not None and restoration.uncertainty is not None:
@@ -219,52 +215,22 @@ def _restore(
     return _farewell(restoration, target, second, stop)
 
 
-def _farewell(restoration: Restoration, target: Path, second: Path | None, stop: _Stop) -> int:
+def _farewell(restoration: Restoration, target: Path, second: Path | None, stop: Stop) -> int:
     record = restoration.record
     done = f"{record['iterations']} iterations in {record['seconds']:.0f} s"
     where = f"is in {str(target)!r}" + (f", its uncertainty in {str(second)!r}" if second is not None else "")
     if stop.signal:
-        _say(f"Interrupted after {done}; the best so far {where}.")
+        say(f"Interrupted after {done}; the best so far {where}.")
         return 128 + stop.signal
     if sys.stderr.isatty():
         for sentence in (why_it_ended(record), noise_found(record), f"{done}; the result {where}."):
             if sentence:
-                _say(sentence)
+                say(sentence)
     return 0
 
 
-class _Stop:
-    """Remembers the signal that asked for the end of the run."""
-
-    signal = 0
-    given_up = False
-
-    def __call__(self, number: int, frame: FrameType | None) -> None:
-        """Take a signal: the first ends the run and keeps its result, the second gives it up."""
-        if self.signal:
-            self.given_up = True
-            signal.signal(signal.SIGINT, signal.SIG_IGN)  # an impatient third one would break off the farewell
-            raise KeyboardInterrupt
-        self.signal = number
-
-
-@contextmanager
-def _stopping() -> Iterator[_Stop]:
-    """Let Ctrl-C, and the end of a cluster job's time, end the run instead of the program."""
-    stop = _Stop()
-    # a shell that starts a program in the background may have it ignore Ctrl-C: leave that as it is
-    taken = [number for number in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(number) != signal.SIG_IGN]
-    before = {number: signal.signal(number, stop) for number in taken}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            if not stop.given_up:
-                signal.signal(number, handler)
-
-
 def _walk(
-    steps: Generator[Progress, None, Restoration], show: Callable[[Progress | None], None], stop: _Stop
+    steps: Generator[Progress, None, Restoration], show: Callable[[Progress | None], None], stop: Stop
 ) -> Restoration:
     said = False
     while True:
@@ -279,35 +245,5 @@ def _walk(
         if stop.signal:
             progress.stop()
             if not said:
-                _say("Stopping; Ctrl-C once more gives up the result.")
+                say("Stopping; Ctrl-C once more gives up the result.")
             said = True
-
-
-@contextmanager
-def _bar() -> Iterator[Callable[[Progress | None], None]]:
-    """Show a progress bar where there is a terminal to show it on; it is told of each step, and None at the end."""
-    if not sys.stderr.isatty():
-        yield lambda progress: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, TaskProgressColumn, TextColumn
-    from rich.progress import Progress as Bar
-
-    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[state]}"))
-    with Bar(*columns, console=Console(stderr=True)) as bar:
-        job = bar.add_task("Starting", total=None, state="")
-
-        def show(now: Progress | None) -> None:
-            if now is None:
-                bar.update(job, total=1.0, completed=1.0, state="")
-                return
-            # a run mostly ends before its plan, so the plan is said to be the most there will be
-            plane = f"Plane {now.plane + 1}/{now.planes}, iteration" if now.planes > 1 else "Iteration"
-            words = f"{plane} {now.iteration} of at most {now.iterations}"
-            left = now.seconds * (1 - now.done) / now.done
-            state = f"loss {now.loss:.4g}, at most {int(left // 60)}:{int(left % 60):02} left"
-            if now.done >= 1:
-                state = "finishing"
-            bar.update(job, total=1.0, completed=now.done, description=words, state=state)
-
-        yield show
