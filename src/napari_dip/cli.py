@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import inspect
-import json
 import logging
 import signal
 import sys
 import warnings
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from enum import Enum
 from pathlib import Path
 from types import NoneType
@@ -21,12 +20,12 @@ from napari_dip.errors import InputError, in_words
 from napari_dip.settings import Settings, field, read_settings
 from napari_dip.summary import noise_found, why_it_ended
 from napari_dip.tasks import TASKS, Task
-from napari_dip.terminal import Stop, bar, say, stopping
+from napari_dip.terminal import say, watching
 
 if TYPE_CHECKING:
-    from napari_dip.restore import Progress, Restoration
+    from napari_dip.batch import FileResult
 
-# restore (torch) and files are imported once there is work to do, so that --help comes at once
+# batch (files, then torch) is imported once there is work to do, so that --help comes at once
 
 SPECIAL = {"stop_at"}
 """Settings that only a record has a use for."""
@@ -180,70 +179,36 @@ def _restore(
     mask: Path | None = None,
     factor: int | None = None,
 ) -> int:
-    """Read, restore and write; give the exit status."""
-    from napari_dip.files import formats as files
+    """Restore a file, with a bar where there is a terminal; give the exit status."""
+    given = {"mask": mask, "factor": factor}
+    with watching() as watch:
+        from napari_dip.batch import restore_file
 
-    files.format_of(target)
-    inputs = [source] if mask is None else [source, mask]
-    second = files.companion(target, "uncertainty") if settings.get("uncertainty") else None
-    taken = list(inputs)
-    for path in (target, second, record):
-        if path is not None:
-            files.check_output(path, taken, force=force)
-            taken.append(path)
-    picture = files.read_image(source)
-    axes = axes.upper() if axes else picture.axes
-    files.check_fits(target, picture, axes)
-    hidden = None if mask is None else files.read_mask(mask)
-    with bar() as show:
-        from napari_dip.restore import restore_steps
-
-        steps = restore_steps(task, picture.array, axes=axes, mask=hidden, factor=factor, **settings)
-        with stopping() as stop:
-            restoration = _walk(steps, show, stop)
-    written = {target: restoration.image}
-    if second is not None and restoration.uncertainty is not None:
-        written[second] = restoration.uncertainty
-    for path, array in written.items():
-        files.write_image(path, array, restoration.axes, picture, factor or 1)
-    if record is not None:
-        named = {"input": source, "mask": mask, "output": target, "uncertainty": second}
-        about: dict[str, Any] = {"files": {role: str(path) for role, path in named.items() if path is not None}}
-        about["command"] = f"napari-dip {napari_dip.__version__}"
-        with files.replacing(record) as file:
-            file.write(json.dumps({**restoration.record, **about}, indent=2, ensure_ascii=False).encode() + b"\n")
-    return _farewell(restoration, target, second, stop)
+        result = restore_file(
+            task,
+            source,
+            target,
+            axes=axes,
+            inputs={name: value for name, value in given.items() if value is not None},
+            record=record,
+            force=force,
+            settings=settings,
+            watch=watch,
+        )
+    return _farewell(result, watch.signal)
 
 
-def _farewell(restoration: Restoration, target: Path, second: Path | None, stop: Stop) -> int:
-    record = restoration.record
+def _farewell(result: FileResult, stopped_by: int) -> int:
+    """Say how it ended where there is someone to read it; give the exit status."""
+    record = result.restoration.record
     done = f"{record['iterations']} iterations in {record['seconds']:.0f} s"
-    where = f"is in {str(target)!r}" + (f", its uncertainty in {str(second)!r}" if second is not None else "")
-    if stop.signal:
+    also = f", its uncertainty in {str(result.uncertainty)!r}" if result.uncertainty else ""
+    where = f"is in {str(result.image)!r}{also}"
+    if stopped_by:
         say(f"Interrupted after {done}; the best so far {where}.")
-        return 128 + stop.signal
+        return 128 + stopped_by
     if sys.stderr.isatty():
         for sentence in (why_it_ended(record), noise_found(record), f"{done}; the result {where}."):
             if sentence:
                 say(sentence)
     return 0
-
-
-def _walk(
-    steps: Generator[Progress, None, Restoration], show: Callable[[Progress | None], None], stop: Stop
-) -> Restoration:
-    said = False
-    while True:
-        try:
-            progress = next(steps)
-        except StopIteration as end:
-            restoration: Restoration = end.value
-            if not stop.signal:
-                show(None)
-            return restoration
-        show(progress)
-        if stop.signal:
-            progress.stop()
-            if not said:
-                say("Stopping; Ctrl-C once more gives up the result.")
-            said = True

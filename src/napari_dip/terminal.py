@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from napari_dip.restore import Progress
@@ -18,34 +18,72 @@ def say(sentence: str) -> None:
     print(f"napari-dip: {' '.join(sentence.split())}", file=sys.stderr)
 
 
-class Stop:
-    """Remembers the signal that asked for the end of the run."""
+@contextmanager
+def watching() -> Iterator[Watch]:
+    """Give what watches a run: it draws a bar, and lets Ctrl-C end the run instead of the program."""
+    with bar() as show:
+        watch = Watch(show)
+        try:
+            yield watch
+        finally:
+            watch.stop.give_back()
+        if not watch.signal:
+            show(None)
 
-    signal = 0
-    given_up = False
+
+class Watch:
+    """Shows each iteration of a run, and says whether a signal asked for its end.
+
+    Signals are taken from the first iteration on: before that there is nothing to keep, and Ctrl-C ends the program.
+    """
+
+    def __init__(self, show: Callable[[Progress | None], None]):
+        self.stop = Stop()
+        self._show = show
+        self._said = False
+
+    @property
+    def signal(self) -> int:
+        """The number of the signal that asked for the end, or 0."""
+        return self.stop.signal
+
+    def __call__(self, progress: Progress) -> bool:
+        """Show an iteration; give whether the run is to end."""
+        self.stop.take()
+        self._show(progress)
+        if self.signal and not self._said:
+            say("Stopping; Ctrl-C once more gives up the result.")
+            self._said = True
+        return bool(self.signal)
+
+
+class Stop:
+    """Remembers the signal that asked for the end of the run: Ctrl-C, or the end of a cluster job's time."""
+
+    def __init__(self) -> None:
+        self.signal = 0
+        self._before: dict[int, Any] = {}
+        self._given_up = False
+
+    def take(self) -> None:
+        """Take the signals, unless that is done already."""
+        # a shell that starts a program in the background may have it ignore Ctrl-C: leave that as it is
+        for number in (signal.SIGINT, signal.SIGTERM):
+            if number not in self._before and signal.getsignal(number) != signal.SIG_IGN:
+                self._before[number] = signal.signal(number, self)
+
+    def give_back(self) -> None:
+        """Leave the signals to those who had them before."""
+        while self._before and not self._given_up:
+            signal.signal(*self._before.popitem())
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
         """Take a signal: the first ends the run and keeps its result, the second gives it up."""
         if self.signal:
-            self.given_up = True
+            self._given_up = True
             signal.signal(signal.SIGINT, signal.SIG_IGN)  # an impatient third one would break off the farewell
             raise KeyboardInterrupt
         self.signal = number
-
-
-@contextmanager
-def stopping() -> Iterator[Stop]:
-    """Let Ctrl-C, and the end of a cluster job's time, end the run instead of the program."""
-    stop = Stop()
-    # a shell that starts a program in the background may have it ignore Ctrl-C: leave that as it is
-    taken = [number for number in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(number) != signal.SIG_IGN]
-    before = {number: signal.signal(number, stop) for number in taken}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            if not stop.given_up:
-                signal.signal(number, handler)
 
 
 @contextmanager
@@ -75,4 +113,8 @@ def bar() -> Iterator[Callable[[Progress | None], None]]:
                 state = "finishing"
             drawn.update(job, total=1.0, completed=now.done, description=words, state=state)
 
-        yield show
+        try:
+            yield show
+        except BaseException:
+            drawn.live.transient = True  # no bar stays behind where there is no result
+            raise
