@@ -9,13 +9,30 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
+from napari_dip.summary import noise_found, why_it_ended
+
 if TYPE_CHECKING:
+    from napari_dip.batch import FileResult
     from napari_dip.restore import Progress
 
 
 def say(sentence: str) -> None:
     """Write one line to where errors go."""
     print(f"napari-dip: {' '.join(sentence.split())}", file=sys.stderr)
+
+
+def farewell(result: FileResult, *, stopped: bool) -> None:
+    """Say how a run ended; where there is no terminal, only if it was stopped."""
+    record = result.restoration.record
+    done = f"{record['iterations']} iterations in {record['seconds']:.0f} s"
+    also = f", its uncertainty in {str(result.uncertainty)!r}" if result.uncertainty else ""
+    where = f"is in {str(result.image)!r}{also}"
+    if stopped:
+        say(f"Interrupted after {done}; the best so far {where}.")
+    elif sys.stderr.isatty():
+        for sentence in (why_it_ended(record), noise_found(record), f"{done}; the result {where}."):
+            if sentence:
+                say(sentence)
 
 
 @contextmanager
