@@ -69,7 +69,7 @@ def test_the_package_loads_neither_torch_nor_qt_nor_napari(statement):
 
 def test_the_command_line_loads_torch_only_for_work():
     loaded = {name.split(".")[0] for name in loaded_by("import napari_dip.cli")}
-    assert "typer" in loaded
+    assert "click" in loaded
     assert not loaded & ({"torch", "scipy", "skimage", "tifffile"} | GRAPHICAL)
 
 
@@ -110,17 +110,19 @@ def test_the_public_names_are_there():
 @pytest.mark.parametrize("module", PRIOR)
 def test_the_prior_knows_tensors_only(module):
     assert ours(module) <= {"prior"}
-    assert not tops(module) & (GRAPHICAL | {"tifffile", "PIL", "imageio", "skimage", "pathlib", "io", "typer", "dask"})
+    assert not tops(module) & (GRAPHICAL | {"tifffile", "PIL", "imageio", "skimage", "pathlib", "io", "click", "dask"})
     calls = {getattr(node.func, "id", "") for node in ast.walk(parse(module)) if isinstance(node, ast.Call)}
     attributes = {node.attr for node in ast.walk(parse(module)) if isinstance(node, ast.Attribute)}
     assert "open" not in calls
     assert not attributes & {"open", "tofile", "fromfile", "savez", "loadtxt", "savetxt", "write_text", "read_text"}
 
 
-@pytest.mark.parametrize("module", ["restore.py", "settings.py", "samples.py", "__init__.py", *IMAGE, *FILES])
+@pytest.mark.parametrize(
+    "module", ["restore.py", "batch.py", "settings.py", "samples.py", "__init__.py", *IMAGE, *FILES]
+)
 def test_the_core_knows_no_face(module):
-    assert not ours(module) & {"viewer", "cli"}
-    assert not tops(module) & (GRAPHICAL | {"typer", "rich"})
+    assert not ours(module) & {"viewer", "cli", "terminal"}
+    assert not tops(module) & (GRAPHICAL | {"click", "rich"})
 
 
 @pytest.mark.parametrize("module", ["settings.py", *IMAGE])
@@ -135,8 +137,9 @@ def test_files_know_images_and_nothing_above_them(module):
     assert not tops(module) & {"torch", "pickle"}
 
 
-def test_the_command_line_reaches_the_prior_through_restore():
-    assert not ours("cli.py") & {"prior", "viewer"}
+@pytest.mark.parametrize("module", ["cli.py", "terminal.py", "batch.py"])
+def test_the_command_line_reaches_the_prior_through_restore(module):
+    assert not ours(module) & {"prior", "viewer"}
 
 
 @pytest.mark.parametrize("module", [name for name in MODULES if name not in VIEWER])

@@ -1,52 +1,119 @@
-"""The command line: a thin face on `restore`."""
+"""The command line: commands made from the tables of tasks and settings, and the exit status of each.
+
+They are made with click, and not with what makes commands from the signatures of functions: in click a command and its
+parameters are values, so that a row of a table can become one.
+"""
 
 from __future__ import annotations
 
-import inspect
-import json
 import logging
 import signal
 import sys
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from enum import Enum
+from collections.abc import Callable
 from pathlib import Path
-from types import FrameType, NoneType
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Optional, get_args, get_origin
+from types import NoneType
+from typing import Any, Literal, get_args, get_origin
 
-import typer
+import click
+from pydantic.fields import FieldInfo
 
 import napari_dip
 from napari_dip.errors import InputError, in_words
-from napari_dip.files import formats as files
 from napari_dip.settings import Settings, field, read_settings
-from napari_dip.summary import noise_found, why_it_ended
-from napari_dip.tasks import TASKS, Task
+from napari_dip.tasks import TASKS, Input, Task
+from napari_dip.terminal import farewell, say, watching
 
-if TYPE_CHECKING:
-    from napari_dip.restore import Progress, Restoration, Run
+# batch (files, then torch) is imported once there is work to do, so that --help comes at once
 
-# restore (torch) and files are imported once there is work to do, so that --help comes at once
-
-SPECIAL: set[str] = set()
-"""Settings that only a record has a use for."""
-FORMATS = f"{files.NAMES}, by its suffix"
-EPILOG = f"""{files.ABOUT} Ctrl-C ends a run and writes the best so far.
+PATH = click.Path(path_type=Path)
+FORMATS = "TIFF, PNG or NPY, by its suffix"
+FILES = [("IN", f"Image to restore: {FORMATS}."), ("OUT", f"File to write: {FORMATS}.")]
+EPILOG = """TIFF keeps axes and pixel size, and TIFF and NPY results are float32 in the units of the image. PNG holds
+whole numbers of 8 or 16 bits, so results are rounded and clipped there. Ctrl-C ends a run and writes the best so far.
 Exit status: 0 done, 1 something cannot be used, 2 wrong usage, 130 interrupted
 (143 if it was the system that ended it; the best so far is written, too)."""
 SECOND = """The uncertainty is written beside OUT, as cells-uncertainty.tif for cells.tif (for a PNG, as a TIFF).
 """
 
-app = typer.Typer(
-    name="napari-dip",
+
+class _Command(click.Command):
+    """A command that says what its files are; click below 8.5 has no words for arguments."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the files above the options."""
+        with formatter.section("Arguments"):
+            formatter.write_dl(FILES)
+        super().format_options(ctx, formatter)
+
+
+def _option(name: str, **how: Any) -> click.Option:
+    return click.Option([f"--{name.replace('_', '-')}"], **how)
+
+
+def _setting(name: str) -> click.Option:
+    """Make the option of a setting from its one definition."""
+    info = field(name)
+    how = {"is_flag": True} if info.annotation is bool else {"type": _type(info), "show_default": True}
+    return _option(name, help=info.description, default=info.default, callback=_check, **how)
+
+
+def _type(info: FieldInfo) -> Any:
+    """Give what an option is read as: a Literal is a choice, bounds make a range; None is said by leaving it out."""
+    kind: Any = info.annotation
+    if get_origin(kind) is not Literal:
+        kind = next((part for part in get_args(kind) if part is not NoneType), kind)
+    if get_origin(kind) is Literal:
+        return click.Choice(get_args(kind))
+    ends = {"min": "ge", "max": "le"}  # gt is left to _check: click would say less clearly what is wrong
+    found = ((end, getattr(rule, ends[end], None)) for end in ends for rule in info.metadata)
+    bounds = {end: value for end, value in found if value is not None}
+    return {int: click.IntRange, float: click.FloatRange}[kind](**bounds) if bounds else kind
+
+
+def _check(ctx: click.Context, option: click.Parameter, value: Any) -> Any:
+    """Have the settings check a value, too."""
+    try:
+        read_settings({str(option.name): value})
+    except InputError as error:
+        raise click.BadParameter(str(error)) from None
+    return value
+
+
+def _input(one: Input) -> click.Option:
+    """Make the option of what a task takes beside the image."""
+    kind: Any = click.IntRange(one.choices[0], one.choices[-1]) if one.kind == "number" else PATH
+    # a default of None would be one, too, so that nothing would be required
+    how = {"required": True} if one.default is None else {"default": one.default, "show_default": True}
+    return _option(one.name, help=one.help, type=kind, **how)
+
+
+def _command(task: Task) -> click.Command:
+    """Make the command of a task: its files and inputs, what all commands have, and the settings that it uses."""
+    params = [
+        click.Argument(["source"], metavar="IN", type=PATH),
+        click.Argument(["target"], metavar="OUT", type=PATH),
+        *map(_input, task.inputs),
+        _option("axes", help="One letter of T Z C Y X S for each dimension; left out, what the file says."),
+        *(_setting(name) for name in Settings.model_fields if task.uses(name)),
+        _option("record", help="Write what is needed to repeat the run, as JSON.", type=PATH),
+        _option("force", help="Replace files that exist.", is_flag=True),
+    ]
+    epilog = SECOND + EPILOG if task.uses("uncertainty") else EPILOG
+
+    def callback(**given: Any) -> None:
+        sys.exit(_guarded(lambda: _restore(task, **given)))
+
+    return _Command(task.command, params=params, callback=callback, help=task.summary, epilog=epilog)
+
+
+app = click.Group(
+    "napari-dip",
+    commands=[_command(task) for task in TASKS],
     help="Restore a single image without training data, with a deep image prior.",
     epilog=EPILOG,
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
 )
+click.version_option(napari_dip.__version__, message="napari-dip %(version)s")(app)
 
 
 def main() -> None:
@@ -57,251 +124,29 @@ def main() -> None:
     app()
 
 
-def _show_version(wanted: bool) -> None:
-    if wanted:
-        typer.echo(f"napari-dip {napari_dip.__version__}")
-        raise typer.Exit
-
-
-@app.callback()
-def _common(
-    version: Annotated[
-        bool, typer.Option("--version", help="Show the version and exit.", callback=_show_version, is_eager=True)
-    ] = False,
-) -> None:
-    pass
-
-
-def _kind(annotation: Any) -> Any:
-    """Give the type that an option is read as: a choice for a Literal, and what may be None without it."""
-    if get_origin(annotation) is Literal:
-        return Enum("Choice", {str(value): value for value in get_args(annotation)}, type=str)
-    some = [part for part in get_args(annotation) if part is not NoneType]
-    return _kind(some[0]) if some else annotation
-
-
-def _setting(name: str) -> inspect.Parameter:
-    """Make the option of a setting from its one definition."""
-    info = field(name)
-    kind = _kind(info.annotation)
-    bounds = {
-        end: rule
-        for part in info.metadata
-        for end, key in (("min", "ge"), ("max", "le"))
-        if (rule := getattr(part, key, None)) is not None
-    }
-
-    def check(value: Any) -> Any:
-        try:
-            read_settings({name: _plain(value)})
-        except InputError as error:
-            raise typer.BadParameter(str(error)) from None
-        return value
-
-    option = typer.Option(f"--{name.replace('_', '-')}", help=info.description, callback=check, **bounds)
-    return _parameter(name, kind, option, info.default)
-
-
-def _parameter(name: str, kind: Any, info: Any, default: Any = inspect.Parameter.empty) -> inspect.Parameter:
-    if default is None:
-        kind = Optional[kind]  # noqa: UP045 (Typer 0.12 takes no `kind | None`)
-    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, info])
-
-
-def _plain(value: Any) -> Any:
-    return value.value if isinstance(value, Enum) else value
-
-
-SOURCE = _parameter("source", Path, typer.Argument(metavar="IN", help=f"Image to restore: {FORMATS}."))
-TARGET = _parameter("target", Path, typer.Argument(metavar="OUT", help=f"File to write: {FORMATS}."))
-MASK = _parameter("mask", Path, typer.Option("--mask", help="Image that is not zero where pixels are to be filled in."))
-FACTOR = _parameter(
-    "factor",
-    int,
-    typer.Option("--factor", min=2, max=8, help="How many times larger along Y and X."),
-    4,
-)
-AXES = _parameter(
-    "axes",
-    str,
-    typer.Option("--axes", help="One letter of T Z C Y X S for each dimension; left out, what the file says."),
-    None,
-)
-RECORD = _parameter(
-    "record", Path, typer.Option("--record", help="Write what is needed to repeat the run, as JSON."), None
-)
-FORCE = _parameter("force", bool, typer.Option("--force", help="Replace files that exist."), False)
-
-
-def _add_command(task: Task, *own: inspect.Parameter) -> None:
-    """Add a command whose options are those of all commands, the settings, and its own."""
-    settings = [_setting(key) for key in Settings.model_fields if key not in SPECIAL and task.uses(key)]
-
-    def command(**given: Any) -> None:
-        chosen = {parameter.name: _plain(given.pop(parameter.name)) for parameter in settings}
-        raise typer.Exit(_guarded(lambda: _restore(task.name, chosen, **given)))
-
-    command.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
-        [SOURCE, TARGET, *own, AXES, *settings, RECORD, FORCE]
-    )
-    epilog = SECOND + EPILOG if task.uses("uncertainty") else EPILOG
-    app.command(task.command, help=task.summary, epilog=epilog)(command)
-
-
-for _task in TASKS:
-    _add_command(_task, *({"mask": MASK, "factor": FACTOR}[one.name] for one in _task.inputs))
-
-
 def _guarded(work: Callable[[], int]) -> int:
     """Do it, and put what goes wrong for reasons outside of this program into one sentence."""
     try:
         return work()
     except KeyboardInterrupt:
-        _say("Interrupted; there is no result.")
+        say("Interrupted; there is no result.")
         return 128 + signal.SIGINT
     except InputError as error:
-        _say(str(error))
+        say(str(error))
     except OSError as error:
-        _say(f"{error.strerror or error}: {error.filename}." if error.filename else f"{error.strerror or error}.")
+        say(f"{error.strerror or error}: {error.filename}." if error.filename else f"{error.strerror or error}.")
     except (MemoryError, RuntimeError) as error:
-        _say(in_words(error))
+        say(in_words(error))
     return 1
 
 
-def _say(sentence: str) -> None:
-    print(f"napari-dip: {' '.join(sentence.split())}", file=sys.stderr)
+def _restore(task: Task, source: Path, target: Path, **given: Any) -> int:
+    """Restore a file while its progress is shown; give the exit status."""
+    inputs = {one.name: given.pop(one.name) for one in task.inputs}
+    others = {name: given.pop(name) for name in ("axes", "record", "force")}
+    with watching() as watch:
+        from napari_dip.batch import restore_file
 
-
-def _restore(
-    task: str,
-    settings: dict[str, Any],
-    *,
-    source: Path,
-    target: Path,
-    axes: str | None,
-    record: Path | None,
-    force: bool,
-    mask: Path | None = None,
-    factor: int | None = None,
-) -> int:
-    """Read, restore and write; give the exit status."""
-    files.format_of(target)
-    inputs = [source] if mask is None else [source, mask]
-    second = files.companion(target, "uncertainty") if settings.get("uncertainty") else None
-    taken = list(inputs)
-    for path in (target, second, record):
-        if path is not None:
-            files.check_output(path, taken, force=force)
-            taken.append(path)
-    picture = files.read_image(source)
-    axes = axes.upper() if axes else picture.axes
-    files.check_fits(target, picture, axes)
-    hidden = None if mask is None else files.read_mask(mask)
-    with _bar() as show:
-        from napari_dip.restore import restore_steps
-
-        steps = restore_steps(task, picture.array, axes=axes, mask=hidden, factor=factor, **settings)
-        with _stopping() as stop:
-            restoration = _walk(steps, show, stop)
-    written = {target: restoration.image}
-    if second is not None and restoration.uncertainty is not None:
-        written[second] = restoration.uncertainty
-    for path, array in written.items():
-        files.write_image(path, array, restoration.axes, picture, factor or 1)
-    if record is not None:
-        named = {"input": source, "mask": mask, "output": target, "uncertainty": second}
-        about: dict[str, Any] = {"files": {role: str(path) for role, path in named.items() if path is not None}}
-        about["command"] = f"napari-dip {napari_dip.__version__}"
-        with files.replacing(record) as file:
-            file.write(json.dumps({**restoration.record, **about}, indent=2, ensure_ascii=False).encode() + b"\n")
-    return _farewell(restoration, target, second, stop)
-
-
-def _farewell(restoration: Restoration, target: Path, second: Path | None, stop: _Stop) -> int:
-    record = restoration.record
-    done = f"{record['iterations']} iterations in {record['seconds']:.0f} s"
-    where = f"is in {str(target)!r}" + (f", its uncertainty in {str(second)!r}" if second is not None else "")
-    if stop.signal:
-        _say(f"Interrupted after {done}; the best so far {where}.")
-        return 128 + stop.signal
-    if sys.stderr.isatty():
-        for sentence in (why_it_ended(record), noise_found(record), f"{done}; the result {where}."):
-            if sentence:
-                _say(sentence)
-    return 0
-
-
-class _Stop:
-    """Remembers the signal that asked for the end of the run."""
-
-    signal = 0
-    given_up = False
-
-    def __call__(self, number: int, frame: FrameType | None) -> None:
-        """Take a signal: the first ends the run and keeps its result, the second gives it up."""
-        if self.signal:
-            self.given_up = True
-            signal.signal(signal.SIGINT, signal.SIG_IGN)  # an impatient third one would break off the farewell
-            raise KeyboardInterrupt
-        self.signal = number
-
-
-@contextmanager
-def _stopping() -> Iterator[_Stop]:
-    """Let Ctrl-C, and the end of a cluster job's time, end the run instead of the program."""
-    stop = _Stop()
-    # a shell that starts a program in the background may have it ignore Ctrl-C: leave that as it is
-    taken = [number for number in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(number) != signal.SIG_IGN]
-    before = {number: signal.signal(number, stop) for number in taken}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            if not stop.given_up:
-                signal.signal(number, handler)
-
-
-def _walk(steps: Run, show: Callable[[Progress | None], None], stop: _Stop) -> Restoration:
-    said = False
-    while True:
-        progress = next(steps, None)
-        if progress is None:
-            if not stop.signal:
-                show(None)
-            return steps.result
-        show(progress)
-        if stop.signal:
-            progress.stop()
-            if not said:
-                _say("Stopping; Ctrl-C once more gives up the result.")
-            said = True
-
-
-@contextmanager
-def _bar() -> Iterator[Callable[[Progress | None], None]]:
-    """Show a progress bar where there is a terminal to show it on; it is told of each step, and None at the end."""
-    if not sys.stderr.isatty():
-        yield lambda progress: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, TaskProgressColumn, TextColumn
-    from rich.progress import Progress as Bar
-
-    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[state]}"))
-    with Bar(*columns, console=Console(stderr=True)) as bar:
-        job = bar.add_task("Starting", total=None, state="")
-
-        def show(now: Progress | None) -> None:
-            if now is None:
-                bar.update(job, total=1.0, completed=1.0, state="")
-                return
-            # a run mostly ends before its plan, so the plan is said to be the most there will be
-            plane = f"Plane {now.plane + 1}/{now.planes}, iteration" if now.planes > 1 else "Iteration"
-            words = f"{plane} {now.iteration} of at most {now.iterations}"
-            left = now.seconds * (1 - now.done) / now.done
-            state = f"loss {now.loss:.4g}, at most {int(left // 60)}:{int(left % 60):02} left"
-            if now.done >= 1:
-                state = "finishing"
-            bar.update(job, total=1.0, completed=now.done, description=words, state=state)
-
-        yield show
+        result = restore_file(task.name, source, target, inputs=inputs, settings=given, watch=watch, **others)
+    farewell(result, stopped=bool(watch.signal))
+    return 128 + watch.signal if watch.signal else 0

@@ -1,0 +1,149 @@
+"""File in, file out. Prints nothing, draws nothing and takes no signals: that is for the face that calls."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_dip import record as records
+from napari_dip.files import formats as files
+from napari_dip.settings import read_settings
+from napari_dip.tasks import Input, task_named
+
+if TYPE_CHECKING:
+    from napari_dip.restoration import Progress, Restoration
+
+    Watch = Callable[[Progress], bool | None]
+
+# restore (torch) is imported once all files are checked, so that a refusal does not wait for it
+
+
+@dataclass(frozen=True)
+class FileResult:
+    """A restored image, and the files that hold it.
+
+    Attributes
+    ----------
+    restoration : Restoration
+    image : Path
+    uncertainty, record : Path or None
+        None where it was not asked for.
+    """
+
+    restoration: Restoration
+    image: Path
+    uncertainty: Path | None
+    record: Path | None
+
+
+def restore_file(
+    task: str,
+    source: str | Path,
+    target: str | Path,
+    *,
+    axes: str | None = None,
+    inputs: Mapping[str, Any] | None = None,
+    record: str | Path | None = None,
+    force: bool = False,
+    settings: Mapping[str, Any] | None = None,
+    watch: Watch | None = None,
+) -> FileResult:
+    """Restore an image file, and write the result to another.
+
+    What can be checked is checked before any work, and a file is put in its place once it is complete.
+
+    Parameters
+    ----------
+    task : str
+        Name of a row of `TASKS`.
+    source, target : path
+        Image to restore, and file to write: TIFF, PNG or NPY, by its suffix.
+    axes : str, optional
+        One letter of T Z C Y X S for each dimension; left out, what the file says.
+    inputs : dict, optional
+        What the task takes beside the image, by name: the path of a mask or an image, or a number.
+    record : path, optional
+        Also write what is needed to repeat the run, as JSON.
+    force : bool
+        Replace files that exist.
+    settings : dict, optional
+        Fields of `Settings`, by name. With `uncertainty`, a second image is written beside the target.
+    watch : callable, optional
+        Is handed the `Progress` of each iteration. Once it returns True, the run ends and its result is written; if it
+        raises, the run is dropped and nothing is written.
+
+    Returns
+    -------
+    FileResult
+
+    Raises
+    ------
+    InputError
+        If task, files, axes, inputs or settings cannot be used, or the result cannot be written.
+
+    Examples
+    --------
+    >>> restore_file("inpaint", "cells.tif", "whole.tif", inputs={"mask": "dust.png"})  # doctest: +SKIP
+    """
+    row, chosen, source = task_named(task), read_settings(dict(settings or {})), Path(source)
+    given = {one.name: one.default for one in row.inputs} | dict(inputs or {})
+    row.check(chosen, given)
+    needed = {"input": source} | {one.name: Path(given[one.name]) for one in row.inputs if one.kind != "number"}
+    made = _name_outputs(Path(target), record, with_uncertainty=chosen.uncertainty)
+    _check_outputs(made, needed, force=force)
+
+    picture = files.read_image(source)
+    axes = axes.upper() if axes else picture.axes
+    files.check_fits(made["output"], picture, axes)
+    values = {one.name: _read_input(one, given[one.name]) for one in row.inputs}
+
+    from napari_dip.restore import restore_steps
+
+    run = restore_steps(row.name, picture.array, axes=axes, **values, **(settings or {}))
+    for progress in run:
+        if watch is not None and watch(progress):
+            run.stop()
+    restoration = run.result
+    for role, array in (("output", restoration.image), ("uncertainty", restoration.uncertainty)):
+        if role in made and array is not None:
+            files.write_image(made[role], array, restoration.axes, picture, values.get("factor", 1))
+    if "record" in made:
+        _write_record(made["record"], restoration, needed | made)
+    return FileResult(restoration, made["output"], made.get("uncertainty"), made.get("record"))
+
+
+def _name_outputs(target: Path, record: str | Path | None, *, with_uncertainty: bool) -> dict[str, Path]:
+    """Give the files to write by the parts they play; a name that stands for no format is refused."""
+    files.format_of(target)
+    made = {"output": target}
+    if with_uncertainty:
+        made["uncertainty"] = files.companion(target, "uncertainty")
+    if record is not None:
+        made["record"] = Path(record)
+    return made
+
+
+def _check_outputs(made: Mapping[str, Path], needed: Mapping[str, Path], *, force: bool) -> None:
+    """See that all files can be written, and that none is another one, or is still needed."""
+    taken = list(needed.values())
+    for path in made.values():
+        files.check_output(path, taken, force=force)
+        taken.append(path)
+
+
+def _read_input(one: Input, given: Any) -> Any:
+    """Read what the task takes beside the image."""
+    if one.kind == "mask":
+        return files.read_mask(Path(given))
+    return files.read_image(Path(given)).array if one.kind == "image" else given
+
+
+def _write_record(path: Path, restoration: Restoration, named: Mapping[str, Path]) -> None:
+    """Write the record of a run, with the files it read and wrote."""
+    record = restoration.record.copy()
+    record["files"] = {role: str(file) for role, file in named.items() if role != "record"}
+    record["command"] = f"napari-dip {record['versions']['napari-dip']}"
+    with files.replacing(path) as file:
+        file.write(records.write(record))

@@ -1,0 +1,137 @@
+"""What the command line shows on a terminal, and the signals it takes: a bar, sentences, Ctrl-C."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+from napari_dip.summary import noise_found, why_it_ended
+
+if TYPE_CHECKING:
+    from napari_dip.batch import FileResult
+    from napari_dip.restore import Progress
+
+
+def say(sentence: str) -> None:
+    """Write one line to where errors go."""
+    print(f"napari-dip: {' '.join(sentence.split())}", file=sys.stderr)
+
+
+def farewell(result: FileResult, *, stopped: bool) -> None:
+    """Say how a run ended; where there is no terminal, only if it was stopped."""
+    record = result.restoration.record
+    done = f"{record['iterations']} iterations in {record['seconds']:.0f} s"
+    also = f", its uncertainty in {str(result.uncertainty)!r}" if result.uncertainty else ""
+    where = f"is in {str(result.image)!r}{also}"
+    if stopped:
+        say(f"Interrupted after {done}; the best so far {where}.")
+    elif sys.stderr.isatty():
+        for sentence in (why_it_ended(record), noise_found(record), f"{done}; the result {where}."):
+            if sentence:
+                say(sentence)
+
+
+@contextmanager
+def watching() -> Iterator[Watch]:
+    """Give what watches a run: it draws a bar, and lets Ctrl-C end the run instead of the program."""
+    with bar() as show:
+        watch = Watch(show)
+        try:
+            yield watch
+        finally:
+            watch.stop.give_back()
+        if not watch.signal:
+            show(None)
+
+
+class Watch:
+    """Shows each iteration of a run, and says whether a signal asked for its end.
+
+    Signals are taken from the first iteration on: before that there is nothing to keep, and Ctrl-C ends the program.
+    """
+
+    def __init__(self, show: Callable[[Progress | None], None]):
+        self.stop = Stop()
+        self._show = show
+        self._said = False
+
+    @property
+    def signal(self) -> int:
+        """The number of the signal that asked for the end, or 0."""
+        return self.stop.signal
+
+    def __call__(self, progress: Progress) -> bool:
+        """Show an iteration; give whether the run is to end."""
+        self.stop.take()
+        self._show(progress)
+        if self.signal and not self._said:
+            say("Stopping; Ctrl-C once more gives up the result.")
+            self._said = True
+        return bool(self.signal)
+
+
+class Stop:
+    """Remembers the signal that asked for the end of the run: Ctrl-C, or the end of a cluster job's time."""
+
+    def __init__(self) -> None:
+        self.signal = 0
+        self._before: dict[int, Any] = {}
+        self._given_up = False
+
+    def take(self) -> None:
+        """Take the signals, unless that is done already."""
+        # a shell that starts a program in the background may have it ignore Ctrl-C: leave that as it is
+        for number in (signal.SIGINT, signal.SIGTERM):
+            if number not in self._before and signal.getsignal(number) != signal.SIG_IGN:
+                self._before[number] = signal.signal(number, self)
+
+    def give_back(self) -> None:
+        """Leave the signals to those who had them before."""
+        while self._before and not self._given_up:
+            signal.signal(*self._before.popitem())
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        """Take a signal: the first ends the run and keeps its result, the second gives it up."""
+        if self.signal:
+            self._given_up = True
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # an impatient third one would break off the farewell
+            raise KeyboardInterrupt
+        self.signal = number
+
+
+@contextmanager
+def bar() -> Iterator[Callable[[Progress | None], None]]:
+    """Show a progress bar where there is a terminal to show it on; it is told of each step, and None at the end."""
+    if not sys.stderr.isatty():
+        yield lambda progress: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, TaskProgressColumn, TextColumn
+    from rich.progress import Progress as Bar
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[state]}"))
+    with Bar(*columns, console=Console(stderr=True)) as drawn:
+        job = drawn.add_task("Starting", total=None, state="")
+
+        def show(now: Progress | None) -> None:
+            if now is None:
+                drawn.update(job, total=1.0, completed=1.0, state="")
+                return
+            # a run mostly ends before its plan, so the plan is said to be the most there will be
+            plane = f"Plane {now.plane + 1}/{now.planes}, iteration" if now.planes > 1 else "Iteration"
+            words = f"{plane} {now.iteration} of at most {now.iterations}"
+            left = now.seconds * (1 - now.done) / now.done
+            state = f"loss {now.loss:.4g}, at most {int(left // 60)}:{int(left % 60):02} left"
+            if now.done >= 1:
+                state = "finishing"
+            drawn.update(job, total=1.0, completed=now.done, description=words, state=state)
+
+        try:
+            yield show
+        except BaseException:
+            drawn.live.transient = True  # no bar stays behind where there is no result
+            raise

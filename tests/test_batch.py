@@ -1,0 +1,151 @@
+import json
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+
+import napari_dip as dip
+from napari_dip.batch import restore_file
+
+QUICK = {"max_iterations": 3, "threads": 1}
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """A folder with an image and a mask, to work in."""
+    monkeypatch.chdir(tmp_path)
+    np.save("in.npy", (100 + 20 * np.random.default_rng(0).random((16, 20))).astype("float32"))
+    np.save("mask.npy", np.eye(16, 20))
+    return tmp_path
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_file_becomes_what_the_array_becomes(here, capfd):
+    done = restore_file("denoise", "in.npy", "out.npy", settings={"seed": 4, **QUICK})
+    expected = dip.denoise(np.load("in.npy"), seed=4, **QUICK)
+    assert np.load("out.npy").tobytes() == expected.image.tobytes() == done.restoration.image.tobytes()
+    assert (done.image, done.uncertainty, done.record) == (Path("out.npy"), None, None)
+    assert names(here) == ["in.npy", "mask.npy", "out.npy"]
+    assert capfd.readouterr() == ("", "")
+
+
+def test_uncertainty_and_record_are_written_beside_it(here):
+    image = np.random.default_rng(0).integers(0, 99, (16, 20)).astype("uint16")
+    tifffile.imwrite("in.tif", image, imagej=True, resolution=(10, 5), metadata={"unit": "micron", "axes": "YX"})
+    done = restore_file("denoise", "in.tif", here / "out.tif", record="r.json", settings={"uncertainty": True, **QUICK})
+    assert (done.uncertainty, done.record) == (here / "out-uncertainty.tif", Path("r.json"))
+    assert tifffile.imread("out-uncertainty.tif").tobytes() == done.restoration.uncertainty.tobytes()
+    with tifffile.TiffFile("out.tif") as file:
+        assert [file.pages[0].tags[f"{a}Resolution"].value for a in "XY"] == [(10, 1), (5, 1)]
+    record = json.loads(Path("r.json").read_text())
+    assert record.pop("files") == {
+        "input": "in.tif",
+        "output": str(here / "out.tif"),
+        "uncertainty": str(here / "out-uncertainty.tif"),
+    }
+    assert record.pop("command") == f"napari-dip {dip.__version__}"
+    assert record == json.loads(json.dumps(done.restoration.record))
+
+
+def test_a_mask_is_read_from_its_file(here):
+    restore_file("inpaint", "in.npy", "out.npy", inputs={"mask": "mask.npy"}, record="r.json", settings=QUICK)
+    expected = dip.inpaint(np.load("in.npy"), np.load("mask.npy"), **QUICK)
+    assert np.load("out.npy").tobytes() == expected.image.tobytes()
+    assert json.loads(Path("r.json").read_text())["files"]["mask"] == "mask.npy"
+
+
+@pytest.mark.parametrize("inputs", [None, {"factor": 2}])
+def test_a_number_may_be_left_out(here, inputs):
+    metadata = {"unit": "micron", "axes": "YX"}
+    tifffile.imwrite("in.tif", np.load("in.npy"), imagej=True, resolution=(10, 5), metadata=metadata)
+    restore_file("super_resolve", "in.tif", "out.tif", inputs=inputs, settings=QUICK)
+    factor = (inputs or {"factor": 4})["factor"]
+    with tifffile.TiffFile("out.tif") as file:
+        assert file.series[0].shape == (16 * factor, 20 * factor)
+        assert file.pages[0].tags["XResolution"].value == (10 * factor, 1)
+
+
+def test_axes_may_be_told(here):
+    np.save("stack.npy", np.random.default_rng(0).random((2, 8, 9)))
+    done = restore_file("denoise", "stack.npy", "out.npy", axes="tyx", settings=QUICK)
+    assert done.restoration.axes == "TYX" and done.restoration.record["planes_in_image"] == 2
+
+
+def test_who_watches_sees_each_iteration(here):
+    seen = []
+    restore_file("denoise", "in.npy", "out.npy", settings=QUICK, watch=seen.append)
+    assert [progress.iteration for progress in seen] == [1, 2, 3]
+    assert seen[-1].done == 1
+
+
+def test_who_watches_may_end_the_run(here):
+    settings = {"max_iterations": 1000, "threads": 1}
+    done = restore_file("denoise", "in.npy", "out.npy", settings=settings, watch=lambda now: now.iteration >= 2)
+    assert done.restoration.record["stopped_by"] == "asked" and done.restoration.record["iterations"] == 2
+    assert np.load("out.npy").shape == (16, 20)
+
+
+def test_who_raises_while_watching_drops_the_run(here):
+    def give_up(progress):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        restore_file("denoise", "in.npy", "out.npy", record="r.json", settings=QUICK, watch=give_up)
+    assert names(here) == ["in.npy", "mask.npy"]
+
+
+def test_it_runs_in_any_thread(here):
+    """Python takes signals in the main thread only, so this would fail if it set a handler."""
+    thread = threading.Thread(target=restore_file, args=("denoise", "in.npy", "out.npy"), kwargs={"settings": QUICK})
+    thread.start()
+    thread.join()
+    assert np.load("out.npy").shape == (16, 20)
+
+
+REFUSED = {
+    "unknown task": (("sharpen", "in.npy", "out.npy"), {}, "no task named 'sharpen'"),
+    "unknown setting": (("denoise", "in.npy", "out.npy"), {"settings": {"speed": 1}}, "no setting named 'speed'"),
+    "useless setting": (
+        ("inpaint", "in.npy", "out.npy"),
+        {"inputs": {"mask": "mask.npy"}, "settings": {"sigma": 1}},
+        "sigma",
+    ),
+    "no mask": (("inpaint", "in.npy", "out.npy"), {}, "needs a mask"),
+    "a mask too many": (("denoise", "in.npy", "out.npy"), {"inputs": {"mask": "mask.npy"}}, "takes no mask"),
+    "missing mask": (("inpaint", "in.npy", "out.npy"), {"inputs": {"mask": "no.npy"}}, "no file 'no.npy'"),
+    "factor": (("super_resolve", "in.npy", "out.npy"), {"inputs": {"factor": 9}}, "2 to 8"),
+    "missing image": (("denoise", "no.npy", "out.npy"), {}, "no file 'no.npy'"),
+    "no format": (("denoise", "in.npy", "out.jpg"), {}, "TIFF, PNG or NPY"),
+    "no room in the format": (("denoise", "in.npy", "out.png"), {}, "whole numbers"),
+    "no folder": (("denoise", "in.npy", "no/out.npy"), {}, "no folder"),
+    "exists": (("denoise", "in.npy", "mask.npy"), {}, "exists"),
+    "still needed": (
+        ("inpaint", "in.npy", "mask.npy"),
+        {"inputs": {"mask": "mask.npy"}, "force": True},
+        "written over",
+    ),
+    "record is the uncertainty": (
+        ("denoise", "in.npy", "out.npy"),
+        {"record": "out-uncertainty.npy", "settings": {"uncertainty": True}},
+        "written over",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_cannot_be_used_is_refused_before_any_work(here, monkeypatch, case):
+    arguments, options, words = REFUSED[case]
+    monkeypatch.setattr("napari_dip.restore.restore_steps", lambda *a, **k: pytest.fail("work has begun"))
+    with pytest.raises(dip.InputError, match=words):
+        restore_file(*arguments, **options)
+    assert names(here) == ["in.npy", "mask.npy"]
+
+
+def test_force_replaces_what_is_there(here):
+    restore_file("denoise", "in.npy", "mask.npy", force=True, settings=QUICK)
+    assert np.load("mask.npy").max() > 100
