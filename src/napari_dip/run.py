@@ -21,7 +21,7 @@ from napari_dip.image.source import Plane
 from napari_dip.image.work import Item
 from napari_dip.item_fit import ItemFit
 from napari_dip.prior.fit import Diverged, has_fast_bfloat16
-from napari_dip.prior.surroundings import refuse_hanging, surroundings
+from napari_dip.prior.surroundings import is_forked, surroundings
 from napari_dip.record import PlaneRecord
 from napari_dip.request import Request
 from napari_dip.restoration import Progress, Restoration
@@ -201,10 +201,14 @@ class Run:
         """Settle the threads at the first step: more than suit the size of a plane would mostly wait for each other."""
         if not self.threads:
             settings, (height, width) = self.request.settings, self.request.source.size
-            most = torch.get_num_threads()
+            most = 1 if is_forked() else torch.get_num_threads()
             suited = max(1, min(most, height * width * self.request.factor**2 // PIXELS_PER_THREAD))
             self.threads = settings.threads or (most if settings.preset == "paper" else suited)
-        refuse_hanging(self.threads)
+        if self.threads > 1 and is_forked():
+            raise InputError(
+                f"This process was forked after torch had been loaded, where {self.threads} threads would wait for ever; "
+                'start it with multiprocessing.get_context("spawn"), or take one thread.'
+            )
 
     def _begin(self) -> ItemFit | None:
         """Take up the next plane that has anything to do; None if there is none, or the run is to end."""

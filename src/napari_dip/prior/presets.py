@@ -56,6 +56,9 @@ class Slim:
     """A fast network; see `SlimPrior`."""
 
     width: int = 64
+    depth: int = 4
+    skip: int = 8
+    thin: int = 16
     dropout: float = 0.05
     upsample: str = "nearest"
     border: Border = "zeros"
@@ -67,6 +70,9 @@ class Slim:
             outputs,
             generator,
             channels=self.width,
+            depth=self.depth,
+            skip=self.skip,
+            thin=self.thin,
             dropout=self.dropout,
             upsample=self.upsample,
             border=self.border,

@@ -23,22 +23,13 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_note_fork)
 
 
-def refuse_hanging(threads: int) -> None:
-    """Refuse more than one thread in a process that was forked from one that had loaded torch.
+def is_forked() -> bool:
+    """Whether this process was forked from one that had loaded torch.
 
     The threads that waited for work there are gone here, and the first loop that is shared among them would wait for
-    them for ever.
-
-    Raises
-    ------
-    RuntimeError
-        Saying what to do.
+    them for ever. A single thread is safe.
     """
-    if _forked and threads > 1:
-        raise RuntimeError(
-            f"This process was forked after torch had been loaded, where {threads} threads would wait for ever; start "
-            'it with multiprocessing.get_context("spawn"), or set threads=1.'
-        )
+    return _forked
 
 
 @contextmanager
