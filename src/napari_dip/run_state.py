@@ -1,0 +1,122 @@
+"""All of a run that changes, in one place: what it has done, where it stands, and what was asked of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from napari_dip.image.sink import ArraySink
+from napari_dip.image.source import Plane
+from napari_dip.image.work import Item
+from napari_dip.item_fit import ItemFit
+from napari_dip.record import PlaneRecord
+from napari_dip.request import Request
+
+
+@dataclass
+class RunState:
+    """Where a run stands.
+
+    Attributes
+    ----------
+    request : Request
+    image, uncertainty : ArraySink
+        What was restored so far, NaN elsewhere; the uncertainty is None where it was not asked for.
+    planes : list of PlaneRecord
+        What was done.
+    next : int
+        The item that is looked at next.
+    threads : int
+        That are used; 0 until that is settled.
+    asked, over, given_out : bool
+        Whether it was asked to stop, has come to its end, and its result was handed to somebody.
+    at, last : ItemFit or None
+        The item at work, and, if there is none, the one that was at work last.
+    """
+
+    request: Request
+    image: ArraySink
+    uncertainty: ArraySink | None
+    planes: list[PlaneRecord] = field(default_factory=list)
+    next: int = 0
+    threads: int = 0
+    asked: bool = False
+    over: bool = False
+    given_out: bool = False
+    at: ItemFit | None = None
+    last: ItemFit | None = None
+
+    @classmethod
+    def of(cls, request: Request, out: Any = None) -> RunState:
+        """Begin; the image is written to `out`, if that is given."""
+        place = request.source.shape(request.factor), request.source.axes, request.factor
+        return cls(request, ArraySink(*place, out), ArraySink(*place) if request.settings.uncertainty else None)
+
+    @property
+    def seconds(self) -> float:
+        """Computing time of the items that are done."""
+        return sum(plane["seconds"] for plane in self.planes)
+
+    @property
+    def begun(self) -> int:
+        """Items that there is something of, or that need nothing."""
+        return self.at.item.number if self.at is not None and not self.at.fit.iteration else self.next
+
+    def copy(self) -> RunState:
+        """Give a state whose arrays and list are its own."""
+        uncertainty = None if self.uncertainty is None else self.uncertainty.copy()
+        return replace(self, image=self.image.copy(), uncertainty=uncertainty, planes=list(self.planes))
+
+    def finish_item(self, at: ItemFit, stopped_by: str) -> None:
+        """Write and note what the fit of an item comes to."""
+        image, deviation = at.finish()
+        self._put(at.item, image, deviation)
+        self.planes.append(at.note(stopped_by))
+
+    def skip_item(self, item: Item, plane: Plane) -> None:
+        """Write an item in which there is nothing to do; what is masked in a constant one takes its value."""
+        whole, factor = self.request.enlarged(plane.original), self.request.factor
+        if plane.observed.any():
+            missing = plane.missing.repeat(factor, 1).repeat(factor, 2)
+            np.copyto(whole[: len(missing)], np.float32(plane.scaling.low), where=missing)
+        self._put(item, whole, np.zeros_like(whole[: self.request.source.samples]))
+
+    def _put(self, item: Item, image: np.ndarray, deviation: np.ndarray | None) -> None:
+        self.image.put(item, image)
+        if self.uncertainty is not None and deviation is not None:
+            whole = np.full_like(image, np.nan)  # that of alpha is not known
+            whole[: len(deviation)] = deviation
+            self.uncertainty.put(item, whole)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give all of it as tensors, numbers and text in plain containers."""
+        at = self.at or self.last
+        return {
+            "max_seconds": self.request.settings.max_seconds,
+            **{name: getattr(self, name) for name in _PLAIN},
+            "image": torch.from_numpy(np.array(self.image.array)),
+            "uncertainty": None if self.uncertainty is None else torch.from_numpy(np.array(self.uncertainty.array)),
+            "item": None if at is None else at.item.number,
+            "at_work": self.at is not None,
+            "fit": None if at is None else at.fit.state(),
+        }
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Go on from what `to_dict` gave; the request has to be the same."""
+        for name in _PLAIN:
+            setattr(self, name, state[name])
+        self.image.array[...] = state["image"].numpy()
+        if self.uncertainty is not None:
+            self.uncertainty.array[...] = state["uncertainty"].numpy()
+        if state["fit"] is not None:
+            item = self.request.source.items[state["item"]]
+            at = ItemFit(self.request, item, self.request.source.plane(item))
+            at.fit.load_state(state["fit"])
+            self.at, self.last = (at, None) if state["at_work"] else (None, at)
+
+
+_PLAIN: Sequence[str] = ("planes", "next", "threads", "asked", "over")
