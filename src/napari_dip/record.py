@@ -123,7 +123,7 @@ def compose(
     planes: list[PlaneRecord],
     *,
     threads: int,
-    begun: int,
+    written: set[int],
     asked: bool,
     started: datetime,
     bfloat16: bool,
@@ -138,8 +138,8 @@ def compose(
         What was done.
     threads : int
         As they were used.
-    begun : int
-        Planes that were looked at; the others were not reached.
+    written : set of int
+        Planes that are in the result.
     asked : bool
         Whether it was stopped by hand.
     started : datetime
@@ -168,7 +168,7 @@ def compose(
         "stopped_by": "asked" if asked else _worst([plane["stopped_by"] for plane in planes]),
         "planes_in_image": items,
         "planes_restored": len(planes) - len(failed),
-        "unreached": sorted([*failed, *range(begun, items)]),
+        "unreached": [number for number in range(items) if number not in written],
         "planes": planes,
         "losses": planes[-1].get("losses", []) if planes else [],
         "started": started.isoformat(timespec="seconds"),

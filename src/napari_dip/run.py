@@ -121,6 +121,7 @@ class Run:
         if self.state.given_out:
             self.state = replace(self.state.copy(), given_out=False)
         self.state.planes = [plane for plane in self.state.planes if plane["plane"] != at.item.number]
+        self.state.written.discard(at.item.number)
         self.state.at, self.state.over, self.state.asked = at, False, False
         at.extend(iterations)
 
@@ -186,7 +187,9 @@ class Run:
             item = source.items[self.state.next]
             plane = source.plane(item)
             if self._has_work(plane):
-                if self.state.asked or (self.script is not None and done >= len(self.script)):
+                if self.script is not None and done >= len(self.script):
+                    self.state.asked = True  # as the run that is repeated was
+                if self.state.asked:
                     return None
                 script = None if self.script is None else self.script[done]
                 self.state.at = ItemFit(self.request, item, plane, seconds=self._seconds_for(item), script=script)
@@ -242,7 +245,7 @@ class Run:
             self.request,
             state.planes,
             threads=state.threads,
-            begun=state.begun,
+            written=state.written,
             asked=state.asked,
             started=self.started,
             bfloat16=has_fast_bfloat16(self.request.device) and self.request.settings.preset != "paper",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from copy import copy
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,8 @@ class RunState:
         What was restored so far, NaN elsewhere; the uncertainty is None where it was not asked for.
     planes : list of PlaneRecord
         What was done.
+    written : set of int
+        Numbers of the items that are in the result.
     next : int
         The item that is looked at next.
     threads : int
@@ -42,6 +45,7 @@ class RunState:
     image: ArraySink
     uncertainty: ArraySink | None
     planes: list[PlaneRecord] = field(default_factory=list)
+    written: set[int] = field(default_factory=set)
     next: int = 0
     threads: int = 0
     asked: bool = False
@@ -61,15 +65,12 @@ class RunState:
         """Computing time of the items that are done."""
         return sum(plane["seconds"] for plane in self.planes)
 
-    @property
-    def begun(self) -> int:
-        """Items that there is something of, or that need nothing."""
-        return self.at.item.number if self.at is not None and not self.at.fit.iteration else self.next
-
     def copy(self) -> RunState:
-        """Give a state whose arrays and list are its own."""
-        uncertainty = None if self.uncertainty is None else self.uncertainty.copy()
-        return replace(self, image=self.image.copy(), uncertainty=uncertainty, planes=list(self.planes))
+        """Give a state whose arrays and lists are its own."""
+        other = copy(self)
+        other.image, other.planes, other.written = self.image.copy(), list(self.planes), set(self.written)
+        other.uncertainty = None if self.uncertainty is None else self.uncertainty.copy()
+        return other
 
     def finish_item(self, at: ItemFit, stopped_by: str) -> None:
         """Write and note what the fit of an item comes to."""
@@ -87,6 +88,7 @@ class RunState:
 
     def _put(self, item: Item, image: np.ndarray, deviation: np.ndarray | None) -> None:
         self.image.put(item, image)
+        self.written.add(item.number)
         if self.uncertainty is not None and deviation is not None:
             whole = np.full_like(image, np.nan)  # that of alpha is not known
             whole[: len(deviation)] = deviation
@@ -98,6 +100,7 @@ class RunState:
         return {
             "max_seconds": self.request.settings.max_seconds,
             **{name: getattr(self, name) for name in _PLAIN},
+            "written": sorted(self.written),
             "image": torch.from_numpy(np.array(self.image.array)),
             "uncertainty": None if self.uncertainty is None else torch.from_numpy(np.array(self.uncertainty.array)),
             "item": None if at is None else at.item.number,
@@ -109,6 +112,7 @@ class RunState:
         """Go on from what `to_dict` gave; the request has to be the same."""
         for name in _PLAIN:
             setattr(self, name, state[name])
+        self.written = set(state["written"])
         self.image.array[...] = state["image"].numpy()
         if self.uncertainty is not None:
             self.uncertainty.array[...] = state["uncertainty"].numpy()
