@@ -31,8 +31,15 @@ class Spy(Prior):
         return torch.cat([x[:, : self.channels], rest], 1)
 
 
-def small_network(inputs: int, outputs: int, dims: int = 2, seed: int = 0, dropout: float = 0.0) -> SlimPrior:
-    generator = seeded(seed)
+def small_network(
+    inputs: int,
+    outputs: int,
+    dims: int = 2,
+    seed: int = 0,
+    dropout: float = 0.0,
+    generator: torch.Generator | None = None,
+) -> SlimPrior:
+    generator = generator or seeded(seed)
     network = SlimPrior(inputs, outputs, generator, channels=8, depth=2, skip=4, thin=4, dims=dims, dropout=dropout)
     network.initialise(generator)
     return network
