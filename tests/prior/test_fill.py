@@ -2,7 +2,6 @@ import pytest
 import torch
 
 from napari_dip.prior.fill import LocalContrast, Relaxation, fill, local_contrast, relax
-from napari_dip.prior.objective import Data
 
 
 def random(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -30,33 +29,33 @@ def test_what_is_hidden_does_not_show_in_the_fill():
 
 
 def test_local_contrast_of_a_pixel_depends_on_its_surroundings():
-    image, visible = random(2, 64, 64), torch.ones(1, 1, 64, 64)
+    image, observed = random(2, 64, 64), torch.ones(1, 1, 64, 64)
     spot = image.clone()
     spot[..., 30, 30] += 1
-    mean, deviation = local_contrast(Data(image, visible))
-    assert (local_contrast(Data(spot, visible))[0] - mean).abs().max() < 0.01
-    scaled = local_contrast(Data(3 * image + 1, visible))
+    mean, deviation = local_contrast(image, observed)
+    assert (local_contrast(spot, observed)[0] - mean).abs().max() < 0.01
+    scaled = local_contrast(3 * image + 1, observed)
     torch.testing.assert_close(scaled[0], 3 * mean + 1, rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(scaled[1], 3 * deviation, rtol=1e-3, atol=1e-4)
 
 
 def test_a_wider_window_sees_less_detail():
-    data = Data(random(1, 64, 64), torch.ones(1, 1, 64, 64))
-    narrow, wide = (local_contrast(data, LocalContrast(scale=scale))[0].std() for scale in (2.0, 8.0))
+    image, observed = random(1, 64, 64), torch.ones(1, 1, 64, 64)
+    narrow, wide = (local_contrast(image, observed, LocalContrast(scale=scale))[0].std() for scale in (2.0, 8.0))
     assert wide < 0.5 * narrow
 
 
 def test_local_contrast_leaves_out_what_was_not_measured():
-    image, visible = random(1, 40, 40), (random(1, 40, 40, seed=1) > 0.5).float()
-    damaged = torch.where(visible > 0, image, 1e3)
-    for clean, dirty in zip(local_contrast(Data(image, visible)), local_contrast(Data(damaged, visible)), strict=True):
+    image, observed = random(1, 40, 40), (random(1, 40, 40, seed=1) > 0.5).float()
+    damaged = torch.where(observed > 0, image, 1e3)
+    for clean, dirty in zip(local_contrast(image, observed), local_contrast(damaged, observed), strict=True):
         torch.testing.assert_close(clean, dirty)
 
 
 def test_local_contrast_in_the_middle_of_a_wide_gap_is_that_of_its_rim():
-    image, visible = random(1, 160, 160), torch.ones(1, 1, 160, 160)
-    visible[..., 30:130, 30:130] = 0
-    mean, deviation = local_contrast(Data(image * visible, visible))
+    image, observed = random(1, 160, 160), torch.ones(1, 1, 160, 160)
+    observed[..., 30:130, 30:130] = 0
+    mean, deviation = local_contrast(image * observed, observed)
     assert 0.3 < mean[0, 0, 80, 80] < 0.7
     assert 0.2 < deviation[0, 0, 80, 80] < 0.4
 

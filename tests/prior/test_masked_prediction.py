@@ -1,252 +1,174 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
-from small import small_network
+from small import (
+    Spy,
+    everywhere,
+    gaussian,
+    masked,
+    noisy_wave,
+    observation_of,
+    problem,
+    random,
+    seeded,
+    small_network,
+)
 
-from napari_dip.prior.likelihood import Gaussian, NoiseVariance
-from napari_dip.prior.masked_prediction import Ensemble, MaskedPrediction
-from napari_dip.prior.network import Prior, matrices
-from napari_dip.prior.noise_estimation import ESTIMATION
-from napari_dip.prior.objective import Data
-
-
-def random(*shape: int, seed: int = 0) -> torch.Tensor:
-    return torch.rand(1, *shape, generator=torch.Generator().manual_seed(seed))
-
-
-def noisy_wave(size: int = 48, channels: int = 1, sigma: float = 0.1) -> tuple[torch.Tensor, torch.Tensor]:
-    """A smooth image, and the same with noise."""
-    y, x = torch.meshgrid(torch.arange(size), torch.arange(size), indexing="ij")
-    truth = (0.5 + 0.3 * torch.sin(y / 4) * torch.cos(x / 5)).expand(1, channels, size, size)
-    return truth, truth + sigma * torch.randn(truth.shape, generator=torch.Generator().manual_seed(0))
-
-
-class Spy(Prior):
-    """Remembers what it was shown, and gives it back as its prediction."""
-
-    levels, dims = 0, 2
-
-    def forward(self, x):
-        self.shown = x
-        return torch.cat([x[:, :-1], torch.zeros_like(x[:, :1])], 1)
-
-
-def masked(measured: torch.Tensor, visible: torch.Tensor, network: Prior, seed: int = 1, **options) -> MaskedPrediction:
-    options = {"hidden": 0.3, "likelihood": Gaussian(NoiseVariance(0.01)), **options}
-    return MaskedPrediction(network, Data(measured, visible), generator=torch.Generator().manual_seed(seed), **options)
-
-
-def everywhere(image: torch.Tensor) -> torch.Tensor:
-    return torch.ones_like(image[:, :1])
-
-
-def work(objective: MaskedPrediction | Ensemble, iterations: int):
-    for _ in range(iterations):
-        objective.loss()
-        objective.collect()
-    return objective
+from napari_dip.prior.fit import Fit, Optimisation
+from napari_dip.prior.forward_model import Downsample
+from napari_dip.prior.objective import loss_of
+from napari_dip.prior.observation import UNKNOWN_NOISE
+from napari_dip.prior.posterior import AsPredicted
+from napari_dip.prior.stopping import HeldOut, Limits
 
 
 @pytest.mark.parametrize("radius", [0, 1])
 def test_a_hidden_pixel_cannot_be_seen(radius):
     """Whatever the value of a hidden pixel is, the network is shown the same, but for what local contrast tells."""
     image = random(1, 24, 24)
-    visible = everywhere(image)
     first, second = Spy(), Spy()
-    one = masked(image, visible, first, radius=radius)
-    one.loss()
+    one = masked(observation_of(image, noise=gaussian(radius=radius)), first)
+    one.predict()
     hidden = first.shown[:, 1:] == 1
-    other = masked(torch.where(hidden, image + 100, image), visible, second, radius=radius)
+    changed = torch.where(hidden, image + 100, image)
+    other = masked(observation_of(changed, noise=gaussian(radius=radius)), second)
     other.base, other.contrast = one.base, one.contrast
-    other.loss()
+    other.predict()
     assert hidden.any() and not hidden.all()
     assert torch.equal(first.shown, second.shown)
 
 
 def test_neighbours_are_hidden_as_far_as_the_noise_reaches():
-    image = random(1, 64, 64)
-    objective = masked(image, everywhere(image), Spy(), radius=1)
-    asked, hidden = objective._draw()
-    y, x = np.argwhere(asked[0, 0, 1:-1, 1:-1].numpy())[0] + 1
+    objective = masked(observation_of(random(1, 64, 64), noise=gaussian(radius=1)), Spy())
+    target, hidden = objective.draw()
+    y, x = np.argwhere(target[0, 0, 1:-1, 1:-1].numpy())[0] + 1
     assert hidden[0, 0, y - 1 : y + 2, x - 1 : x + 2].all()
     assert 0.2 < hidden.mean() < 0.4
 
 
 def test_masked_pixels_do_not_change_the_loss():
-    image, visible = random(1, 32, 32), (random(1, 32, 32, seed=1) > 0.3).float()
-    first = masked(image, visible, small_network(2, 2)).loss()[0]
-    second = masked(torch.where(visible > 0, image, 9.0), visible, small_network(2, 2)).loss()[0]
-    torch.testing.assert_close(first, second)
+    image, mask = random(1, 32, 32), (random(1, 32, 32, seed=1) > 0.3).float()
+    losses = []
+    for values in (image, torch.where(mask > 0, image, 9.0)):
+        objective = masked(observation_of(values, mask), small_network(2, 2))
+        losses.append(loss_of(objective.predict(), objective.observation)[0])
+    torch.testing.assert_close(*losses)
 
 
 @pytest.mark.parametrize("radius", [0, 1])
-def test_reserved_pixels_are_never_learned_from(radius):
+def test_held_out_pixels_are_never_learned_from(radius):
     """While they are hidden their values are no matter; nor are those of neighbours whose noise tells of theirs."""
-    image = random(1, 48, 48)
+    image, noise = random(1, 48, 48), gaussian(radius=radius)
     first, other, draws = (
-        masked(image.clone(), everywhere(image), small_network(2, 2), reserved=0.1, radius=radius) for _ in range(3)
+        masked(observation_of(image.clone(), noise=noise).split(0.1, seeded(2)), small_network(2, 2)) for _ in range(3)
     )
-    untaught = first._widened(first.reserved) * draws._draw()[0] > 0
-    assert 0.05 < first.reserved.mean() < 0.15 and untaught.any()
-    other.data.measured[untaught] += 5
-    assert torch.equal(first.loss()[0], other.loss()[0])
-    first.collect()
-    other.collect()
-    assert other.held_out() > first.held_out() > 0  # but they are judged
-
-
-def test_the_held_out_error_of_a_perfect_prediction_is_that_of_the_noise():
-    truth, noisy = noisy_wave(96)
-    objective = masked(noisy, everywhere(noisy), Spy(), reserved=0.2)
-    work(objective, 1)
-    objective._mean = truth
-    assert objective.held_out() == pytest.approx(1.0, rel=0.15)
-    objective._mean = truth + 0.1
-    assert objective.held_out() == pytest.approx(2.0, rel=0.15)
-
-
-def test_without_reserved_pixels_there_is_no_held_out_error():
-    image = random(1, 24, 24)
-    assert work(masked(image, everywhere(image), Spy()), 1).held_out() is None
-    members = [masked(image, everywhere(image), small_network(2, 2)) for _ in range(2)]
-    assert work(Ensemble(members), 2).held_out() is None
-
-
-def test_the_estimate_lies_between_prediction_and_measurement():
-    image = random(1, 64, 64)
-    objective = work(masked(image, everywhere(image), Spy(), hidden=0.5), 1)
-    prediction = objective._mean
-    objective._total = torch.full_like(image, 0.1)
-    part = ((objective.estimate() - prediction) / (image - prediction))[(image - prediction).abs() > 0.01]
-    # the noise is 0.01, or what it is corrected to
-    assert part.min() > 1 - ESTIMATION.most_correction * 0.1 - 1e-3 and part.max() < 1 - 0.1 + 1e-3
-
-
-def test_a_prediction_as_good_as_can_be_stands_for_itself():
-    """Where the total error is no more than the noise, the measurement has nothing to add."""
-    truth, noisy = noisy_wave(64)
-    objective = masked(noisy, everywhere(noisy), Spy(), hidden=0.5)
-    objective._mean, objective._total = truth, torch.full_like(truth, 0.01)
-    assert (objective.estimate() - truth).abs().mean() < 0.01
-
-
-def test_a_saturated_sky_is_not_darkened():
-    """Cut off at 1, a sky of 1 with noise of 0.2 is measured as 0.92 on average."""
-    sky = torch.ones(1, 1, 64, 64)
-    cut = (sky + 0.2 * torch.randn(sky.shape, generator=torch.Generator().manual_seed(0))).clamp_max(1)
-    brightness = []
-    for high in (torch.inf, 1.0):
-        objective = masked(cut, everywhere(cut), Spy(), likelihood=Gaussian(NoiseVariance(0.04), high=high))
-        objective._mean, objective._total = sky, torch.full_like(sky, 0.05)
-        brightness.append(float(objective.finish().image.mean()))
-    assert cut.mean() < 0.93
-    assert brightness[0] < 0.95 < 0.97 < brightness[1] < 1.03
+    held_out = first.observation.held_out
+    untaught = first.observation.widened(held_out) * draws.draw()[0] > 0
+    assert 0.05 < held_out.mean() < 0.15 and untaught.any()
+    other.observation.values[untaught] += 5
+    one, two = first.predict(), other.predict()
+    assert torch.equal(loss_of(one, first.observation)[0], loss_of(two, other.observation)[0])
+    # but they are judged
+    errors = [objective.observation.held_out_error(p.image.detach()) for objective, p in ((first, one), (other, two))]
+    assert errors[1] > errors[0] > 0
 
 
 def test_deep_gaps_hide_moved_copies_of_themselves():
-    image, visible = random(1, 64, 64), torch.ones(1, 1, 64, 64)
-    visible[..., 10:30, 20:40] = 0
-    objective = masked(image, visible, Spy(), hidden=0.0, like_missing=True)
-    draws = [objective._draw()[0] for _ in range(8)]
-    assert all(asked.sum() == 400 for asked in draws)
-    assert not all(torch.equal(draws[0], asked) for asked in draws)
+    image, mask = random(1, 64, 64), torch.ones(1, 1, 64, 64)
+    mask[..., 10:30, 20:40] = 0
+    objective = masked(observation_of(image, mask), Spy(), hidden=0.0, like_missing=True)
+    draws = [objective.draw()[0] for _ in range(8)]
+    assert all(target.sum() == 400 for target in draws)
+    assert not all(torch.equal(draws[0], target) for target in draws)
 
 
-def test_a_fill_is_corrected_where_asked_for():
-    image = random(1, 16, 16)
-    objective = masked(image, everywhere(image), Spy(), hidden=0.2, correct_fill=True)
-    objective.loss()
-    mean, _, _ = objective._last
-    filled = objective.base + objective.contrast * objective.network.shown[:, :1]
+@pytest.mark.parametrize("part", [0.1, 0.2, 0.5])
+def test_a_fill_is_corrected_where_asked_for(part):
+    image, network = random(1, 16, 16), Spy()
+    objective = masked(observation_of(image), network, hidden=0.2, correct_fill=part)
+    mean = objective.predict().image
+    filled = objective.base + objective.contrast * network.shown[:, :1]
     # the spy gives back what it was shown: the fill less its surroundings
-    torch.testing.assert_close(mean, filled + 0.2 * (filled - objective.base), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(mean, filled + part * (filled - objective.base), rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("shape", [(1, 24, 24), (3, 24, 24), (2, 17, 33), (1, 3, 16, 18)])
-@pytest.mark.parametrize("radius", [0, 1])
-@pytest.mark.parametrize("correct_fill", [False, True])
-def test_the_end_has_an_image_and_a_variance_of_every_shape(shape, radius, correct_fill):
-    image, visible = random(*shape), torch.ones(1, 1, *shape[1:])
-    visible[..., 5:9, 6:12] = 0
-    network = small_network(shape[0] + 1, shape[0] + 1, dims=len(shape) - 1)
-    objective = work(masked(image * visible, visible, network, radius=radius, correct_fill=correct_fill), 5)
-    result = objective.finish(with_variance=True)
-    assert result.image.shape == result.variance.shape == image.shape
-    assert torch.isfinite(result.image).all() and torch.isfinite(result.variance).all()
-    assert (result.variance >= 0).all() and (result.variance[visible.expand_as(image) > 0] > 0).all()
-    plain = objective.finish()
-    assert plain.variance is None
-    torch.testing.assert_close(plain.image, result.image)
-    assert objective.preview().shape == image.shape
+def test_what_is_predicted_of_a_pixel_is_its_target_and_no_more():
+    image = random(1, 24, 24)
+    network, draws = Spy(), masked(observation_of(image), Spy())
+    prediction = masked(observation_of(image), network).predict()
+    target, hidden = draws.draw()
+    assert torch.equal(prediction.target, target) and torch.equal(network.shown[:, 1:], hidden)
+    assert (prediction.variance > 0).all() and prediction.variance.shape == (1, 1, 24, 24)
 
 
-def test_only_the_prediction_fills_gaps():
-    _, noisy = noisy_wave(48)
-    visible = everywhere(noisy)
-    visible[..., 20:26, 20:30] = 0
-    objective = work(masked(noisy * visible, visible, small_network(2, 2)), 5)
-    gap = visible == 0
-    assert torch.equal(objective.finish().image[gap], objective._mean[gap])
-    assert not torch.equal(objective.finish().image[~gap], objective.estimate()[~gap])
+LARGE = [(1, (16, 16), (4, 4)), (3, (18, 12), (6, 4)), (1, (2, 12, 12), (2, 4, 4))]
 
 
-def test_what_was_measured_in_a_gap_is_never_used():
-    _, noisy = noisy_wave(48)
-    visible = everywhere(noisy)
-    visible[..., 20:26, 20:30] = 0
-    results = []
-    for hidden in (0.0, 0.7):
-        measured = torch.where(visible > 0, noisy, torch.tensor(hidden))
-        results.append(work(masked(measured, visible, small_network(2, 2)), 5).finish(with_variance=True))
-    torch.testing.assert_close(results[0].image, results[1].image)
-    torch.testing.assert_close(results[0].variance, results[1].variance)
+@pytest.mark.parametrize("guided", [False, True])
+@pytest.mark.parametrize(("channels", "size", "small"), LARGE)
+def test_an_image_is_predicted_through_a_forward_model(channels, size, small, guided):
+    factor = size[-1] // small[-1]
+    model = Downsample(factor, size[-2:], lobes=3)
+    guide = random(1, *size, seed=4) if guided else None
+    one = observation_of(random(channels, *small), noise=gaussian(1e-4), forward_model=model, guide=guide)
+    network = small_network(channels + 1 + guided, channels + 1, dims=len(size))
+    objective = masked(one, network)
+    loss, _ = loss_of(prediction := objective.predict(), one)
+    assert prediction.image.shape == (1, channels, *size) and prediction.variance.shape == (1, 1, *size)
+    assert prediction.target.shape == (1, 1, *small)
+    loss.backward()
+    assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in network.parameters())
+    assert sum(p.grad.abs().sum() for p in network.parameters()) > 0
 
 
-def test_a_preview_is_near_to_the_end_and_changes_nothing():
-    _, noisy = noisy_wave(48)
-    objective = work(masked(noisy, everywhere(noisy), small_network(2, 2)), 10)
-    before = objective.finish().image
-    preview = objective.preview()
-    assert torch.equal(objective.finish().image, before)
-    assert ((preview - before) ** 2).mean() < 0.1 * ((noisy - before) ** 2).mean()
+@pytest.mark.parametrize(("size", "small"), [((24, 24), (12, 12)), ((2, 16, 16), (2, 8, 8))])
+def test_through_a_forward_model_the_loss_falls_and_the_image_is_large(size, small):
+    _, wave = noisy_wave(small[-1], sigma=0.0)
+    values = wave.expand(1, 1, *small) if len(small) == 2 else wave[:, :, None].expand(1, 1, *small)
+    one = observation_of(values, noise=gaussian(1e-3), forward_model=Downsample(2, size[-2:], lobes=3))
+    one = one.split(0.05, seeded(3))
+    objective = masked(one, small_network(2, 2, dims=len(size)))
+    rule = HeldOut(every=5, least=1000)
+    fit = Fit(problem(objective, optimiser="muon", last_step=AsPredicted(), rule=rule), Limits(40))
+    seen = list(fit)
+    assert np.mean([p.loss for p in seen[-8:]]) < np.mean([p.loss for p in seen[:8]]) - 0.3
+    assert seen[-1].held_out_error < rule.values[5]
+    result = fit.finish(with_variance=True)
+    assert fit.preview().shape == result.image.shape == result.variance.shape == (1, 1, *size)
+    assert torch.isfinite(result.image).all() and (result.variance > 0).all()
 
 
-def test_the_end_is_better_than_the_estimate_where_texture_repeats():
-    """The network predicts none of the texture here."""
-    y, x = torch.meshgrid(torch.arange(64.0), torch.arange(64.0), indexing="ij")
-    texture = (0.5 + 0.15 * torch.sin(1.3 * y) * torch.sin(1.1 * x))[None, None]
-    noisy = texture + 0.1 * torch.randn(texture.shape, generator=torch.Generator().manual_seed(0))
-    objective = masked(noisy, everywhere(noisy), Spy())
-    objective._mean, objective._total = torch.full_like(noisy, 0.5), torch.full_like(noisy, 0.01 + 0.15**2 / 4)
-    errors = [float(((image - texture) ** 2).mean()) for image in (objective.estimate(), objective.finish().image)]
-    assert errors[1] < errors[0]
+@pytest.mark.parametrize("size", [(16, 16), (3, 8, 8)])
+def test_a_guide_is_shown_beside_the_image(size):
+    guide, network = random(2, *size, seed=5), Spy()
+    masked(observation_of(random(1, *size), guide=guide), network).predict()
+    assert network.shown.shape == (1, 4, *size) and torch.equal(network.shown[:, 2:], guide)
 
 
-def test_an_ensemble_takes_turns_and_averages():
-    image = random(1, 32, 32)
-    members = [masked(image, everywhere(image), small_network(2, 2, seed=s), seed=s, reserved=0.1) for s in range(3)]
-    ensemble = Ensemble(members)
-    assert ensemble.networks == 3
-    assert len(list(matrices(ensemble.network))) == 3 * len(list(matrices(members[0].network)))
-    assert ensemble.turn == 0
-    ensemble.loss()[0].backward()
-    ensemble.collect()
-    assert ensemble.turn == 1
-    assert [any(p.grad is not None for p in m.network.parameters()) for m in members] == [True, False, False]
-    torch.testing.assert_close(ensemble.estimate(), members[0].estimate())
-    assert ensemble.held_out() == members[0].held_out()
-    work(ensemble, 2)
-    assert ensemble.turn == 0
-    torch.testing.assert_close(ensemble.estimate(), sum(member.estimate() for member in members) / 3)
-    assert ensemble.held_out() == pytest.approx(sum(member.held_out() for member in members) / 3)
-    result = ensemble.finish(with_variance=True)
-    assert result.image.shape == result.variance.shape == image.shape and (result.variance > 0).all()
-    assert ensemble.preview().shape == image.shape
+def test_with_a_guide_what_is_seen_there_is_learned():
+    """The guide is the image itself, which tells what a hidden pixel was."""
+    truth = random(1, 16, 16)
+    errors = []
+    for guide in (None, truth):
+        one = observation_of(truth, noise=gaussian(1e-3), guide=guide)
+        network = small_network(2 if guide is None else 3, 2)
+        fit = Fit(problem(masked(one, network), optimiser="muon"), Limits(40))
+        errors.append(np.mean([progress.error for progress in fit][-10:]))
+    assert errors[1] < 0.7 * errors[0]
 
 
-def test_an_ensemble_can_be_looked_at_from_its_first_iteration_on():
-    image = random(3, 16, 16)
-    ensemble = Ensemble([masked(image, everywhere(image), small_network(4, 4, seed=s), seed=s) for s in range(3)])
-    for _ in range(4):
-        work(ensemble, 1)
-        assert torch.isfinite(ensemble.preview()).all() and torch.isfinite(ensemble.finish().image).all()
+def test_any_noise_serves_it():
+    """Squared error has no use for a variance, and gets one all the same."""
+    one = replace(observation_of(random(1, 16, 16)), noise=UNKNOWN_NOISE)
+    fit = Fit(problem(masked(one, small_network(2, 2)), optimisation=Optimisation("muon")), Limits(3))
+    assert all(progress.loss == progress.error for progress in fit)
+
+
+def test_where_nothing_is_hidden_nothing_is_filled_in():
+    image, network = random(1, 16, 16), Spy()
+    objective = masked(observation_of(image), network, hidden=0.0, correct_fill=0.2)
+    prediction = objective.predict()
+    assert not prediction.target.any() and torch.equal(everywhere(image), 1 - network.shown[:, 1:])
+    torch.testing.assert_close(objective.base + objective.contrast * network.shown[:, :1], image)

@@ -114,6 +114,11 @@ def test_limits_say_what_was_reached():
     assert limits.reached(49, 9.9) is None
     assert limits.reached(50, 0.0) == "asked"
     assert limits.reached(49, 10.0) == "seconds"
-    assert limits.reached(100, 99.0) == "iterations"
     limits.asked = True
     assert limits.reached(1, 0.0) == "asked"
+
+
+def test_the_plan_ends_a_run_unless_it_is_to_end_elsewhere():
+    planned, longer = Limits(100, seconds=10.0), Limits(100, stop_at=150, stopped_by="held-out")
+    assert planned.reached(99, 0.0) is None and planned.reached(100, 99.0) == "iterations"
+    assert longer.reached(149, 0.0) is None and longer.reached(150, 0.0) == "held-out"

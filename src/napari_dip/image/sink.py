@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from napari_dip.errors import InputError
-from napari_dip.image.planes import take_plane
+from napari_dip.image.planes import place, restore_order
 from napari_dip.image.work import Item
 
 
@@ -58,7 +58,7 @@ class ArraySink:
     def put(self, item: Item, values: np.ndarray) -> None:
         """Write the region of an item, (samples, y, x)."""
         y, x = (slice(part.start * self.factor, part.stop * self.factor) for part in item.region)
-        take_plane(self.array, self.axes, item.index, (y, x))[...] = values
+        self.array[place(self.axes, item.index, (y, x))] = restore_order(values, self.axes)
 
     def copy(self) -> ArraySink:
         """Give a sink of its own in memory that holds the same."""

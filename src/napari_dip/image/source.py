@@ -65,6 +65,8 @@ class Source:
         Nonzero where the image is to be filled in: of the shape of the image, with or without S, or of one plane.
     allow_nonfinite : bool
         Fill in NaN and inf instead of refusing them.
+    keep : int
+        Bytes of a lazy image, or of a lazy mask, up to which it is kept in memory.
 
     Attributes
     ----------
@@ -81,8 +83,10 @@ class Source:
         For whatever cannot be restored.
     """
 
-    def __init__(self, image: Any, axes: str | None = None, mask: Any = None, *, allow_nonfinite: bool = False):
-        self.array = _as_array(image)
+    def __init__(
+        self, image: Any, axes: str | None = None, mask: Any = None, *, allow_nonfinite: bool = False, keep: int = KEPT
+    ):
+        self.array, self.keep = _as_array(image), keep
         _check_dtype(self.array.dtype)
         if not isinstance(axes, str | None):
             raise InputError(f"The axes {axes!r} are not allowed; give them as text, such as 'YX'.")
@@ -95,7 +99,7 @@ class Source:
         self.items = plan_planes([self.sizes[a] for a in self.outer], self.size)
         self.mask = None if mask is None else self._read_mask(mask)
         self._kept: dict[tuple[int, ...], np.ndarray] = {}
-        self._keeps = not isinstance(self.array, np.ndarray) and self.array.nbytes <= KEPT
+        self._keeps = not isinstance(self.array, np.ndarray) and self.array.nbytes <= keep
         self.range = 0.0, 0.0
         self.digest, self.mask_digest = self._check_values(allow_nonfinite)
 
@@ -148,7 +152,7 @@ class Source:
                 f"The mask has shape {tuple(array.shape)}, but the image has {tuple(self.array.shape)}; "
                 "give a mask of the size of the image."
             )
-        if not isinstance(array, np.ndarray) and array.nbytes <= KEPT:
+        if not isinstance(array, np.ndarray) and array.nbytes <= self.keep:
             array = np.asarray(array)  # a mask of one plane would be computed for every plane
         return array, axes
 

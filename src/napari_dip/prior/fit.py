@@ -37,7 +37,7 @@ class Progress:
         Mean squared error of this iteration's target, in squared units of [0, 1]: a training error.
     held_out_error : float or None
         Mean squared error of averaged predictions on pixels that are never learned from, in units of their noise, when
-        it was last looked at; None where none are held out.
+        it was last looked at; None before the first look of a rule, and where none are held out.
     seconds : float
         Computing time so far.
     """
@@ -268,18 +268,19 @@ class Fit:
     def state(self) -> dict[str, Any]:
         """Give weights, optimisers, averages, history and random numbers: tensors, numbers and text in dictionaries.
 
-        A fit of the same problem that loads it goes on to the same bytes as this one.
+        A fit of the same problem that loads it goes on to the same bytes as this one. It is a copy, and stays as it is.
         """
-        return {
+        state = {
             "network": self.network.state_dict(),
             "optimisers": [optimiser.state_dict() for optimiser in self.optimisers],
             "averages": [average.state() for average in self.averages],
             "histories": [dict(vars(history), safeguard=None) for history in self.histories],
             "generator": self.problem.generator.get_state(),
-            "rule": None if self.problem.rule is None else deepcopy(vars(self.problem.rule)),
+            "rule": None if self.problem.rule is None else vars(self.problem.rule),
             "good": self.good,
             "here": {name: getattr(self, name) for name in _HERE},
         }
+        return deepcopy(state)
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Go on from a state."""
@@ -390,7 +391,7 @@ class Fit:
         self.schedulers = self._schedulers()
 
 
-_HERE = ("iteration", "seconds", "losses", "held_out_error", "loss", "error", "scale", "fallbacks")
+_HERE = ("iteration", "seconds", "stopped_by", "losses", "held_out_error", "loss", "error", "scale", "fallbacks")
 """What else a state holds."""
 
 

@@ -23,6 +23,9 @@ LEAST_COUNT = 1e-2
 """Least number of photons that is expected: keeps its logarithm finite."""
 LEAST_SPREAD_OF_COUNTS = 1e-9
 """Least variance of a predicted number of photons; keeps a division finite, and is far beyond `MOST_SHAPE`."""
+FAR_OUT = 100
+"""Standard deviations beyond which the inverse Mills ratio is its own asymptote: nearer than single precision could be
+where squares of the distance are subtracted."""
 MOST_SHAPE = 1e4
 """Largest shape of the gamma distribution: nearer to a plain Poisson distribution, single precision fails."""
 
@@ -148,6 +151,7 @@ class Gaussian:
             distance = sign * (edge - mean) / deviation
             # the inverse Mills ratio, stable far out on both sides
             ratio = torch.exp(-0.5 * distance**2 - 0.5 * math.log(2 * math.pi) - _log_ndtr(-distance))
+            ratio = torch.where(distance > FAR_OUT, distance + 1 / distance, ratio)
             value = torch.where(beyond, mean + sign * deviation * ratio, value)
             spread = torch.where(beyond, (total * (1 + distance * ratio - ratio**2)).clamp_min(0), spread)
         return value, spread
