@@ -12,24 +12,26 @@ from __future__ import annotations
 import argparse
 import math
 import sys
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
-from unittest.mock import patch
 
 import numpy as np
 import torch
 from cases import Case, full, load, unit
-from opened import Opened, opened, recipe_of, to_end
+from opened import Opened, opened, to_end
 from report import options, read, save, saved, table
 from simulate import psnr
-from torch import Tensor
+from torch import Tensor, nn
 
-from napari_dip.prior.likelihood import Gaussian, Likelihood
-from napari_dip.prior.masked_prediction import MaskedPrediction, _finish
-from napari_dip.prior.objective import Result
-from napari_dip.prior.presets import Recipe
+from napari_dip.prior.fill import LocalContrast
+from napari_dip.prior.fit import Problem
+from napari_dip.prior.likelihood import Gaussian
+from napari_dip.prior.noise_estimation import Estimation
+from napari_dip.prior.objective import Objective, Prediction
+from napari_dip.prior.observation import Observation
+from napari_dip.prior.posterior import AsPredicted, Averaged, Estimate, Refined, posterior_mean
+from napari_dip.prior.presets import FAST, MaskedPreset
 
 DEFAULT = (
     "denoise-sigma25/F16",
@@ -39,141 +41,143 @@ DEFAULT = (
 )
 
 
-class WithoutPatches(MaskedPrediction):
-    """End with the posterior mean of each pixel."""
+class PosteriorMean:
+    """A last step that ends with the posterior mean of each pixel."""
 
-    def finish(self, *, with_variance: bool = False) -> Result:
-        """Give the estimate."""
-        return Result(self.estimate(), None)
+    def preview(self, averaged: Sequence[Averaged]) -> Tensor:
+        """Give the same as in the end."""
+        return self.finish(averaged).image
 
-
-class Bare(MaskedPrediction):
-    """End with what was predicted, the measured value of a pixel unused."""
-
-    def finish(self, *, with_variance: bool = False) -> Result:
-        """Give the averaged prediction."""
-        return Result(self._mean, None)
+    def finish(self, averaged: Sequence[Averaged], *, with_variance: bool = False) -> Estimate:
+        """Give the mean over the networks."""
+        return Estimate(torch.stack([posterior_mean(one).image for one in averaged]).mean(0))
 
 
-class GuidedByPrediction(MaskedPrediction):
-    """Guide the patches by the bare prediction."""
+class GuidedByPrediction:
+    """A last step that guides the patches by the bare prediction."""
 
-    def finish(self, *, with_variance: bool = False) -> Result:
-        """Refine the averaged prediction."""
-        return _finish(self, self._mean, self._total, pilot=self._mean)
+    def preview(self, averaged: Sequence[Averaged]) -> Tensor:
+        """Give the same as in the end."""
+        return self.finish(averaged).image
 
-
-class SeesNeighbours(MaskedPrediction):
-    """Hide single pixels, however far the noise reaches."""
-
-    def _draw(self) -> tuple[Tensor, Tensor]:
-        asked = self._random(self.hidden)
-        return asked, asked
+    def finish(self, averaged: Sequence[Averaged], *, with_variance: bool = False) -> Estimate:
+        """Refine predictions that are taken to be sure: to these the measured value of a pixel adds nothing."""
+        return Refined().finish([replace(one, total=torch.zeros_like(one.total)) for one in averaged])
 
 
-def of_class(new: type[MaskedPrediction]) -> Callable[[Opened], None]:
-    """Let the objective behave as another class."""
+@dataclass(frozen=True)
+class Judged:
+    """An objective whose predictions are judged by another observation than the one that they were made from."""
 
-    def change(case: Opened) -> None:
-        case.objective.__class__ = new
+    inner: Objective
+    observation: Observation
 
-    return change
+    @property
+    def network(self) -> nn.Module:
+        """That of the inner one."""
+        return self.inner.network
+
+    def predict(self) -> Prediction:
+        """Predict as the inner one does."""
+        return self.inner.predict()
 
 
-def see_neighbours(case: Opened) -> None:
-    """Hide as many single pixels as with white noise."""
-    case.objective.__class__ = SeesNeighbours
-    case.objective.hidden = case.recipe.hidden
+Preset = Callable[[MaskedPreset], MaskedPreset]
 
 
-def forget_saturation(case: Opened) -> None:
+def preset(**changes: Any) -> Preset:
+    """Change fields of the preset."""
+    return lambda preset: replace(preset, **changes)
+
+
+def optimisation(**changes: Any) -> Preset:
+    """Move the weights in another way."""
+    return lambda preset: replace(preset, optimisation=replace(preset.optimisation, **changes))
+
+
+def network(**changes: Any) -> Preset:
+    """Build another network."""
+    return lambda preset: replace(preset, network=replace(preset.network, **changes))
+
+
+def see_neighbours(case: Opened) -> Problem:
+    """Hide single pixels, as in white noise; the rule and the last step still know how far the noise reaches."""
+    assert isinstance(case.preset, MaskedPreset)
+    noise = case.observation.noise
+    preset = replace(case.preset, stopping=case.preset.stopping_if_correlated)
+    white = replace(case.observation, noise=replace(noise, correlation_radius=0))
+    problem = replace(case, preset=preset, observation=white).problem()
+    judged = [Judged(one, replace(one.observation, noise=noise)) for one in problem.objectives]
+    return replace(problem, objectives=judged)
+
+
+def forget_saturation(case: Opened) -> Opened:
     """Take all values at their face."""
-    case.objective.likelihood = Gaussian(case.objective.likelihood.noise)
+    noise = case.observation.noise
+    return replace(
+        case, observation=replace(case.observation, noise=replace(noise, likelihood=Gaussian(noise.likelihood.noise)))
+    )
 
 
-def contrast_of_all(case: Opened) -> None:
-    """Scale by mean and deviation of the whole image."""
-    objective = case.objective
-    deviation, mean = torch.std_mean(objective.data.measured)
-    objective.base, objective.contrast = (torch.full_like(x, 1) for x in (objective.base, objective.contrast))
-    objective.base *= mean
-    objective.contrast *= deviation
+def contrast_of_all(case: Opened) -> Opened:
+    """Scale by mean and deviation of the whole image: over a mirrored window of twice its size all counts alike."""
+    window = LocalContrast(scale=2 * max(case.observation.image_size))
+    return replace(case, observation=replace(case.observation, local_window=window))
 
 
-def no_rule(case: Opened) -> None:
-    """Go on to the end of the plan."""
-    case.rule = None
-
-
-def is_saturated(case: Opened) -> bool:
+def is_saturated(observation: Observation) -> bool:
     """Whether any edge was found."""
-    likelihood = case.objective.likelihood
+    likelihood = observation.noise.likelihood
     return isinstance(likelihood, Gaussian) and (math.isfinite(likelihood.low) or math.isfinite(likelihood.high))
 
 
-def reaches(case: Opened) -> bool:
+def reaches(observation: Observation) -> bool:
     """Whether the noise reaches into neighbours."""
-    return case.objective.radius > 0
-
-
-def estimated_noise(noise: Likelihood, prediction: Tensor, measured: Tensor, visible: Tensor) -> Tensor:
-    """Stand in for `corrected_noise`."""
-    return noise.noise_variance(prediction)
-
-
-def optimisation(**changes: Any) -> Callable[[Recipe], Recipe]:
-    """Move the weights in another way."""
-    return lambda recipe: replace(recipe, optimisation=replace(recipe.optimisation, **changes))
-
-
-def recipe(**changes: Any) -> Callable[[Recipe], Recipe]:
-    """Change fields of the recipe."""
-    return lambda recipe: replace(recipe, **changes)
+    return observation.noise.correlation_radius > 0
 
 
 @dataclass(frozen=True)
 class Change:
-    """What is done to a denoising: to its recipe, its setting of the noise, its prepared parts, or the code it runs."""
+    """What is done to a denoising: to its preset, its setting of the noise, what is known, or how it is fitted."""
 
-    recipe: Callable[[Recipe], Recipe] = lambda recipe: recipe
+    preset: Preset = lambda preset: preset
     noise: str = "auto"
-    prepared: Callable[[Opened], None] = lambda case: None
-    running: Callable[[], AbstractContextManager[Any]] = nullcontext
-    matters: Callable[[Opened], bool] = lambda case: True
+    parts: Callable[[Opened], Opened] = lambda case: case
+    problem: Callable[[Opened], Problem] = Opened.problem
+    matters: Callable[[Observation], bool] = lambda observation: True
 
 
 ALL = "all tricks"
 CHANGES: dict[str, Change] = {
     ALL: Change(),
-    "no non-local Bayes": Change(prepared=of_class(WithoutPatches)),
-    "bare prediction as the guide of non-local Bayes": Change(prepared=of_class(GuidedByPrediction)),
-    "bare prediction as the result": Change(prepared=of_class(Bare)),
-    "saturation ignored": Change(prepared=forget_saturation, matters=is_saturated),
+    "no non-local Bayes": Change(preset(last_step=PosteriorMean())),
+    "bare prediction as the guide of non-local Bayes": Change(preset(last_step=GuidedByPrediction())),
+    "bare prediction as the result": Change(preset(last_step=AsPredicted())),
+    "saturation ignored": Change(parts=forget_saturation, matters=is_saturated),
     "one noise for all brightness": Change(noise="gaussian"),
-    "noise not corrected by residuals": Change(
-        running=lambda: patch("napari_dip.prior.masked_prediction.corrected_noise", estimated_noise)
-    ),
-    "neighbours of correlated noise seen": Change(prepared=see_neighbours, matters=reaches),
-    "contrast of the whole image": Change(prepared=contrast_of_all),
-    "Adam instead of Muon": Change(recipe=optimisation(optimiser="adam")),
-    "float32 instead of bfloat16": Change(recipe=optimisation(bfloat16=False)),
-    "linear upsampling": Change(recipe=recipe(upsample="linear")),
-    "reflected borders": Change(recipe=recipe(border="reflect")),
-    "no dropout": Change(recipe=recipe(dropout=0.0)),
-    "no stop by held-out pixels": Change(prepared=no_rule),
+    "noise not corrected by residuals": Change(preset(last_step=Refined(estimation=Estimation(most_correction=1.0)))),
+    "neighbours of correlated noise seen": Change(problem=see_neighbours, matters=reaches),
+    "contrast of the whole image": Change(parts=contrast_of_all),
+    "Adam instead of Muon": Change(optimisation(optimiser="adam")),
+    "float32 instead of bfloat16": Change(optimisation(bfloat16=False)),
+    "linear upsampling": Change(network(upsample="linear")),
+    "reflected borders": Change(network(border="reflect")),
+    "no dropout": Change(network(dropout=0.0)),
+    "no stop by held-out pixels": Change(preset(stopping=None)),
 }
 
 
 def restore(case: Case, change: Change, seed: int, iterations: int | None) -> dict[str, Any] | None:
     """Denoise with a change; None where it would change nothing."""
-    opening = opened(case.input, seed, noise=change.noise, recipe=change.recipe(recipe_of(case.input)))
-    if not change.matters(opening):
+    today = FAST["denoise"]
+    assert isinstance(today, MaskedPreset)
+    opening = opened(case.input, seed, noise=change.noise, preset=change.preset(today))
+    if not change.matters(opening.observation):
         return None
-    change.prepared(opening)
-    with change.running():
-        end = to_end(opening.steps(iterations))
-    quality = psnr(opening.image(end.result.image) / full(case.input), unit(case.truth))
-    return {"psnr": quality, "seconds": end.seconds, "iterations": end.iterations, "stopped_by": end.stopped_by}
+    opening = change.parts(opening)
+    fit = opening.fit(iterations, change.problem(opening))
+    quality = psnr(opening.image(to_end(fit).image) / full(case.input), unit(case.truth))
+    return {"psnr": quality, "seconds": fit.seconds, "iterations": fit.iteration, "stopped_by": fit.stopped_by}
 
 
 def show(found: dict[tuple[str, str], dict[str, Any]], changes: list[str], names: list[str]) -> None:

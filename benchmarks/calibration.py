@@ -46,9 +46,9 @@ def cases(given: argparse.Namespace) -> Iterator[Case]:
 
 def restore(case: Case, settings: dict[str, Any]) -> tuple[dip.Restoration, float]:
     """Restore one image; give the seconds, too."""
-    given: dict[str, Any] = {"axes": "YXS" if case.input.ndim == 3 else "YX", **settings}
+    run = dip.restore_steps(case.task, case.input, axes=case.axes, **case.inputs, **settings)
     started = time.perf_counter()
-    restored = dip.denoise(case.input, **given) if case.mask is None else dip.inpaint(case.input, case.mask, **given)
+    restored = run.result
     return restored, time.perf_counter() - started
 
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+
+from napari_dip.tasks import TASKS
 
 BORDER = 4
 
@@ -23,8 +26,22 @@ class Case:
 
     @property
     def task(self) -> str:
-        """What is to be done, from what there is."""
-        return "inpaint" if self.mask is not None else "super_resolve" if self.factor > 1 else "denoise"
+        """What is to be done: the task that takes just what there is beside the image."""
+        for task in TASKS:
+            if {one.name for one in task.inputs} == self.inputs.keys():
+                return task.name
+        raise SystemExit(f"{self.suite}/{self.image}: no task takes {' and '.join(self.inputs)}.")
+
+    @property
+    def inputs(self) -> dict[str, Any]:
+        """What there is beside the image."""
+        mask = {} if self.mask is None else {"mask": self.mask}
+        return mask | ({"factor": self.factor} if self.factor > 1 else {})
+
+    @property
+    def axes(self) -> str:
+        """Of the input: gray or RGB."""
+        return "YXS" if self.input.ndim == 3 else "YX"
 
     @property
     def size(self) -> str:

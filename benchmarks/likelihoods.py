@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -52,16 +53,19 @@ def restore(image: np.ndarray, truth: np.ndarray, name: str, seed: int, iteratio
     """Fit with one of the likelihoods."""
     noise, make = LIKELIHOODS[name]
     case = opened(image, seed, noise=noise)
-    case.objective.likelihood = make(case.objective.likelihood)
-    end = to_end(case.steps(iterations))
+    found = case.observation.noise
+    likelihood = make(found.likelihood)
+    observation = replace(case.observation, noise=replace(found, likelihood=likelihood))
+    fit = replace(case, observation=observation).fit(iterations)
+    restored = to_end(fit)
     return {
         "likelihood": name,
-        "psnr": psnr(case.image(end.result.image), truth),
-        "iterations": end.iterations,
-        "seconds": end.seconds,
-        "stopped_by": end.stopped_by,
-        "fallbacks": end.fallbacks,
-        "model": str(case.objective.likelihood),
+        "psnr": psnr(case.image(restored.image), truth),
+        "iterations": fit.iteration,
+        "seconds": fit.seconds,
+        "stopped_by": fit.stopped_by,
+        "fallbacks": fit.fallbacks,
+        "model": str(likelihood),
     }
 
 

@@ -1,62 +1,88 @@
-"""A `fast` denoising with its parts laid open, to look into it while it runs or to change them."""
+"""A restoration with its parts laid open, to look into it while it runs or to hand in others."""
 
 from __future__ import annotations
 
-from collections.abc import Generator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import torch
+from cases import Case
 from torch import Tensor
 
 from napari_dip.image.source import Plane, Source
 from napari_dip.noise_settings import known_noise
-from napari_dip.prior.fit import Fit, Progress, fit
-from napari_dip.prior.masked_prediction import MaskedPrediction
-from napari_dip.prior.presets import Recipe, choose, prepare
-from napari_dip.prior.stopping import Limits, Rule
+from napari_dip.prior import forward_model
+from napari_dip.prior.fit import Fit, Problem
+from napari_dip.prior.observation import Observation
+from napari_dip.prior.posterior import Estimate
+from napari_dip.prior.presets import Preset, choose, observe
+from napari_dip.prior.stopping import Limits
 from napari_dip.settings import read_settings
+from napari_dip.tasks import Task, task_named
 
 
-@dataclass
+@dataclass(frozen=True)
 class Opened:
-    """One plane with its recipe and objective; whatever is changed before `steps` takes effect."""
+    """What an image is restored from; `dataclasses.replace` hands in another preset or observation."""
 
+    task: Task
     plane: Plane
-    recipe: Recipe
-    objective: MaskedPrediction
-    rule: Rule | None
+    preset: Preset
+    observation: Observation
+    seed: int = 0
 
-    def steps(self, iterations: int | None = None) -> Generator[Progress, None, Fit]:
-        """Fit, as the product does; `iterations` if it is not to be as the recipe plans."""
-        limits = Limits(iterations or self.recipe.iterations)
-        return fit(self.objective, self.recipe.optimisation, limits, self.rule)
+    def problem(self) -> Problem:
+        """Make networks and objectives, as the product does it."""
+        return self.preset.build(self.observation, torch.Generator().manual_seed(self.seed))
+
+    def fit(self, iterations: int | None = None, problem: Problem | None = None) -> Fit:
+        """Give a fit to be iterated; `iterations` if it is not to be as the preset plans."""
+        return Fit(problem or self.problem(), Limits(iterations or self.preset.iterations))
 
     def image(self, values: Tensor) -> np.ndarray:
-        """Give (1, channels, y, x) values as an image in the units and axes of the input."""
-        image = self.plane.to_units(values[0].float().cpu().numpy())
+        """Give (1, channels, y, x) values as the image that the product would give, in the axes of the input."""
+        restored = values[0].float().cpu().numpy()
+        if self.task.bounded:
+            restored = restored.clip(0, 1)
+        image = self.plane.scaling.to_units(restored)
+        if self.task.writes == "gaps":
+            image = np.where(self.plane.missing, image, self.plane.original.astype(np.float32))
         return image[0] if image.shape[0] == 1 else np.moveaxis(image, 0, -1)
 
 
-def recipe_of(image: np.ndarray) -> Recipe:
-    """Give the recipe of `fast` for an image."""
-    return choose("fast", "denoise", np.ones(image.shape[:2], bool), 1)
-
-
-def opened(image: np.ndarray, seed: int = 0, *, noise: str = "auto", recipe: Recipe | None = None) -> Opened:
+def opened(image: np.ndarray, seed: int = 0, *, noise: str = "auto", preset: Preset | None = None) -> Opened:
     """Prepare a denoising of a gray or RGB image as the product does it; `noise` is its setting of that name."""
-    plane = Source(image, "YX" if image.ndim == 2 else "YXS").plane(())
-    recipe = recipe or recipe_of(image)
-    given = known_noise(read_settings({"noise": noise}), plane.low, plane.span)
-    prepared = prepare(recipe, plane.values, plane.visible, factor=1, device="cpu", seed=seed, given=given)
-    assert isinstance(prepared.objective, MaskedPrediction)
-    return Opened(plane, recipe, prepared.objective, prepared.rule)
+    return _opened("denoise", image, None, {}, seed, noise, preset)
 
 
-def to_end(steps: Generator[Progress, None, Fit]) -> Fit:
-    """Walk a fit to its end."""
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            result: Fit = end.value
-            return result
+def opened_case(case: Case, seed: int = 0, *, preset: Preset | None = None) -> Opened:
+    """Prepare what a case of the scoreboard asks for."""
+    inputs = {"factor": case.factor} if case.task == "super_resolve" else {}
+    return _opened(case.task, case.input, case.mask, inputs, seed, "auto", preset)
+
+
+def to_end(fit: Fit) -> Estimate:
+    """Iterate a fit to its end, and finish it."""
+    for _ in fit:
+        pass
+    return fit.finish()
+
+
+def _opened(
+    task: str,
+    image: np.ndarray,
+    mask: np.ndarray | None,
+    inputs: dict[str, Any],
+    seed: int,
+    noise: str,
+    preset: Preset | None,
+) -> Opened:
+    row = task_named(task)
+    source = Source(image, "YX" if image.ndim == 2 else "YXS", mask)
+    plane = source.plane(source.items[0])
+    preset = preset or choose("fast", task, plane.observed, inputs)
+    model = forward_model.build(row.forward_model, plane.observed.shape, inputs, lobes=preset.lobes, device="cpu")
+    known = known_noise(read_settings({"noise": noise}), plane.scaling.low, plane.scaling.span)
+    observation = observe(preset, plane.values, plane.observed, forward_model=model, known=known)
+    return Opened(row, plane, preset, observation, seed)

@@ -33,7 +33,7 @@ import baselines
 import numpy as np
 from cases import Case, full, load, measure, unit
 
-TASKS = ("denoise", "inpaint", "super_resolve")
+from napari_dip.tasks import TASKS
 
 
 @dataclass
@@ -60,14 +60,9 @@ def ours(preset: str) -> Method:
     def run(case: Case, settings: dict[str, Any]) -> tuple[np.ndarray, dict[str, Any]]:
         import napari_dip
 
-        given: dict[str, Any] = {"preset": preset, "axes": "YXS" if case.input.ndim == 3 else "YX", **settings}
-        if case.mask is not None:
-            restored = napari_dip.inpaint(case.input, case.mask, **given)
-        elif case.factor > 1:
-            restored = napari_dip.super_resolve(case.input, case.factor, **given)
-        else:
-            restored = napari_dip.denoise(case.input, **given)
-        return restored.image / full(case.input), restored.record
+        given = {"preset": preset, "axes": case.axes, **case.inputs, **settings}
+        restored = napari_dip.restore_steps(case.task, case.input, **given).result
+        return restored.image / full(case.input), dict(restored.record)
 
     return run
 
@@ -78,9 +73,10 @@ def told_sigma(suite: str) -> float | None:
     return int(found[1]) / 255 if found else None
 
 
+EVERY = tuple(task.name for task in TASKS)
 METHODS: dict[str, tuple[tuple[str, ...], Method]] = {
-    "input": (TASKS, lambda case, _: (unit(case.input).repeat(case.factor, 0).repeat(case.factor, 1), {})),
-    **{preset: (TASKS, ours(preset)) for preset in ("fast", "best", "paper")},
+    "input": (EVERY, lambda case, _: (unit(case.input).repeat(case.factor, 0).repeat(case.factor, 1), {})),
+    **{preset: (EVERY, ours(preset)) for preset in ("fast", "best", "paper")},
     "nlm": (("denoise",), lambda case, _: baselines.nlm(unit(case.input))),
     "bm3d": (("denoise",), lambda case, _: baselines.bm3d(unit(case.input))),
     "bm3d-told": (("denoise",), lambda case, _: baselines.bm3d(unit(case.input), told_sigma(case.suite))),

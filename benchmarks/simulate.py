@@ -12,7 +12,7 @@ from io import BytesIO
 from pathlib import Path
 
 import numpy as np
-from cases import unit
+from cases import Case, unit
 
 DEFAULT = ("F16", "kodim12", "Confocal_MICE_2")
 """Two photographs, coloured and with much sky, and a dim micrograph."""
@@ -89,6 +89,45 @@ def compressed(truth: np.ndarray, quality: int) -> np.ndarray:
     file = BytesIO()
     Image.fromarray(np.round(255 * truth.clip(0, 1)).astype(np.uint8)).save(file, "JPEG", quality=quality)
     return (np.asarray(Image.open(file)) / 255).astype(np.float32)
+
+
+def strokes(size: int) -> np.ndarray:
+    """Mask letter-like strokes, 5 pixels wide."""
+    y, x = np.mgrid[:size, :size]
+    return np.asarray((y % 24 < 5) & (x % 32 < 20) | (x % 32 < 5) & (y % 48 < 24))
+
+
+def holes(size: int) -> np.ndarray:
+    """Mask squares of 11 pixels."""
+    y, x = np.mgrid[:size, :size]
+    return np.asarray(((y % 32 - 10) // 11 == 0) & ((x % 32 - 10) // 11 == 0))
+
+
+def wide_hole(size: int) -> np.ndarray:
+    """Mask a disc of two thirds of the side; in 96 pixels and more its middle is over 30 of them from the rim."""
+    y, x = np.mgrid[:size, :size] - (size - 1) / 2
+    return np.asarray(np.hypot(y, x) < size / 3)
+
+
+MASKS: dict[str, Callable[[int], np.ndarray]] = {"strokes": strokes, "holes": holes, "wide-hole": wide_hole}
+GIVEN = (*MASKS, "jpeg")
+"""Suites that are not in a folder but made from its truths."""
+
+
+def degraded(folder: Path, suite: str, image: str, crop: int) -> Case:
+    """Make a case of one of the suites `GIVEN`: pixels missing, or JPEG of quality 20."""
+    clean = truths(folder, [image], crop)[image]
+    truth = to_bytes(clean)
+    if suite == "jpeg":
+        return Case(suite, image, to_bytes(compressed(clean, 20)), truth, None, 1)
+    mask = MASKS[suite](max(truth.shape[:2]))[: truth.shape[0], : truth.shape[1]]
+    hidden = mask if truth.ndim == 2 else mask[..., None]
+    return Case(suite, image, np.where(hidden, 0, truth).astype(np.uint8), truth, mask, 1)
+
+
+def to_bytes(image: np.ndarray) -> np.ndarray:
+    """Round an image in [0, 1] to 8 bits."""
+    return np.asarray(np.round(255 * image.clip(0, 1)).astype(np.uint8))
 
 
 def psnr(result: np.ndarray, truth: np.ndarray) -> float:

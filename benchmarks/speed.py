@@ -14,7 +14,7 @@ from __future__ import annotations
 import argparse
 import os
 import statistics
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from time import perf_counter
 from typing import Any
@@ -32,8 +32,6 @@ EACH = 5
 """Iterations between two previews."""
 NEAR = 1.0
 """A preview this near to the result, in dB, is useful."""
-
-Steps = Generator[dip.Progress, None, dip.Restoration]
 
 
 @dataclass
@@ -71,23 +69,18 @@ class Preview:
     psnr: float
 
 
-def run(steps: Steps, score: Callable[[np.ndarray], float]) -> Whole:
+def to_end(run: dip.Run, score: Callable[[np.ndarray], float]) -> Whole:
     """Walk a restoration to its end."""
     started = perf_counter()
-    after: list[float] = []
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            seconds = perf_counter() - started
-            return Whole(seconds, after, score(end.value.image), end.value.record["stopped_by"])
-        after.append(perf_counter() - started)
+    after = [perf_counter() - started for _ in run]
+    result = run.result
+    return Whole(perf_counter() - started, after, score(result.image), result.record["stopped_by"])
 
 
-def previews(steps: Steps, least: int, wanted: float, score: Callable[[np.ndarray], float]) -> list[Preview]:
+def previews(run: dip.Run, least: int, wanted: float, score: Callable[[np.ndarray], float]) -> list[Preview]:
     """Look every few iterations, until there were `least` and the preview is as good as wanted."""
     seen: list[Preview] = []
-    for now in steps:
+    for now in run:
         if now.iteration % EACH == 0:
             started = perf_counter()
             image = now.preview()
@@ -98,7 +91,7 @@ def previews(steps: Steps, least: int, wanted: float, score: Callable[[np.ndarra
 
 
 def interleaved(
-    start: Callable[[str], Steps], score: Callable[[np.ndarray], float], rounds: int
+    start: Callable[[str], dip.Run], score: Callable[[np.ndarray], float], rounds: int
 ) -> tuple[list[Whole], dict[str, Sampled], list[float]]:
     """Run `fast` some times, the others before and after; give also how many times faster it was, round by round."""
     sampled = {preset: Sampled(start(preset)) for preset in SAMPLED}
@@ -107,7 +100,7 @@ def interleaved(
     whole, faster = [], []
     for _ in range(rounds):
         around: dict[str, list[float]] = {preset: [one.take(TAKEN)] for preset, one in sampled.items()}
-        whole.append(run(start("fast"), score))
+        whole.append(to_end(start("fast"), score))
         for preset, one in sampled.items():
             around[preset].append(one.take(TAKEN))
             one.seconds += around[preset]
@@ -131,11 +124,11 @@ def main() -> None:
     given = read_arguments()
     case = load(given.folder, given.crop)
 
-    def start(preset: str) -> Steps:
+    def start(preset: str) -> dip.Run:
         settings: dict[str, Any] = {"threads": given.threads, "device": "cpu"}
         if preset == "fast":
             settings["max_iterations"] = given.iterations
-        return dip.restore_steps("denoise", case.input, preset=preset, **settings)
+        return dip.restore_steps("denoise", case.input, axes=case.axes, preset=preset, **settings)
 
     def score(image: np.ndarray) -> float:
         return psnr(image, case)

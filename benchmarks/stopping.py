@@ -15,7 +15,7 @@ import argparse
 import sys
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
@@ -26,7 +26,8 @@ from report import options, read, save, saved, table
 from simulate import KINDS, noisy, psnr, truths
 from torch import Tensor
 
-from napari_dip.prior.objective import mean_where
+from napari_dip.prior.objective import Objective, Prediction
+from napari_dip.prior.observation import mean_where
 from napari_dip.prior.stopping import Discrepancy, OutputVariance, Rule
 
 EACH = 5
@@ -62,32 +63,46 @@ RULES: dict[str, tuple[str, Callable[[Rule | None], Rule | None]]] = {
 """What each rule looks at, and how it is made; the first is the one that the product would use for the image."""
 
 
+class Remembering:
+    """An objective that keeps its last prediction, for rules that look at the outputs of the network."""
+
+    def __init__(self, inner: Objective):
+        self.inner, self.network, self.observation = inner, inner.network, inner.observation
+        self.last: Prediction | None = None
+
+    def predict(self) -> Prediction:
+        """Predict as the inner one does."""
+        self.last = self.inner.predict()
+        return self.last
+
+
 def record(case: Opened, truth: np.ndarray, iterations: int | None, every: int) -> dict[str, Any]:
     """Fit to the end of the plan; give the PSNR at each look, and what the rules would have seen."""
-    objective, case.rule = case.objective, None
+    problem = case.problem()
+    objective = Remembering(problem.objectives[0])
+    fit = case.fit(iterations, replace(problem, objectives=[objective], rule=None))
+    observation = objective.observation
     outputs: deque[Tensor] = deque(maxlen=WINDOW)
     errors: deque[float] = deque(maxlen=AVERAGED)
-    noise = objective.likelihood.noise_variance(objective.base)
+    noise = observation.noise.likelihood.noise_variance(observation.local[0])
     looks: list[tuple[int, float]] = []
     seen: dict[str, list[tuple[int, float]]] = {"held-out": [], "variance": [], "discrepancy": []}
-    for now in case.steps(iterations):
-        assert objective._last is not None
-        output, _, asked = objective._last
+    for now in fit:
+        assert objective.last is not None and objective.last.target is not None
+        output = objective.last.image.detach()
         outputs.append(output)
-        squared = (output - objective.data.measured) ** 2 / noise
-        errors.append(float(mean_where(squared, asked * objective._taught)))
+        squared = (output - observation.values) ** 2 / noise
+        errors.append(float(mean_where(squared, objective.last.target * observation.learned)))
         if now.iteration % EACH == 0:
-            held_out = objective.held_out()
+            held_out = observation.held_out_error(fit.averaged()[0].image)
             if held_out is not None:
                 seen["held-out"].append((now.iteration, held_out))
             if len(outputs) == WINDOW:
                 seen["variance"].append((now.iteration, float(torch.stack(list(outputs)).var(0).mean())))
             seen["discrepancy"].append((now.iteration, float(np.mean(errors))))
         if now.iteration % every == 0 or now.iteration == now.iterations:
-            looks.append((now.iteration, psnr(case.image(objective.finish().image), truth)))
-        if now.iteration == now.iterations:
-            break
-    return {"looks": looks, "seen": seen, "seconds": now.seconds}
+            looks.append((now.iteration, psnr(case.image(fit.finish().image), truth)))
+    return {"looks": looks, "seen": seen, "seconds": fit.seconds}
 
 
 def replay(rule: Rule | None, seen: list[tuple[int, float]], last: int) -> int:
@@ -157,7 +172,7 @@ def main() -> int:
         key = {"kind": kind, "sigma": sigma, "image": name, "noisy": psnr(image, truth)}
         key |= {"crop": given.crop, "iterations": given.iterations, "every": given.every, "seed": given.seed}
         case = opened(image, given.seed)
-        used = case.rule
+        used = case.problem().rule
         result = next((one for one in results if key.items() <= one.items()), None)
         if result is None:
             result = {**key, **record(case, truth, given.iterations, given.every)}

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from napari_dip.prior.fill import local_contrast
+from napari_dip.prior.fill import LOCAL_CONTRAST, LocalContrast, local_contrast
 from napari_dip.prior.forward_model import ForwardModel, Identity
 from napari_dip.prior.likelihood import LeastSquares
 from napari_dip.prior.noise_estimation import NoiseModel
@@ -36,6 +36,8 @@ class Observation:
         (1, any number, [z,] y, x) of the image: shown to the network beside its input.
     held_out : Tensor, optional
         (1, 1, [z,] y, x) of the measurement, 1 for pixels that are predicted but never learned from.
+    local_window : LocalContrast
+        Surroundings over which `local` is taken.
     """
 
     values: Tensor
@@ -44,6 +46,7 @@ class Observation:
     noise: NoiseModel = UNKNOWN_NOISE
     guide: Tensor | None = None
     held_out: Tensor | None = None
+    local_window: LocalContrast = LOCAL_CONTRAST
 
     @property
     def dims(self) -> int:
@@ -58,7 +61,7 @@ class Observation:
     @cached_property
     def local(self) -> tuple[Tensor, Tensor]:
         """Local mean (1, channels, ...) and contrast (1, 1, ...) of the values, from what was measured."""
-        return local_contrast(self.values, self.observed)
+        return local_contrast(self.values, self.observed, self.local_window)
 
     @cached_property
     def learned(self) -> Tensor:

@@ -12,13 +12,14 @@ import numpy as np
 import torch
 from scipy.ndimage import distance_transform_edt
 
+from napari_dip.prior.fill import RELAXATION, Relaxation
 from napari_dip.prior.fit import Averaging, Optimisation, Problem
 from napari_dip.prior.forward_model import ForwardModel, Identity
 from napari_dip.prior.latent_prior import LatentPrior
 from napari_dip.prior.likelihood import Gaussian, NoiseVariance
 from napari_dip.prior.masked_prediction import MaskedPrediction
-from napari_dip.prior.network import Border, Hourglass, Prior, SlimPrior
-from napari_dip.prior.noise_estimation import KnownNoise, NoiseModel, estimate_noise
+from napari_dip.prior.network import Border, Hourglass, Prior, SlimPrior, VarianceHead
+from napari_dip.prior.noise_estimation import ESTIMATION, Estimation, KnownNoise, NoiseModel, estimate_noise
 from napari_dip.prior.nonlocal_bayes import FINE
 from napari_dip.prior.observation import UNKNOWN_NOISE, Observation
 from napari_dip.prior.posterior import AsPredicted, LastStep, Refined
@@ -125,6 +126,10 @@ class MaskedPreset:
         In squared units of [0, 1]; None: estimated from the image.
     lobes : int
         Of the Lanczos window of super-resolution; 3 is what most programs shrink images with.
+    estimation : Estimation
+        How the noise is estimated before anything is known.
+    variance_head : VarianceHead
+    relaxation : Relaxation
     """
 
     name: str = "masked prediction"
@@ -143,12 +148,15 @@ class MaskedPreset:
     deep_gap: float = np.inf
     noise_variance: float | None = None
     lobes: int = 3
+    estimation: Estimation = ESTIMATION
+    variance_head: VarianceHead = field(default_factory=VarianceHead)
+    relaxation: Relaxation = RELAXATION
 
     def noise_model(self, planes: np.ndarray, observed: np.ndarray, known: KnownNoise | None) -> NoiseModel:
         """Find the noise of (channels, [z,] y, x) values, of which ([z,] y, x) were `observed`."""
         if self.noise_variance is not None:
             return NoiseModel(Gaussian(NoiseVariance(self.noise_variance)), 0, "gaussian")
-        return estimate_noise(_flat(planes), _flat(np.broadcast_to(observed, planes.shape)), known)
+        return estimate_noise(_flat(planes), _flat(np.broadcast_to(observed, planes.shape)), known, self.estimation)
 
     def build(self, observation: Observation, generator: torch.Generator) -> Problem:
         """Make networks and objectives."""
@@ -166,6 +174,8 @@ class MaskedPreset:
                     hidden=self.hidden_if_correlated if correlated else self.hidden,
                     like_missing=like_missing,
                     correct_fill=self.correct_fill,
+                    variance_head=self.variance_head,
+                    relaxation=self.relaxation,
                 )
             )
         stopping = self.stopping_if_correlated if correlated else self.stopping
