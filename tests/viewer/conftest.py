@@ -36,12 +36,9 @@ def notes():
 def no_run_left(request):
     """Let a run that a test has dropped come to its end before the next one starts."""
     yield
-    from napari_dip.viewer import runner as worker
+    from napari_dip.viewer.runner import wait_until_over
 
-    if worker._current is not None:
-        worker._current.cancelled = True
-        worker._current.wake.set()
-        assert worker._current.over.wait(60)
+    assert wait_until_over(60)
     gc.collect()
 
 

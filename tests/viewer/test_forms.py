@@ -47,8 +47,7 @@ def test_every_knob_of_use_is_on_the_form_with_its_default(viewer, open_dock, pi
     viewer.add_image(picture)
     form = open_dock(name, iterations=0).form
     form.more["threads"].value = 0
-    # where to stop is for repeating a run
-    assert set(form.knobs) == set(Settings.model_fields) - {"stop_at"} - without
+    assert set(form.knobs) == set(Settings.model_fields) - without
     assert Settings(**form.settings()) == Settings()
     for knob, widget in form.knobs.items():
         assert widget.tooltip
