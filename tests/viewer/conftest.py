@@ -33,12 +33,12 @@ def notes():
 
 
 @pytest.fixture(autouse=True)
-def no_run_left(request):
+def no_run_left():
     """Let a run that a test has dropped come to its end before the next one starts."""
     yield
-    from napari_dip.viewer.runner import wait_until_over
+    from napari_dip.viewer.runner import cancel_and_wait
 
-    assert wait_until_over(60)
+    assert cancel_and_wait(60)
     gc.collect()
 
 

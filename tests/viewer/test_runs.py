@@ -1,5 +1,7 @@
 """Runs in a real viewer: to the end, stopped, cancelled, paused, and with things taken away meanwhile."""
 
+import time
+
 import numpy as np
 
 from napari_dip.viewer import runner as worker
@@ -385,22 +387,42 @@ def test_a_stopped_stack_of_colours_is_black_where_it_is_empty(qtbot, viewer, op
     assert "1 of 2 planes is restored; the other is empty." in dock.panel.status.text()
 
 
-def test_planes_that_have_ended_are_seen_as_they_ended(qtbot, viewer, open_dock, picture):
-    stack = np.stack([picture, picture[::-1], picture])
-    viewer.add_image(stack, name="stack")
-    dock = open_dock("Denoise", iterations=60)
-    dock.form.everyday["preset"].value = "paper"
-    shown, show = {}, dock.panel.show_report
+def test_planes_that_have_ended_are_seen_as_they_ended(qtbot, viewer, run_to_end, picture):
+    from napari_dip.restore import restore_steps
+    from napari_dip.viewer.docks import Denoise
+
+    shown = {}
+
+    class HeldAtTheLast:
+        """A run that stays at its last plane until that is shown."""
+
+        def __init__(self, *args, **kwargs):
+            self.run = restore_steps(*args, **kwargs)
+
+        def __iter__(self):
+            for now in self.run:
+                yield now
+                while now.index == (2,) and (2,) not in shown:
+                    time.sleep(0.05)
+                    yield now
+
+        @property
+        def result(self):
+            return self.run.result
+
+    viewer.add_image(np.stack([picture, picture[::-1], picture]), name="stack")
+    dock = Denoise(viewer, restore_steps=HeldAtTheLast)
+    viewer.window.add_dock_widget(dock)
+    dock.form.more["max_iterations"].value = 2
+    show = dock.panel.show_report
 
     def note(report):
         shown.update((picture.index, picture.plane) for picture in report.pictures)
         show(report)
 
     dock.panel.show_report = note
-    dock.panel.run_button.click()
-    qtbot.waitUntil(lambda: (2,) in shown or ended(dock)(), timeout=WAIT)
+    run_to_end(dock)
     assert set(shown) == {(0,), (1,), (2,)}
-    qtbot.waitUntil(ended(dock), timeout=WAIT)
     result = viewer.layers["stack denoised"].data
-    for plane in (0, 1):  # what was sent of them last is their end
+    for plane in (0, 1):
         np.testing.assert_array_equal(shown[(plane,)], result[plane])

@@ -38,9 +38,12 @@ def busy() -> bool:
     return _current is not None and not _current.over.is_set()
 
 
-def wait_until_over(seconds: float) -> bool:
-    """Wait for the run in this process, if there is any, so long at most; says whether it is over."""
-    return _current is None or _current.over.wait(seconds)
+def cancel_and_wait(seconds: float) -> bool:
+    """Cancel the run in this process, whoever started it, and wait so long at most; says whether none is left."""
+    if _current is None:
+        return True
+    _current.ask("cancel")
+    return _current.over.wait(seconds)
 
 
 def make_run(*args: Any, **kwargs: Any) -> Run:
