@@ -2,7 +2,7 @@
 
 import pytest
 
-from napari_dip.summary import noise_found, why_it_ended
+from napari_dip.summary import noise_found, what_is_missing, why_it_ended
 
 STRENGTH = {"sigma": 20.0, "gain": 6.0, "multiplicative": 0.01, "offset": 100.0}
 
@@ -62,3 +62,20 @@ def test_why_a_run_ended():
     assert "unstable" in why_it_ended(ended("held-out", "diverged", "held-out"))
     assert why_it_ended(ended("iterations")) == ""
     assert why_it_ended(ended("held-out", "asked")) == ""
+
+
+@pytest.mark.parametrize(
+    ("planes", "unreached", "words"),
+    [
+        (1, [], ""),
+        (5, [], ""),
+        (5, [2, 3, 4], "2 of 5 planes are restored; the others are empty."),
+        (5, [1], "4 of 5 planes are restored; the other is empty."),
+        (3, [1, 2], "1 of 3 planes is restored; the others are empty."),
+        (2, [1], "1 of 2 planes is restored; the other is empty."),
+        (1, [0], "Nothing is restored; the image is empty."),
+        (3, [0, 1, 2], "Nothing is restored; the image is empty."),
+    ],
+)
+def test_what_a_run_did_not_come_to(planes, unreached, words):
+    assert what_is_missing({"planes_in_image": planes, "unreached": unreached}) == words

@@ -29,6 +29,22 @@ def why_it_ended(record: Record) -> str:
     return next((words for reason, words in reversed(WHY.items()) if reason in reasons), "")
 
 
+def what_is_missing(record: Record) -> str:
+    """Say how many planes of a result are empty; nothing if all is there.
+
+    >>> what_is_missing({"planes_in_image": 5, "unreached": [2, 3, 4]})
+    '2 of 5 planes are restored; the others are empty.'
+    """
+    planes, empty = record["planes_in_image"], len(record["unreached"])
+    there = planes - empty  # what had nothing to restore is there, too
+    if not empty:
+        return ""
+    if not there:
+        return "Nothing is restored; the image is empty."
+    others = "the other is" if empty == 1 else "the others are"
+    return f"{there} of {planes} planes {'is' if there == 1 else 'are'} restored; {others} empty."
+
+
 def noise_found(record: Record) -> str:
     """Say what noise an image had; empty where none was looked for.
 

@@ -29,6 +29,8 @@ class Input:
         Of a number.
     default : int, optional
         Of a number.
+    unit : str
+        What a form puts behind a number.
     """
 
     name: str
@@ -37,6 +39,7 @@ class Input:
     help: str
     choices: range = range(0)
     default: int | None = None
+    unit: str = ""
 
     def check(self, value: Any) -> None:
         """Refuse a number that is no choice.
@@ -211,7 +214,7 @@ TASKS = (
         writes="everything",
         bounded=False,
         presets={"fast": Offer(), "best": Offer(), "paper": Offer()},
-        inputs=(Input("factor", "number", "Enlarge", "How many times larger along Y and X.", range(2, 9), default=4),),
+        inputs=(Input("factor", "number", "Enlarge", "How many times larger along Y and X.", range(2, 9), 4, "times"),),
     ),
 )
 

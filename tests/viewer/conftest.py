@@ -33,15 +33,12 @@ def notes():
 
 
 @pytest.fixture(autouse=True)
-def no_run_left(request):
+def no_run_left():
     """Let a run that a test has dropped come to its end before the next one starts."""
     yield
-    from napari_dip.viewer import runner as worker
+    from napari_dip.viewer.runner import cancel_and_wait
 
-    if worker._current is not None:
-        worker._current.cancelled = True
-        worker._current.wake.set()
-        assert worker._current.over.wait(60)
+    assert cancel_and_wait(60)
     gc.collect()
 
 

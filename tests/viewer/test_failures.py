@@ -97,34 +97,42 @@ def test_lazy_data_that_cannot_be_read(viewer, open_dock, check, picture):
         readable = True
 
 
-def test_out_of_memory(viewer, open_dock, check, run_to_end, picture, monkeypatch):
+def test_out_of_memory(viewer, check, run_to_end, picture):
     """Memory cannot really be used up here without harm to other programs, so the engine is made to say so."""
     import torch
 
-    from napari_dip import restore
     from napari_dip.errors import OUT_OF_MEMORY
+    from napari_dip.restore import restore_steps
+    from napari_dip.viewer.docks import Denoise
 
-    real = restore.restore_steps
     errors = [
         torch.OutOfMemoryError("CUDA out of memory"),
         MemoryError(),
         RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"),
     ]
 
-    def at_once(*args, **kwargs):
-        raise errors[0]
+    def at_once(run, error):
+        raise error
 
-    def later(*args, **kwargs):
-        yield next(real(*args, **kwargs))
-        raise errors[0]
+    def later(run, error):
+        yield next(run)
+        raise error
+
+    troubles = [(fail, error) for error in errors for fail in (at_once, later)]
+
+    def engine(*args, **kwargs):
+        run = restore_steps(*args, **kwargs)
+        if not troubles:
+            return run
+        fail, error = troubles.pop()
+        return fail(run, error)
 
     viewer.add_image(picture, name="cell")
-    dock = open_dock("Denoise", iterations=2)
-    while errors:
-        for fails in (at_once, later):
-            with monkeypatch.context() as patch:
-                patch.setattr(restore, "restore_steps", fails)
-                check(dock, OUT_OF_MEMORY)
-        errors.pop(0)
+    dock = Denoise(viewer, restore_steps=engine)
+    viewer.window.add_dock_widget(dock)
+    dock.form.more["max_iterations"].value = 2
+    dock.form.more["threads"].value = 1
+    while troubles:
+        check(dock, OUT_OF_MEMORY)
     run_to_end(dock)
     assert "cell denoised" in viewer.layers

@@ -1,10 +1,13 @@
 """The forms: which layers they choose, what they read, and that every knob comes from the settings."""
 
+from dataclasses import replace
+
 import dask.array
 import numpy as np
 import pytest
 
 from napari_dip.settings import Settings
+from napari_dip.tasks import Input, task_named
 
 NOISE = {"noise", "sigma", "gain", "offset"}
 
@@ -47,8 +50,7 @@ def test_every_knob_of_use_is_on_the_form_with_its_default(viewer, open_dock, pi
     viewer.add_image(picture)
     form = open_dock(name, iterations=0).form
     form.more["threads"].value = 0
-    # where to stop is for repeating a run
-    assert set(form.knobs) == set(Settings.model_fields) - {"stop_at"} - without
+    assert set(form.knobs) == set(Settings.model_fields) - without
     assert Settings(**form.settings()) == Settings()
     for knob, widget in form.knobs.items():
         assert widget.tooltip
@@ -234,3 +236,27 @@ def test_colours_dask_and_levels(viewer, open_dock, run_to_end, picture):
     result = viewer.layers["levels denoised"]
     assert not result.multiscale
     assert result.data.shape == picture.shape
+
+
+def test_a_form_is_made_from_any_row_of_the_table(viewer, picture):
+    from napari_dip.viewer.form import Form
+
+    rows = (
+        Input("guide", "image", "Guide", "Shows the edges."),
+        Input("passes", "number", "Passes", "How often.", range(1, 4), 2),
+    )
+    task = replace(task_named("inpaint"), name="guided", suffix="guided x{passes}", words="Guided.", inputs=rows)
+    form = Form(viewer, task)
+    assert "Open an image first" in form.missing()
+    viewer.add_image(picture, name="cell")
+    viewer.add_image(picture + 1, name="edges")
+    form.refresh()
+    assert not form.missing()
+    assert form.words_label.text() == "Guided."
+    assert (form.guide.label, form.guide.tooltip) == ("Guide", "Shows the edges.")
+    assert list(form.passes.choices) == [1, 2, 3]
+    form.image.value, form.guide.value = viewer.layers["cell"], viewer.layers["edges"]
+    job, _ = form.job()
+    assert (job.task, job.title, job.inputs["passes"]) == ("guided", "cell guided x2", 2)
+    np.testing.assert_array_equal(job.inputs["guide"], picture + 1)
+    assert "noise" not in form.knobs and "uncertainty" in form.knobs

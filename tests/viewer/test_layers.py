@@ -134,6 +134,13 @@ def test_integer_colours_stay_integers(dtype):
     assert list(shown[0, 0, 1:]) == [0, 1]
 
 
+@pytest.mark.filterwarnings("error")
+def test_colours_that_were_not_restored_are_black():
+    image = np.float32([[[np.nan, np.nan, np.nan], [1, 2, np.nan]]])
+    assert displayable(image, np.dtype("uint8"), rgb=True).tolist() == [[[0, 0, 0], [1, 2, 0]]]
+    assert displayable(image, np.dtype("int16"), rgb=True).tolist() == [[[0, 0, 0], [1, 2, 0]]]
+
+
 def test_gray_and_float_colours_stay_as_they_are():
     image = np.float32([[0.25, 1.5]])
     assert displayable(image, np.dtype("uint8"), rgb=False) is image

@@ -1,5 +1,7 @@
 """Runs in a real viewer: to the end, stopped, cancelled, paused, and with things taken away meanwhile."""
 
+import time
+
 import numpy as np
 
 from napari_dip.viewer import runner as worker
@@ -121,8 +123,8 @@ def test_there_is_no_picture_before_there_is_something_to_see(qtbot, viewer, ope
     reports = []
     dock.panel.show_report = lambda report, show=dock.panel.show_report: (reports.append(report), show(report))
     dock.panel.run_button.click()
-    qtbot.waitUntil(lambda: any(report.preview is not None for report in reports), timeout=WAIT)
-    first = next(report for report in reports if report.preview is not None)
+    qtbot.waitUntil(lambda: any(report.pictures for report in reports), timeout=WAIT)
+    first = next(report for report in reports if report.pictures)
     assert first.iteration >= worker.FIRST_PREVIEW or first.seconds >= worker.PATIENCE
     dock.panel.cancel_button.click()
     qtbot.waitUntil(ended(dock), timeout=WAIT)
@@ -351,3 +353,76 @@ def test_napari_can_end_a_paused_run_itself(qtbot, viewer, open_dock, start, pic
     qtbot.waitUntil(ended(dock), timeout=WAIT)
     qtbot.waitUntil(lambda: not worker.busy(), timeout=WAIT)
     assert [layer.name for layer in viewer.layers] == ["cell"]
+
+
+def test_a_stopped_stack_says_what_is_missing(qtbot, viewer, open_dock, start, picture):
+    stack = np.stack([picture, picture[::-1], picture + 1])
+    viewer.add_image(stack, name="stack")
+    dock = open_dock("Denoise")
+    start(dock)
+    live = viewer.layers["stack denoised"].data
+    np.testing.assert_array_equal(live[1:], stack[1:])  # the source, until a plane has its turn
+    assert (live[0] != stack[0]).any()
+    dock.panel.stop_button.click()
+    qtbot.waitUntil(ended(dock), timeout=WAIT)
+    result = viewer.layers["stack denoised"]
+    assert np.isfinite(result.data[0]).all()
+    assert np.isnan(result.data[1:]).all()
+    assert result.metadata["napari-dip"]["unreached"] == [1, 2]
+    words = dock.panel.status.text()
+    assert words.startswith("Stopped after")
+    assert "1 of 3 planes is restored; the others are empty." in words
+
+
+def test_a_stopped_stack_of_colours_is_black_where_it_is_empty(qtbot, viewer, open_dock, start, picture):
+    color = np.stack([np.stack([picture // 8, picture // 5, picture // 4], -1).astype(np.uint8)] * 2)
+    viewer.add_image(color, name="color", rgb=True)
+    dock = open_dock("Denoise")
+    start(dock)
+    dock.panel.stop_button.click()
+    qtbot.waitUntil(ended(dock), timeout=WAIT)
+    result = viewer.layers["color denoised"].data
+    assert result.dtype == np.uint8
+    assert result[0].any() and not result[1].any()
+    assert "1 of 2 planes is restored; the other is empty." in dock.panel.status.text()
+
+
+def test_planes_that_have_ended_are_seen_as_they_ended(qtbot, viewer, run_to_end, picture):
+    from napari_dip.restore import restore_steps
+    from napari_dip.viewer.docks import Denoise
+
+    shown = {}
+
+    class HeldAtTheLast:
+        """A run that stays at its last plane until that is shown."""
+
+        def __init__(self, *args, **kwargs):
+            self.run = restore_steps(*args, **kwargs)
+
+        def __iter__(self):
+            for now in self.run:
+                yield now
+                while now.index == (2,) and (2,) not in shown:
+                    time.sleep(0.05)
+                    yield now
+
+        @property
+        def result(self):
+            return self.run.result
+
+    viewer.add_image(np.stack([picture, picture[::-1], picture]), name="stack")
+    dock = Denoise(viewer, restore_steps=HeldAtTheLast)
+    viewer.window.add_dock_widget(dock)
+    dock.form.more["max_iterations"].value = 2
+    show = dock.panel.show_report
+
+    def note(report):
+        shown.update((picture.index, picture.plane) for picture in report.pictures)
+        show(report)
+
+    dock.panel.show_report = note
+    run_to_end(dock)
+    assert set(shown) == {(0,), (1,), (2,)}
+    result = viewer.layers["stack denoised"].data
+    for plane in (0, 1):
+        np.testing.assert_array_equal(shown[(plane,)], result[plane])

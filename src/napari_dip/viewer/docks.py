@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from napari.components import ViewerModel
 from napari.utils.notifications import show_error, show_warning
@@ -10,35 +11,46 @@ from qtpy.QtCore import QEvent
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_dip.errors import InputError
-from napari_dip.summary import noise_found, why_it_ended
+from napari_dip.summary import noise_found, what_is_missing, why_it_ended
+from napari_dip.tasks import task_named
 from napari_dip.viewer.connections import Links
-from napari_dip.viewer.form import DenoiseForm, Form, InpaintForm, SuperResolveForm
+from napari_dip.viewer.form import Form
 from napari_dip.viewer.live_layer import LiveLayer
+from napari_dip.viewer.messages import Done, Failed, Outcome, Report, Stopped
 from napari_dip.viewer.run_panel import FINISHING, RunPanel, in_time
-from napari_dip.viewer.runner import Done, Failed, Outcome, Report, Runner, Stopped
+from napari_dip.viewer.runner import Runner, make_run
+
+if TYPE_CHECKING:
+    from napari_dip.restore import Run
 
 WIDTH = 330
 
 
 class Dock(QWidget):  # type: ignore[misc]
-    """One task in the viewer.
+    """One task in the viewer; a class for each, since napari wants one for each widget of the manifest.
 
     Parameters
     ----------
-    viewer : napari viewer
-    form : Form
+    napari_viewer : napari viewer
+        Napari gives it to whatever names it so.
+    restore_steps : callable
+        Makes a run, as `napari_dip.restore_steps` does.
     """
 
-    def __init__(self, viewer: ViewerModel, form: Form):
+    task = ""
+    """Its name in `napari_dip.tasks.TASKS`."""
+
+    def __init__(self, napari_viewer: ViewerModel, restore_steps: Callable[..., Run] = make_run):
         super().__init__()
-        self.viewer, self.form, self.panel = viewer, form, RunPanel()
-        self.runner = Runner(self._reported, self._ended)
+        self.viewer, self.panel = napari_viewer, RunPanel()
+        self.form = Form(napari_viewer, task_named(self.task))
+        self.runner = Runner(self._reported, self._ended, restore_steps)
         self.live: LiveLayer | None = None
         self.links = Links()
         self._docked = False
         self.setMinimumWidth(WIDTH)
         layout = QVBoxLayout(self)
-        layout.addWidget(form.native)
+        layout.addWidget(self.form.native)
         layout.addWidget(self.panel)
         layout.addStretch(1)
         self._connect()
@@ -48,14 +60,12 @@ class Dock(QWidget):  # type: ignore[misc]
         """Start a restoration of what the form says."""
         try:
             job, look = self.form.job()
-            self.runner.start(job)
+            control = self.runner.start(job)
         except InputError as error:
             self.panel.say(str(error))
             show_warning(str(error))
             return
-        control = self.runner.control
-        assert control is not None
-        self.live = LiveLayer(self.viewer, job.title, look, control)
+        self.live = LiveLayer(self.viewer, job, look, control)
         self.form.native.setEnabled(False)
         self.panel.begin(job.settings.get("max_seconds"))
 
@@ -123,8 +133,8 @@ class Dock(QWidget):  # type: ignore[misc]
         return "nothing" if self.form.missing() else "ready"
 
     def _reported(self, report: Report) -> None:
-        if report.preview is not None and self.live is not None:
-            self.live.show(report.preview)
+        if report.pictures and self.live is not None:
+            self.live.show(report.pictures)
         self.panel.show_report(report)
 
     def _ended(self, outcome: Outcome) -> None:
@@ -147,29 +157,27 @@ class Dock(QWidget):  # type: ignore[misc]
 def _in_words(outcome: Done, name: str, second: str | None) -> str:
     record = outcome.record
     how = "Stopped" if isinstance(outcome, Stopped) else "Done"
-    end = f"{how} after {record['iterations']} iterations in {in_time(record['seconds'])}. {why_it_ended(record)}"
+    after = f"{how} after {record['iterations']} iterations in {in_time(record['seconds'])}."
+    end = " ".join(filter(None, (after, why_it_ended(record), what_is_missing(record))))
     where = f"The result is the layer “{name}”."
     if second is not None:
         where += f" Its uncertainty is the layer “{second}”, hidden above it."
-    return "\n".join(line.strip() for line in (end, noise_found(record), where) if line)
+    return "\n".join(filter(None, (end, noise_found(record), where)))
 
 
 class Denoise(Dock):
     """Remove noise."""
 
-    def __init__(self, napari_viewer: ViewerModel):
-        super().__init__(napari_viewer, DenoiseForm(napari_viewer))
+    task = "denoise"
 
 
 class Inpaint(Dock):
     """Fill in marked pixels."""
 
-    def __init__(self, napari_viewer: ViewerModel):
-        super().__init__(napari_viewer, InpaintForm(napari_viewer))
+    task = "inpaint"
 
 
 class SuperResolve(Dock):
     """Enlarge."""
 
-    def __init__(self, napari_viewer: ViewerModel):
-        super().__init__(napari_viewer, SuperResolveForm(napari_viewer))
+    task = "super_resolve"

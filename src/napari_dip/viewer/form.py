@@ -1,81 +1,90 @@
-"""The forms, one per task, built from `settings.py`: what is needed every day on top, the rest under "More"."""
+"""The form of a task, built from its row and `settings.py`: what is needed every day on top, the rest under "More"."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
-from magicgui.widgets import ComboBox, PushButton, Widget
+from magicgui.widgets import ComboBox, Widget
 from napari.components import ViewerModel
-from napari.layers import Image, Labels
+from napari.layers import Image
 from qtpy.QtGui import QIcon
 from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
 from superqt import QCollapsible
 
 from napari_dip.errors import InputError
 from napari_dip.settings import STRENGTH
-from napari_dip.tasks import task_named
-from napari_dip.viewer.layers import describe, empty_mask, enlarge, read_axes, read_data
-from napari_dip.viewer.runner import Job
-from napari_dip.viewer.widgets import EMPTY, MOST, lay_out, number_or_words, read, setting_widget
+from napari_dip.tasks import Task
+from napari_dip.viewer.inputs import KINDS, layer_box, preselect
+from napari_dip.viewer.layers import describe, enlarge, read_axes, read_data
+from napari_dip.viewer.messages import Job
+from napari_dip.viewer.widgets import EMPTY, lay_out, read, setting_widget
 
-MORE = ("max_iterations", "max_seconds", "seed", "device", "threads", "nonfinite")
+ON_TOP = ("preset", "noise", "uncertainty")
+MORE = (*STRENGTH, "max_iterations", "max_seconds", "seed", "device", "threads", "nonfinite")
 
 
 class Form:
-    """What all tasks have: an image, a preset, and the rest under "More".
+    """An image, what else the task takes, the settings of every day, and the rest under "More".
+
+    Parameters
+    ----------
+    viewer : napari viewer
+    task : Task
+        Settings that it has no use for are not on the form.
 
     Attributes
     ----------
     native : QWidget
         The form as a Qt widget.
     image : magicgui widget
+    own : dict
+        The widgets that only this task has, by name; each is an attribute, too, such as `form.mask`.
     everyday, more : dict
         The widgets of the knobs by name, those on top and those under "More".
     """
 
-    task = "denoise"
-    on_top: tuple[str, ...] = ("preset",)
-    rarely: tuple[str, ...] = MORE
-    words = "Removes noise. The network learns from this one image alone: no training data, no model to download."
-    suffix = "denoised"
-
-    def __init__(self, viewer: ViewerModel):
-        self.viewer = viewer
-        self.image = ComboBox(
+    def __init__(self, viewer: ViewerModel, task: Task):
+        self.viewer, self.task = viewer, task
+        self.image = layer_box(
+            viewer,
+            Image,
             name="image",
             label="Image",
-            choices=self._layers(Image),
             tooltip="The image layer to restore; it is never changed.",
         )
-        self.everyday = {name: setting_widget(name) for name in self.on_top}
-        self.more = {name: setting_widget(name) for name in self.rarely}
-        self.top = [self.image, *self.own_widgets(), *self.everyday.values()]
+        self.inputs = {row.name: KINDS[row.kind](row, viewer, self.image) for row in task.inputs}
+        self.own = {name: widget for one in self.inputs.values() for name, widget in one.widgets.items()}
+        for name, widget in self.own.items():
+            setattr(self, name, widget)
+        self.everyday = {name: setting_widget(name) for name in ON_TOP if task.uses(name)}
+        self.more = {name: setting_widget(name) for name in MORE if task.uses(name)}
+        self.top: list[Widget] = [self.image, *self.own.values(), *self.everyday.values()]
         self.native = self._arrange()
-        self._preselect()
-
-    def own_widgets(self) -> list[Widget]:
-        """Give the widgets that only this task has."""
-        return []
-
-    def own_job(self, source: Image) -> dict[str, Any]:
-        """Give the parts of a job that only this task has."""
-        return {}
+        self.refresh()
+        preselect(self.image, viewer, Image)
+        for one in self.inputs.values():
+            one.preselect()
+        self.refresh()
 
     def refresh(self, *_: Any) -> None:
-        """Offer the layers that there are now."""
+        """Offer the layers that there are now, and gray out what changes nothing."""
         for widget in self.top:
             if isinstance(widget, ComboBox):
                 widget.reset_choices()
         for name, widget in self.knobs.items():
             widget.enabled = self.has_use_for(name)
+        if "offset" in self.more:  # photons alone start at 0
+            words = "0" if self.everyday["noise"].value == "poisson" else EMPTY["offset"]
+            self.more["offset"].native.setPlaceholderText(words)
         words = self.missing()
         self.hint.setText(words)
         self.hint.setVisible(bool(words))
 
     def missing(self) -> str:
         """Say what has to be there before a run can start; empty if nothing is missing."""
-        return "" if self.image.value is not None else "Open an image first (File > Open, or File > Open Sample)."
+        if self.image.value is None:
+            return "Open an image first (File > Open, or File > Open Sample)."
+        return next((words for one in self.inputs.values() if (words := one.missing())), "")
 
     @property
     def knobs(self) -> dict[str, Widget]:
@@ -85,7 +94,7 @@ class Form:
     def has_use_for(self, name: str) -> bool:
         """Whether a knob changes anything, with the others as they are."""
         noise = self.everyday["noise"].value if "noise" in self.everyday else None
-        return name == "noise" or task_named(self.task).uses(name, self.everyday["preset"].value, noise)
+        return name == "noise" or self.task.uses(name, self.everyday["preset"].value, noise)
 
     def settings(self) -> dict[str, Any]:
         """Give every knob on the form that changes anything; optional ones only where they are set.
@@ -109,29 +118,21 @@ class Form:
         if self.missing():
             raise InputError(self.missing())
         source = self.image.value
-        own = self.own_job(source)
+        inputs = {name: one.read() for name, one in self.inputs.items()}
         job = Job(
-            task=self.task,
-            title=f"{source.name} {self.result_suffix()}",
+            task=self.task.name,
+            title=f"{source.name} {self.task.suffix.format(**inputs)}",
             image=read_data(source),
             axes=read_axes(source),
             settings=self.settings(),
-            **own,
+            inputs=inputs,
         )
         look = describe(source)
-        return job, enlarge(look, job.axes, job.factor) if job.factor and job.axes else look
-
-    def result_suffix(self) -> str:
-        """Say what the result's name ends in."""
-        return self.suffix
-
-    def _layers(self, kind: type) -> Callable[[Any], list[Any]]:
-        layers = self.viewer.layers
-        return lambda _: [layer for layer in layers if isinstance(layer, kind)]
+        return job, enlarge(look, job.axes, job.factor) if job.factor > 1 and job.axes else look
 
     def _arrange(self) -> QWidget:
         native = QWidget()
-        self.words_label, self.hint = QLabel(self.words), QLabel()
+        self.words_label, self.hint = QLabel(self.task.words), QLabel()
         for label in (self.words_label, self.hint):
             label.setWordWrap(True)
         self.hint.setStyleSheet("font-weight: bold;")
@@ -150,108 +151,3 @@ class Form:
     def _name_more(self, expanded: bool) -> None:
         # as text, since icons are painted before the theme is known
         self.collapsible.setText(f"{'▼' if expanded else '▶'}  More")
-
-    def _preselect(self) -> None:
-        """Choose what is selected in the viewer, or else the uppermost image that is seen."""
-        self.refresh()
-        layers = self.viewer.layers
-        for box, kind in ((self.image, Image), (getattr(self, "mask", None), Labels)):
-            found = [layer for layer in layers if isinstance(layer, kind)]
-            seen = [layer for layer in found if layer.visible]
-            if box is not None and found:
-                box.value = layers.selection.active if layers.selection.active in found else (seen or found)[-1]
-        self.refresh()
-
-
-class DenoiseForm(Form):
-    """An image, and what is known of its noise."""
-
-    on_top = ("preset", "noise", "uncertainty")
-    rarely = (*STRENGTH, *MORE)
-
-    def refresh(self, *_: Any) -> None:
-        """Say, too, what an offset is that is left out: photons alone start at 0."""
-        super().refresh()
-        words = "0" if self.everyday["noise"].value == "poisson" else EMPTY["offset"]
-        self.more["offset"].native.setPlaceholderText(words)
-
-
-class InpaintForm(Form):
-    """An image and the Labels layer that says what to fill in."""
-
-    task = "inpaint"
-    words = "Fills in what you mark: scratches, dust, dead pixels. All other pixels stay exactly as they are."
-    suffix = "inpainted"
-    on_top = ("preset", "uncertainty")
-
-    def own_widgets(self) -> list[Widget]:
-        """Mask, label, and a button for an empty mask."""
-        self.mask = ComboBox(
-            name="mask",
-            label="Mask",
-            choices=self._layers(Labels),
-            tooltip="The Labels layer whose painted pixels are filled in.",
-        )
-        self.new_mask = PushButton(
-            text="New mask",
-            tooltip="Adds an empty Labels layer on the image and takes up the brush, so that you can paint "
-            "over what is to be filled in.",
-        )
-        self.new_mask.changed.connect(self.add_mask)
-        self.label = number_or_words(
-            "every label",
-            MOST,
-            name="label",
-            label="Label",
-            tooltip="Fill in only pixels of this label number; 0 fills in every label.",
-        )
-        return [self.mask, self.new_mask, self.label]
-
-    def own_job(self, source: Image) -> dict[str, Any]:
-        """Take the mask as it is now: painting on must not change a run."""
-        data = read_data(self.mask.value)
-        return {"labels": data.copy() if hasattr(data, "copy") else data, "label": int(self.label.value)}
-
-    def missing(self) -> str:
-        """Ask for an image, then for a mask."""
-        without = "Press New mask and paint over what is to be filled in, or open a Labels layer."
-        return super().missing() or ("" if self.mask.value is not None else without)
-
-    def add_mask(self, *_: Any) -> None:
-        """Add an empty mask on the image, ready to be painted."""
-        source = self.image.value
-        if source is None:
-            return
-        mask = empty_mask(source, (layer.name for layer in self.viewer.layers))
-        self.viewer.add_layer(mask)
-        self.refresh()
-        self.mask.value = mask
-        self.viewer.layers.selection.active = mask
-        mask.mode = "paint"
-        self.refresh()
-
-
-class SuperResolveForm(Form):
-    """An image and how many times larger it is to be."""
-
-    task = "super_resolve"
-    words = "Enlarges an image with more detail than interpolation. The result covers the same area."
-
-    def own_widgets(self) -> list[Widget]:
-        """How much larger."""
-        self.factor = ComboBox(
-            name="factor",
-            label="Enlarge",
-            choices=[(f"{n} times", n) for n in task_named("super_resolve").inputs[0].choices],
-            value=4,
-            tooltip="How many times more pixels the result has along each side.",
-        )
-        return [self.factor]
-
-    def own_job(self, source: Image) -> dict[str, Any]:
-        """How much larger."""
-        return {"factor": int(self.factor.value)}
-
-    def result_suffix(self) -> str:
-        """Say how much larger."""
-        return f"x{self.factor.value}"

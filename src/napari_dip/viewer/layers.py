@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 from napari.layers import Image, Labels
 from napari.utils.transforms import Affine
 
-from napari_dip.image.axes import AXES
+from napari_dip.image.axes import AXES, outer_axes
 
 WORDS = {"time": "T", "channel": "C", "depth": "Z", "plane": "Z", "slice": "Z", "height": "Y", "width": "X"}
 """Axis names that stand for a letter."""
@@ -80,17 +80,59 @@ def enlarge(place: dict[str, Any], axes: str, factor: int) -> dict[str, Any]:
     }
 
 
+def result_shape(shape: Sequence[int], axes: str, factor: int) -> tuple[int, ...]:
+    """Give the shape of a result with `factor` times the pixels along Y and X.
+
+    >>> result_shape((5, 64, 64, 3), "ZYXS", 2)
+    (5, 128, 128, 3)
+    """
+    return tuple(int(n) * (factor if axis in "YX" else 1) for axis, n in zip(axes, shape, strict=True))
+
+
+def place_of(axes: str, index: tuple[int, ...]) -> tuple[int | slice, ...]:
+    """Give where a plane is in an array, from its index along the outer axes.
+
+    >>> place_of("YTXC", (3, 1))
+    (slice(None, None, None), 3, slice(None, None, None), 1)
+    """
+    position = dict(zip(outer_axes(axes), index, strict=True))
+    return tuple(position.get(axis, slice(None)) for axis in axes)
+
+
 def displayable(image: np.ndarray, dtype: np.dtype[Any], *, rgb: bool) -> np.ndarray:
     """Give a restored array as a layer's data.
 
-    Gray results stay float32 in the units of their source. napari shows colours that are floats only from 0 to 1, so
-    the colours of an integer source are rounded back to its dtype.
+    Gray results stay float32 in the units of their source, NaN where nothing was restored. napari shows colours that
+    are floats only from 0 to 1, so the colours of an integer source are rounded back to its dtype; 0 stands for NaN.
     """
-    if not rgb or dtype.kind not in "iu":
+    shown = dtype_of_result(dtype, rgb=rgb)
+    if shown == np.float32:
         return image
-    info = np.iinfo(dtype)
+    info = np.iinfo(shown)
     # the largest int32 and up is no float32; so clip in float64
-    return np.clip(np.rint(image.astype(np.float64)), info.min, info.max).astype(dtype.newbyteorder("="))
+    rounded = np.rint(np.where(np.isnan(image), 0, image.astype(np.float64)))
+    return np.clip(rounded, info.min, info.max).astype(shown)
+
+
+def before_work(image: Any, axes: str, factor: int, *, rgb: bool) -> np.ndarray:
+    """Give an array of the shape of a result, as `displayable` gives it, that shows the image before any work.
+
+    Pixels are repeated where the result has more of them. An image that is not in memory is not read for this: what it
+    will hold is NaN, or 0 in colours that are integers.
+    """
+    shown = dtype_of_result(image.dtype, rgb=rgb)
+    if not isinstance(image, np.ndarray) or isinstance(image, np.memmap):
+        shape = result_shape(image.shape, axes, factor)
+        return np.zeros(shape, shown) if shown.kind in "iu" else np.full(shape, np.nan, shown)
+    for place, axis in enumerate(axes):
+        if axis in "YX" and factor > 1:
+            image = image.repeat(factor, place)
+    return np.array(image, shown)
+
+
+def dtype_of_result(dtype: np.dtype[Any], *, rgb: bool) -> np.dtype[Any]:
+    """Give the dtype of a result's layer, from that of its source."""
+    return dtype.newbyteorder("=") if rgb and dtype.kind in "iu" else np.dtype(np.float32)
 
 
 def without_colours(uncertainty: np.ndarray, *, rgb: bool) -> np.ndarray:

@@ -9,34 +9,44 @@ from napari.components import ViewerModel
 from napari.layers import Image
 
 from napari_dip.viewer.connections import Links
-from napari_dip.viewer.layers import uncertainty_look, unique_name
-from napari_dip.viewer.runner import Control, Done
+from napari_dip.viewer.layers import before_work, place_of, uncertainty_look, unique_name
+from napari_dip.viewer.messages import Control, Done, Job, Picture
 
 
 class LiveLayer:
     """Added with the first preview; deleting it does no harm.
 
+    Its data are an array of its own, which shows the source until a plane is put over it: so a preview costs a plane,
+    however large the stack is.
+
     Parameters
     ----------
     viewer : napari viewer
-    name : str
-        Numbered if a layer has it.
+    job : Job
+        What is restored. Its title is the name of the layer, numbered if another has it.
     look : dict
         Keyword arguments of the layer: where it lies and what it looks like.
     control : Control
         Told whether the layer is looked at.
     """
 
-    def __init__(self, viewer: ViewerModel, name: str, look: dict[str, Any], control: Control):
-        self.viewer, self.name, self.look, self.control = viewer, name, look, control
+    def __init__(self, viewer: ViewerModel, job: Job, look: dict[str, Any], control: Control):
+        self.viewer, self.job, self.look, self.control = viewer, job, look, control
         self.layer: Any = None
+        self.data: np.ndarray | None = None
         self.deleted = False
         self.links = Links()
 
-    def show(self, image: np.ndarray) -> None:
-        """Show the image so far, unless the user has thrown its layer away."""
-        if not self.deleted:
-            self._put(image)
+    def show(self, pictures: list[Picture]) -> None:
+        """Show planes as they are so far, unless the user has thrown their layer away."""
+        if self.deleted:
+            return
+        job, axes = self.job, self.job.axes or ""
+        if self.data is None:
+            self.data = before_work(job.image, axes, job.factor, rgb=job.rgb)
+        for picture in pictures:
+            self.data[place_of(axes, picture.index)] = picture.plane
+        self._put(self.data)
 
     def finish(self, outcome: Done) -> tuple[Image, Image | None]:
         """Put the result where the preview was, or into a new layer, with its record.
@@ -46,7 +56,7 @@ class LiveLayer:
         result, uncertainty : Image
             The uncertainty lies right above the result, hidden; None where it was not asked for.
         """
-        layer = self._put(outcome.image)
+        layer, self.data = self._put(outcome.image), None
         layer.metadata = {**layer.metadata, "napari-dip": outcome.record}
         self.links.undo()
         return layer, self._add_above(layer, outcome)
@@ -56,22 +66,25 @@ class LiveLayer:
         self.links.undo()
         if self._alive():
             self.viewer.layers.remove(self.layer)
-        self.layer = None
+        self.layer = self.data = None
 
     def _alive(self) -> bool:
         return self.layer is not None and self.layer in self.viewer.layers
 
-    def _put(self, image: np.ndarray) -> Image:
+    def _put(self, data: np.ndarray) -> Image:
         if not self._alive():
-            return self._add(image)
-        self.layer.data = image
+            return self._add(data)
+        if self.layer.data is data:
+            self.layer.refresh(extent=False)
+        else:  # it is the result, or somebody has given the layer other data
+            self.layer.data = data
         return self.layer
 
     def _add(self, data: np.ndarray) -> Image:
         self.links.undo()
         layers = self.viewer.layers
         selected = list(layers.selection)
-        name = unique_name(self.name, (layer.name for layer in layers))
+        name = unique_name(self.job.title, (layer.name for layer in layers))
         self.layer = self.viewer.add_image(data, name=name, multiscale=False, **self.look)
         if selected:  # a new layer takes the selection, and the brush out of the hand of who is painting
             layers.selection = selected
@@ -100,4 +113,5 @@ class LiveLayer:
 
     def _removed(self) -> None:
         if not self._alive():
-            self.deleted, self.layer, self.control.watched = True, None, False
+            self.deleted, self.control.watched = True, False
+            self.layer = self.data = None

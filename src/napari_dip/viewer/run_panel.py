@@ -8,7 +8,7 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QGridLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
 from napari_dip.viewer.curve import Curve
-from napari_dip.viewer.runner import Report
+from napari_dip.viewer.messages import Report
 
 State = Literal["nothing", "ready", "running", "paused", "ending"]
 STEPS = 1000

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Callable, Generator
-from dataclasses import dataclass, field
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 from weakref import WeakMethod, ref
@@ -14,10 +12,11 @@ import numpy as np
 from napari.qt.threading import create_worker
 
 from napari_dip.errors import InputError, in_words
-from napari_dip.viewer.layers import displayable, read_mask, without_colours
+from napari_dip.viewer.layers import displayable, place_of, read_mask, result_shape, without_colours
+from napari_dip.viewer.messages import Cancelled, Control, Done, Failed, Job, Outcome, Painted, Picture, Report, Stopped
 
 if TYPE_CHECKING:
-    from napari_dip.restore import Progress
+    from napari_dip.restore import Progress, Run
 
 REPORT_EVERY = 0.1
 PREVIEW_EVERY = 0.25
@@ -31,99 +30,27 @@ BUSY = "Another restoration is running; wait until it ends, or stop it first."
 
 log = logging.getLogger("napari_dip")
 
-
-@dataclass(frozen=True)
-class Job:
-    """What to restore, read from layers and forms before the run starts, so that the run looks at neither.
-
-    Attributes
-    ----------
-    task : str
-        As in `napari_dip.restore_steps`.
-    title : str
-        What the viewer says is running.
-    image, axes, factor, settings
-        As in `napari_dip.restore_steps`.
-    labels : array, optional
-        The data of the mask layer.
-    label : int
-        The label to fill in; 0 for all.
-    """
-
-    task: str
-    title: str
-    image: Any
-    axes: str | None
-    settings: dict[str, Any]
-    factor: int | None = None
-    labels: Any = None
-    label: int = 0
-
-
-@dataclass(frozen=True)
-class Report:
-    """How a run goes: where it stands, the errors since the report before, and the image if it is time for one."""
-
-    plane: int
-    planes: int
-    iteration: int
-    iterations: int
-    seconds: float
-    done: float
-    loss: float
-    losses: list[tuple[int, int, float]]
-    preview: np.ndarray | None
-
-
-@dataclass(frozen=True)
-class Done:
-    """The run came to its end."""
-
-    image: np.ndarray
-    record: dict[str, Any]
-    uncertainty: np.ndarray | None = None
-
-
-@dataclass(frozen=True)
-class Stopped(Done):
-    """The run was stopped by hand; what it had is kept."""
-
-
-@dataclass(frozen=True)
-class Cancelled:
-    """The run was dropped."""
-
-
-@dataclass(frozen=True)
-class Failed:
-    """The run failed; says why in one sentence."""
-
-    reason: str
-
-
-Outcome = Done | Stopped | Cancelled | Failed
-
-
-@dataclass
-class Control:
-    """What the GUI thread asks of a run. The worker reads it between two iterations."""
-
-    paused: bool = False
-    stopping: bool = False
-    cancelled: bool = False
-    watched: bool = True
-    shown: bool = True
-    """Whether the preview before was taken: previews never pile up."""
-    wake: threading.Event = field(default_factory=threading.Event)
-    over: threading.Event = field(default_factory=threading.Event)
-
-
 _current: Control | None = None
 
 
 def busy() -> bool:
     """Whether a restoration runs in this process."""
     return _current is not None and not _current.over.is_set()
+
+
+def cancel_and_wait(seconds: float) -> bool:
+    """Cancel the run in this process, whoever started it, and wait so long at most; says whether none is left."""
+    if _current is None:
+        return True
+    _current.ask("cancel")
+    return _current.over.wait(seconds)
+
+
+def make_run(*args: Any, **kwargs: Any) -> Run:
+    """Do what `napari_dip.restore_steps` does, and load torch only then."""
+    from napari_dip.restore import restore_steps
+
+    return restore_steps(*args, **kwargs)
 
 
 class Runner:
@@ -133,13 +60,21 @@ class Runner:
     ----------
     on_report, on_end : bound methods
         Called with a `Report` and an `Outcome`; held weakly, so that a run keeps no widget alive.
+    restore_steps : callable
+        Makes a run, as `napari_dip.restore_steps` does. Called in the worker's thread.
     """
 
-    def __init__(self, on_report: Callable[[Report], None], on_end: Callable[[Outcome], None]):
+    def __init__(
+        self,
+        on_report: Callable[[Report], None],
+        on_end: Callable[[Outcome], None],
+        restore_steps: Callable[..., Run] = make_run,
+    ):
         self._on_report, self._on_end = WeakMethod(on_report), WeakMethod(on_end)
+        self._restore_steps = restore_steps
         self.control: Control | None = None
 
-    def start(self, job: Job) -> None:
+    def start(self, job: Job) -> Control:
         """Start a run.
 
         Raises
@@ -152,9 +87,10 @@ class Runner:
             raise InputError(BUSY)
         control = self.control = _current = Control()
         jobs = [job]  # taken out at the start: napari holds on to the function long after its run, but not to the image
+        restore_steps = self._restore_steps
 
         def steps() -> Generator[Report | None, None, Outcome]:
-            return (yield from _guarded(jobs.pop(), control))
+            return (yield from _guarded(jobs.pop(), control, restore_steps))
 
         steps.__qualname__ = f"{job.title} (napari-dip)"  # what napari's close dialog shows
         worker = create_worker(steps)
@@ -172,29 +108,27 @@ class Runner:
         worker.finished.connect(lambda: tell(Runner._returned, Cancelled()))
         worker.finished.connect(control.over.set)
         worker.start()
+        return control
 
     def pause(self) -> None:
         """Hold after this iteration."""
         if self.control:
-            self.control.paused = True
+            self.control.ask("pause")
 
     def resume(self) -> None:
         """Go on."""
         if self.control:
-            self.control.paused = False
-            self.control.wake.set()
+            self.control.ask("go")
 
     def stop(self) -> None:
         """End after this iteration and keep the result."""
         if self.control:
-            self.control.stopping = True
-            self.control.wake.set()
+            self.control.ask("stop")
 
     def cancel(self) -> None:
         """End after this iteration and drop the result."""
         if self.control:
-            self.control.cancelled = True
-            self.control.wake.set()
+            self.control.ask("cancel")
 
     def forget(self, *_: Any) -> None:
         """Cancel, and hear no more of it: who wanted to know is gone."""
@@ -203,7 +137,7 @@ class Runner:
 
     def _yielded(self, control: Control, report: Report | None) -> None:
         told = self._on_report()
-        if report is not None and control is self.control and not control.cancelled and told:
+        if report is not None and control is self.control and control.wish != "cancel" and told:
             told(report)
             control.shown = True
 
@@ -213,13 +147,13 @@ class Runner:
         self.control = None
         told = self._on_end()
         if told:
-            told(Cancelled() if control.cancelled else outcome)
+            told(Cancelled() if control.wish == "cancel" else outcome)
 
 
-def _guarded(job: Job, control: Control) -> Generator[Report | None, None, Outcome]:
+def _guarded(job: Job, control: Control, restore_steps: Callable[..., Run]) -> Generator[Report | None, None, Outcome]:
     """Turn whatever goes wrong into an outcome: the thread workers of napari swallow some exceptions."""
     try:
-        return (yield from _run(job, control))
+        return (yield from _run(job, control, restore_steps))
     except Exception as error:
         if not isinstance(error, InputError):
             log.exception("The restoration failed.")
@@ -228,83 +162,95 @@ def _guarded(job: Job, control: Control) -> Generator[Report | None, None, Outco
         control.over.set()
 
 
-def _run(job: Job, control: Control) -> Generator[Report | None, None, Outcome]:
-    from napari_dip import restore  # loads torch
-
-    extra: dict[str, Any] = {} if job.factor is None else {"factor": job.factor}
-    if job.labels is not None:
-        extra["mask"] = read_mask(job.labels, job.label)
-    steps = restore.restore_steps(job.task, job.image, axes=job.axes, **extra, **job.settings)
-    clock = _Clock(control)
-
-    rgb = "S" in (job.axes or "")
-
-    def shown(image: np.ndarray) -> np.ndarray:
-        return displayable(image, job.image.dtype, rgb=rgb)
-
-    while True:
-        try:
-            now = next(steps)
-        except StopIteration as end:
-            kind, result = Stopped if control.stopping else Done, end.value
-            spread = None if result.uncertainty is None else without_colours(result.uncertainty, rgb=rgb)
-            return kind(shown(result.image), result.record, spread)
-        clock.note(now.plane, now.iteration, now.loss)
+def _run(job: Job, control: Control, restore_steps: Callable[..., Run]) -> Generator[Report | None, None, Outcome]:
+    # planes that have ended are read from it; axes that nobody knows are refused before anything is written
+    out = None if job.axes is None else np.empty(result_shape(job.image.shape, job.axes, job.factor), np.float32)
+    inputs = {name: _read(value) for name, value in job.inputs.items()}
+    run = restore_steps(job.task, job.image, axes=job.axes, out=out, **inputs, **job.settings)
+    clock = _Clock(job, control, out)
+    for now in run:
+        clock.note(now)
         # a pause lets the report of its last iteration out, and goes on yielding so that napari can end it
-        if clock.wants_report() or control.paused or now.done >= 1:
-            yield Report(
-                plane=now.plane,
-                planes=now.planes,
-                iteration=now.iteration,
-                iterations=now.iterations,
-                seconds=now.seconds,
-                done=now.done,
-                loss=now.loss,
-                losses=clock.take_losses(),
-                preview=clock.preview(now, shown),
-            )
-        while control.paused and not control.stopping and not control.cancelled:
+        if clock.wants_report() or control.wish == "pause" or now.done >= 1:
+            yield clock.report(now)
+        while control.wish == "pause":
             control.wake.clear()
-            if control.paused and not control.wake.wait(REPORT_EVERY):
+            if control.wish == "pause" and not control.wake.wait(REPORT_EVERY):
                 yield None
-        if control.cancelled:
-            steps.close()
+        if control.wish == "cancel":
+            run.close()
             return Cancelled()
-        if control.stopping:
-            now.stop()
+        if control.wish == "stop":
+            run.stop()
+    result = run.result
+    kind = Stopped if result.record["stopped_by"] == "asked" else Done
+    spread = None if result.uncertainty is None else without_colours(result.uncertainty, rgb=job.rgb)
+    return kind(displayable(result.image, job.image.dtype, rgb=job.rgb), result.record, spread)
+
+
+def _read(value: Any) -> Any:
+    """Give an input as the engine takes it."""
+    return read_mask(value.labels, value.label) if isinstance(value, Painted) else value
 
 
 class _Clock:
-    """When to report and when to send a picture along."""
+    """When to report and when to send pictures along."""
 
-    def __init__(self, control: Control):
-        self.control = control
+    def __init__(self, job: Job, control: Control, out: np.ndarray | None):
+        self.job, self.control, self.out = job, control, out
         self.losses: list[tuple[int, int, float]] = []
+        self.at: tuple[int, ...] | None = None
+        self.ended: list[tuple[int, ...]] = []
+        """Planes whose end was not shown yet."""
         self.reported = self.previewed = -np.inf
         self.pause = PREVIEW_EVERY
 
-    def note(self, plane: int, iteration: int, loss: float) -> None:
-        self.losses.append((plane, iteration, loss))
+    def note(self, now: Progress) -> None:
+        """Take down an iteration."""
+        self.losses.append((now.plane, now.iteration, now.loss))
+        if self.at is not None and self.at != now.index:
+            self.ended.append(self.at)
+        self.at = now.index
 
     def wants_report(self) -> bool:
+        """Whether it is time for a report."""
         return perf_counter() - self.reported >= REPORT_EVERY
 
-    def take_losses(self) -> list[tuple[int, int, float]]:
+    def report(self, now: Progress) -> Report:
+        """Say where the run stands."""
         self.reported = perf_counter()
         losses, self.losses = self.losses, []
-        return losses
+        return Report(
+            plane=now.plane,
+            planes=now.planes,
+            iteration=now.iteration,
+            iterations=now.iterations,
+            seconds=now.seconds,
+            done=now.done,
+            loss=now.loss,
+            losses=losses,
+            pictures=self._pictures(now),
+        )
 
-    def preview(self, now: Progress, shown: Callable[[np.ndarray], np.ndarray]) -> np.ndarray | None:
-        """Make a picture if it is time, somebody looks, and the one before was shown."""
+    def _pictures(self, now: Progress) -> list[Picture]:
+        """Make pictures if it is time, somebody looks, and those before were shown."""
         started = perf_counter()
         early = now.plane == 0 and now.iteration < FIRST_PREVIEW and now.seconds < PATIENCE
         # the result itself is next if the run is about to end
-        if early or self.control.stopping or now.done >= 1 or started - self.previewed < self.pause:
-            return None
+        if early or self.control.wish == "stop" or now.done >= 1 or started - self.previewed < self.pause:
+            return []
         if not (self.control.watched and self.control.shown):
-            return None
-        image = shown(now.preview())
+            return []
+        ended = [] if self.out is None else [(index, self._done(self.out, index)) for index in self.ended]
+        dtype, rgb = self.job.image.dtype, self.job.rgb
+        planes = [*ended, (now.index, now.preview())]
+        pictures = [Picture(index, displayable(plane, dtype, rgb=rgb)) for index, plane in planes]
+        self.ended = []
         self.previewed = perf_counter()
         self.pause = max(PREVIEW_EVERY, (self.previewed - started) / PREVIEW_SHARE)
         self.control.shown = False
-        return image
+        return pictures
+
+    def _done(self, out: np.ndarray, index: tuple[int, ...]) -> np.ndarray:
+        """Copy a plane that has ended."""
+        return np.array(out[place_of(self.job.axes or "", index)])

@@ -12,7 +12,7 @@ from qtpy.QtGui import QDoubleValidator
 from qtpy.QtWidgets import QFormLayout, QLabel, QWidget
 
 from napari_dip.errors import InputError
-from napari_dip.settings import field
+from napari_dip.settings import NOISE_KINDS, field
 
 EMPTY = {
     "max_iterations": "as the preset says",
@@ -25,13 +25,7 @@ EMPTY = {
 """What an optional number says when it is left out."""
 LABELS = {
     "nonfinite": {"refuse": "refuse the image", "inpaint": "fill them in"},
-    "noise": {
-        "auto": "find out from the image",
-        "gaussian": "same everywhere (Gaussian)",
-        "poisson": "photons (Poisson)",
-        "poisson-gaussian": "photons and read noise",
-        "compression": "compression (JPEG blocks)",
-    },
+    "noise": {kind.name: kind.title for kind in NOISE_KINDS},
 }
 """Choices in words, where the help does not give them in so few."""
 TICKED = {"uncertainty": "as a second layer"}

@@ -1,0 +1,155 @@
+"""The widgets for what a task takes beside the image: a mask, a number, another image. One class for each kind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from magicgui.widgets import ComboBox, PushButton, Widget
+from napari.components import ViewerModel
+from napari.layers import Image, Labels
+
+from napari_dip.tasks import Input
+from napari_dip.viewer.layers import empty_mask, read_data
+from napari_dip.viewer.messages import Painted
+from napari_dip.viewer.widgets import MOST, number_or_words
+
+
+class InputWidgets(Protocol):
+    """What a form asks of the widgets of an input.
+
+    Attributes
+    ----------
+    widgets : dict
+        By name, in the order in which they stand on the form.
+    """
+
+    widgets: dict[str, Widget]
+
+    def missing(self) -> str:
+        """Say what has to be there before a run can start; empty if nothing is missing."""
+        ...
+
+    def preselect(self) -> None:
+        """Choose what is most likely meant."""
+        ...
+
+    def read(self) -> Any:
+        """Give the value for a job."""
+        ...
+
+
+class NumberInput:
+    """A number of a few."""
+
+    def __init__(self, row: Input, viewer: ViewerModel, image: ComboBox):
+        choices = [(f"{n} {row.unit}".strip(), n) for n in row.choices]
+        self.box = ComboBox(name=row.name, label=row.title, choices=choices, value=row.default, tooltip=row.help)
+        self.widgets: dict[str, Widget] = {row.name: self.box}
+
+    def missing(self) -> str:
+        """Say nothing: a number is always there."""
+        return ""
+
+    def preselect(self) -> None:
+        """Leave the default."""
+
+    def read(self) -> int:
+        """Give the number."""
+        return int(self.box.value)
+
+
+class ImageInput:
+    """Another image layer."""
+
+    def __init__(self, row: Input, viewer: ViewerModel, image: ComboBox):
+        self.title = row.title
+        self.box = layer_box(viewer, Image, name=row.name, label=row.title, tooltip=row.help)
+        self.widgets: dict[str, Widget] = {row.name: self.box}
+
+    def missing(self) -> str:
+        """Ask for an image."""
+        return "" if self.box.value is not None else f"{self.title}: open an image for it first."
+
+    def preselect(self) -> None:
+        """Leave the first one: what is selected is the image to restore."""
+
+    def read(self) -> Any:
+        """Give the array of the layer."""
+        return read_data(self.box.value)
+
+
+class MaskInput:
+    """A Labels layer, a button for an empty one, and which of its labels counts."""
+
+    def __init__(self, row: Input, viewer: ViewerModel, image: ComboBox):
+        self.viewer, self.image = viewer, image
+        self.box = layer_box(
+            viewer,
+            Labels,
+            name=row.name,
+            label=row.title,
+            tooltip="The Labels layer whose painted pixels are filled in.",
+        )
+        self.button = PushButton(
+            text=f"New {row.name}",
+            tooltip="Adds an empty Labels layer on the image and takes up the brush, so that you can paint "
+            "over what is to be filled in.",
+        )
+        self.button.changed.connect(self.add)
+        self.label = number_or_words(
+            "every label",
+            MOST,
+            name="label",
+            label="Label",
+            tooltip="Fill in only pixels of this label number; 0 fills in every label.",
+        )
+        self.widgets: dict[str, Widget] = {row.name: self.box, f"new_{row.name}": self.button, "label": self.label}
+
+    def missing(self) -> str:
+        """Ask for a mask."""
+        without = f"Press {self.button.text} and paint over what is to be filled in, or open a Labels layer."
+        return "" if self.box.value is not None else without
+
+    def preselect(self) -> None:
+        """Choose the Labels layer that is most likely meant."""
+        preselect(self.box, self.viewer, Labels)
+
+    def read(self) -> Painted:
+        """Give the labels as they are now: painting on must not change a run."""
+        data = read_data(self.box.value)
+        return Painted(data.copy() if hasattr(data, "copy") else data, int(self.label.value))
+
+    def add(self, *_: Any) -> None:
+        """Add an empty mask on the image, ready to be painted."""
+        source = self.image.value
+        if source is None:
+            return
+        mask = empty_mask(source, (layer.name for layer in self.viewer.layers))
+        self.viewer.add_layer(mask)
+        self.box.reset_choices()
+        self.box.value = mask
+        self.viewer.layers.selection.active = mask
+        mask.mode = "paint"
+
+
+KINDS: dict[str, Callable[[Input, ViewerModel, ComboBox], InputWidgets]] = {
+    "mask": MaskInput,
+    "number": NumberInput,
+    "image": ImageInput,
+}
+
+
+def layer_box(viewer: ViewerModel, kind: type, **common: Any) -> ComboBox:
+    """Make a box that offers the layers of one kind."""
+    layers = viewer.layers
+    return ComboBox(choices=lambda _: [layer for layer in layers if isinstance(layer, kind)], **common)
+
+
+def preselect(box: ComboBox, viewer: ViewerModel, kind: type) -> None:
+    """Choose what is selected in the viewer, or else the uppermost layer of that kind that is seen."""
+    layers = viewer.layers
+    found: list[Any] = [layer for layer in layers if isinstance(layer, kind)]
+    seen = [layer for layer in found if layer.visible]
+    if found:
+        box.value = layers.selection.active if layers.selection.active in found else (seen or found)[-1]

@@ -1,0 +1,163 @@
+"""What the GUI thread and a run tell each other: what to do, how it goes, what came of it."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+
+from napari_dip.record import Record
+
+Wish = Literal["go", "pause", "stop", "cancel"]
+
+
+@dataclass(frozen=True)
+class Painted:
+    """What is painted in a Labels layer, as a mask.
+
+    Attributes
+    ----------
+    labels : array
+        It may be lazy, so the mask is made of it in the worker's thread.
+    label : int
+        The label to fill in; 0 for all.
+    """
+
+    labels: Any
+    label: int
+
+
+@dataclass(frozen=True)
+class Job:
+    """What to restore, read from layers and forms before the run starts, so that the run looks at neither.
+
+    Attributes
+    ----------
+    task : str
+        As in `napari_dip.restore_steps`.
+    title : str
+        What the viewer says is running, and what the result is called.
+    image, axes, settings
+        As in `napari_dip.restore_steps`.
+    inputs : dict
+        What else the task takes, by name; a mask as `Painted`.
+    """
+
+    task: str
+    title: str
+    image: Any
+    axes: str | None
+    settings: dict[str, Any]
+    inputs: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def factor(self) -> int:
+        """How many times more pixels the result has along Y and X."""
+        return int(self.inputs.get("factor") or 1)
+
+    @property
+    def rgb(self) -> bool:
+        """Whether the image has colours."""
+        return "S" in (self.axes or "")
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A plane to be shown.
+
+    Attributes
+    ----------
+    index : tuple of int
+        Where it is along the outer axes (T, Z, C) of the image, in their order.
+    plane : array
+        With the axes of the image but for the outer ones, as `layers.displayable` gives it.
+    """
+
+    index: tuple[int, ...]
+    plane: np.ndarray
+
+
+@dataclass(frozen=True)
+class Report:
+    """How a run goes: where it stands, the errors since the report before, and what there is to see.
+
+    Attributes
+    ----------
+    plane, planes, iteration, iterations, seconds, done, loss
+        As in `napari_dip.Progress`.
+    losses : list of (plane, iteration, loss)
+    pictures : list of Picture
+        The planes that have ended since the pictures before, and the one at work; empty if it is not time for any.
+    """
+
+    plane: int
+    planes: int
+    iteration: int
+    iterations: int
+    seconds: float
+    done: float
+    loss: float
+    losses: list[tuple[int, int, float]]
+    pictures: list[Picture]
+
+
+@dataclass(frozen=True)
+class Done:
+    """The run came to its end."""
+
+    image: np.ndarray
+    record: Record
+    uncertainty: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class Stopped(Done):
+    """The run was stopped by hand; what it had is kept."""
+
+
+@dataclass(frozen=True)
+class Cancelled:
+    """The run was dropped."""
+
+
+@dataclass(frozen=True)
+class Failed:
+    """The run failed; says why in one sentence."""
+
+    reason: str
+
+
+Outcome = Done | Stopped | Cancelled | Failed
+
+
+@dataclass
+class Control:
+    """What the GUI thread wants of a run. The worker reads it between two iterations.
+
+    Attributes
+    ----------
+    wish : str
+        "go", "pause", "stop" (and keep the result), or "cancel".
+    watched : bool
+        Whether anybody looks at the pictures.
+    shown : bool
+        Whether those sent last were taken: pictures never pile up.
+    wake : Event
+        Set with each wish, so that a paused run hears of it at once.
+    over : Event
+        Set by the worker at its end.
+    """
+
+    wish: Wish = "go"
+    watched: bool = True
+    shown: bool = True
+    wake: threading.Event = field(default_factory=threading.Event)
+    over: threading.Event = field(default_factory=threading.Event)
+
+    def ask(self, wish: Wish) -> None:
+        """Change the wish; a run that is to end can be cancelled, and nothing else."""
+        if self.wish in ("go", "pause") or wish == "cancel":
+            self.wish = wish
+            self.wake.set()
