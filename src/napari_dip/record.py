@@ -150,6 +150,9 @@ def compose(
     used = {"device": request.device, "threads": threads or None, "max_seconds": None}
     settings = request.settings.model_copy(update=used)
     failed = [plane["plane"] for plane in planes if not plane["iterations"]]
+    unreached = [number for number in range(items) if number not in written]
+    reasons = [plane["stopped_by"] for plane in planes]
+    cut_short = asked and ("asked" in reasons or len(unreached) > len(failed))
     return {
         "schema": SCHEMA,
         "task": request.task.name,
@@ -165,10 +168,10 @@ def compose(
         "bfloat16": bfloat16,
         "iterations": sum(plane["iterations"] for plane in planes),
         "seconds": round(sum(plane["seconds"] for plane in planes), 3),
-        "stopped_by": "asked" if asked else _worst([plane["stopped_by"] for plane in planes]),
+        "stopped_by": "asked" if cut_short else _worst(reasons),
         "planes_in_image": items,
         "planes_restored": len(planes) - len(failed),
-        "unreached": [number for number in range(items) if number not in written],
+        "unreached": unreached,
         "planes": planes,
         "losses": planes[-1].get("losses", []) if planes else [],
         "started": started.isoformat(timespec="seconds"),

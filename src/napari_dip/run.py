@@ -21,7 +21,8 @@ from napari_dip.image.planes import restore_order
 from napari_dip.image.source import Plane
 from napari_dip.image.work import Item
 from napari_dip.item_fit import ItemFit
-from napari_dip.prior.fit import Diverged, has_fast_bfloat16
+from napari_dip.prior.fit import Diverged
+from napari_dip.prior.optimisation import has_fast_bfloat16
 from napari_dip.prior.surroundings import is_forked, surroundings
 from napari_dip.record import PlaneRecord
 from napari_dip.request import Request
@@ -70,14 +71,14 @@ class Run:
         Raises
         ------
         Diverged
-            If the only plane there is fails before it has an image.
+            If every plane fails before it has an image.
         """
         self._settle_threads()
         with self._surroundings():
             while not self.state.over:
                 at = self.state.at or self._begin()
                 if at is None:
-                    self.state.over = True
+                    self._end()
                 elif (progress := self._advance(at)) is not None:
                     return progress
         raise StopIteration
@@ -215,9 +216,6 @@ class Run:
             now = next(at.fit)
         except Diverged:
             self.state.at = None
-            if len(self.request.source.items) == 1:
-                self.close()
-                raise
             self.state.planes.append(at.failed())  # the others are not lost
             return None
         except StopIteration:
@@ -239,6 +237,12 @@ class Run:
             preview=self.preview,
             stop=self.stop,
         )
+
+    def _end(self) -> None:
+        self.state.over = True
+        if self.state.planes and not any(plane["iterations"] for plane in self.state.planes):
+            self.close()
+            raise Diverged("The optimisation diverged from its first steps on and has no result.")
 
     def _restoration(self, state: RunState) -> Restoration:
         found = record.compose(

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from napari_dip.summary import noise_found, why_it_ended
+from napari_dip.summary import noise_found, what_is_missing, why_it_ended
 
 if TYPE_CHECKING:
     from napari_dip.batch import FileResult
@@ -27,9 +27,12 @@ def farewell(result: FileResult, *, stopped: bool) -> None:
     done = f"{record['iterations']} iterations in {record['seconds']:.0f} s"
     also = f", its uncertainty in {str(result.uncertainty)!r}" if result.uncertainty else ""
     where = f"is in {str(result.image)!r}{also}"
+    missing = what_is_missing(record)
     if stopped:
         say(f"Interrupted after {done}; the best so far {where}.")
-    elif sys.stderr.isatty():
+    if missing:
+        say(missing)
+    if not stopped and sys.stderr.isatty():
         for sentence in (why_it_ended(record), noise_found(record), f"{done}; the result {where}."):
             if sentence:
                 say(sentence)

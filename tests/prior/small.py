@@ -3,13 +3,14 @@
 import torch
 from torch import Tensor
 
-from napari_dip.prior.fit import Averaging, Optimisation, Problem
+from napari_dip.prior.fit import Averaging, Problem
 from napari_dip.prior.likelihood import Gaussian, NoiseVariance
 from napari_dip.prior.masked_prediction import MaskedPrediction
 from napari_dip.prior.network import Prior, SlimPrior
 from napari_dip.prior.noise_estimation import NoiseModel
 from napari_dip.prior.objective import Objective
 from napari_dip.prior.observation import Observation
+from napari_dip.prior.optimisation import Optimisation
 from napari_dip.prior.posterior import Refined
 
 

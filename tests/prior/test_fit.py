@@ -7,13 +7,16 @@ import pytest
 import torch
 from small import gaussian, noisy_wave, observation_of, problem, random, seeded, small_network
 
-from napari_dip.prior.fit import SAFEGUARD, Averaging, Diverged, Fit, Optimisation, Problem
+from napari_dip.prior.architecture import Slim
+from napari_dip.prior.fit import Averaging, Diverged, Fit, Problem
 from napari_dip.prior.latent_prior import LatentPrior
 from napari_dip.prior.masked_prediction import MaskedPrediction
 from napari_dip.prior.network import VarianceHead, matrices
 from napari_dip.prior.objective import Prediction
+from napari_dip.prior.optimisation import Optimisation
 from napari_dip.prior.posterior import AsPredicted
-from napari_dip.prior.presets import Slim, choose, observe
+from napari_dip.prior.presets import choose, observe
+from napari_dip.prior.safeguard import SAFEGUARD
 from napari_dip.prior.stopping import HeldOut, Limits
 
 

@@ -16,10 +16,11 @@ from small import (
     small_network,
 )
 
-from napari_dip.prior.fit import Fit, Optimisation
+from napari_dip.prior.fit import Fit
 from napari_dip.prior.forward_model import Downsample
 from napari_dip.prior.objective import loss_of
 from napari_dip.prior.observation import UNKNOWN_NOISE
+from napari_dip.prior.optimisation import Optimisation
 from napari_dip.prior.posterior import AsPredicted
 from napari_dip.prior.stopping import HeldOut, Limits
 

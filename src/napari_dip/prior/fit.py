@@ -13,9 +13,10 @@ import torch
 from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 
-from napari_dip.prior.network import matrices
 from napari_dip.prior.objective import Objective, Prediction, RunningAverage, loss_of
+from napari_dip.prior.optimisation import Optimisation, has_fast_bfloat16
 from napari_dip.prior.posterior import AsPredicted, Averaged, Estimate, LastStep
+from napari_dip.prior.safeguard import SAFEGUARD, Errors, Safeguard
 from napari_dip.prior.stopping import Limits, Rule, StoppedBy
 
 
@@ -48,86 +49,6 @@ class Progress:
     error: float
     held_out_error: float | None
     seconds: float
-
-
-@dataclass(frozen=True)
-class Safeguard:
-    """When a fit counts as diverged, and what is done then.
-
-    Attributes
-    ----------
-    checkpoint_every : int
-        Iterations between two copies of good weights.
-    jump : float
-        An error this much above the worst of late is a divergence: 5 dB, as in the published method.
-    jumps : int
-        So many of them in a row are one: a single one may be a bright spot that happened to be a target.
-    retries : int
-        How often a fit goes back to its last good weights, each time with half of the step.
-    usual : int
-        Errors before which nothing is judged, and a third of those that are remembered as the usual ones: some rounds
-        of four networks that take turns.
-    """
-
-    checkpoint_every: int = 10
-    jump: float = 10**0.5
-    jumps: int = 3
-    retries: int = 5
-    usual: int = 10
-
-    @property
-    def remembered(self) -> int:
-        """Errors that are remembered."""
-        return 3 * self.usual
-
-
-SAFEGUARD = Safeguard()
-
-
-@dataclass(frozen=True)
-class Optimisation:
-    """How the weights are moved.
-
-    Attributes
-    ----------
-    optimiser : str
-        "adam" for all weights, or "muon" for the convolution kernels and Adam for the rest.
-    rate : float
-        Learning rate of Adam.
-    kernel_rate : float
-        Learning rate of Muon.
-    final_rate : float
-        Part of the rate that is left at the end of a cosine schedule; 1 for a constant rate.
-    bfloat16 : bool
-        Whether convolutions may run in bfloat16 where the device is faster with it.
-    """
-
-    optimiser: str = "adam"
-    rate: float = 0.01
-    kernel_rate: float = 0.02
-    final_rate: float = 1.0
-    bfloat16: bool = False
-
-    def build(self, network: nn.Module) -> list[torch.optim.Optimizer]:
-        """Make the optimisers.
-
-        Muon (Jordan et al., 2024) orthogonalises each update and needs a fifth of Adam's iterations here.
-        """
-        parameters = list(network.parameters())
-        if self.optimiser == "adam":
-            return [torch.optim.Adam(parameters, lr=self.rate)]
-        kernels = list(matrices(network))
-        taken = {id(m) for m in kernels}
-        rest = [p for p in parameters if id(p) not in taken]
-        return [
-            torch.optim.Muon(kernels, lr=self.kernel_rate, weight_decay=0.0),
-            torch.optim.Adam(rest, lr=self.rate),
-        ]
-
-    def schedule(self, iteration: int, iterations: int) -> float:
-        """Part of the learning rate that is used in an iteration, counted from 0; the last one goes on for ever."""
-        angle = math.pi * min(iteration, iterations) / iterations
-        return self.final_rate + (1 - self.final_rate) * 0.5 * (1 + math.cos(angle))
 
 
 @dataclass(frozen=True)
@@ -201,7 +122,7 @@ class Fit:
         self.network = nn.ModuleList(objective.network for objective in problem.objectives)
         self.optimisers = problem.optimisation.build(self.network)
         self.averages = [RunningAverage(problem.averaging.keep, problem.averaging.warm_up) for _ in problem.objectives]
-        self.histories = [_Errors(problem.safeguard) for _ in problem.objectives]
+        self.histories = [Errors(problem.safeguard) for _ in problem.objectives]
         device = problem.objectives[0].observation.values.device.type
         bfloat16 = problem.optimisation.bfloat16 and has_fast_bfloat16(device)
         self.autocast = torch.autocast(device, torch.bfloat16, enabled=bfloat16)
@@ -393,34 +314,3 @@ class Fit:
 
 _HERE = ("iteration", "seconds", "stopped_by", "losses", "held_out_error", "loss", "error", "scale", "fallbacks")
 """What else a state holds."""
-
-
-class _Errors:
-    """The errors of late, of one network."""
-
-    def __init__(self, safeguard: Safeguard) -> None:
-        self.safeguard = safeguard
-        self.usual: list[float] = []
-        self.jumps: list[float] = []
-
-    def take(self, error: float) -> bool | None:
-        """Say whether an error is as usual; None if the network has gone wrong."""
-        if not math.isfinite(error):
-            return None
-        if len(self.usual) >= self.safeguard.usual and error > self.safeguard.jump * max(self.usual):
-            self.jumps.append(error)
-            if len(self.jumps) < self.safeguard.jumps:
-                return False
-            self.jumps = []
-            return None
-        # what was no divergence is usual from now on
-        self.usual = [*self.usual, *self.jumps, error][-self.safeguard.remembered :]
-        self.jumps = []
-        return True
-
-
-def has_fast_bfloat16(device: str) -> bool:
-    """Whether convolutions in bfloat16 are faster than in float32 there."""
-    if device == "cuda":
-        return bool(torch.cuda.is_bf16_supported())
-    return device == "cpu" and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())

@@ -12,76 +12,20 @@ import numpy as np
 import torch
 from scipy.ndimage import distance_transform_edt
 
+from napari_dip.prior.architecture import Published, Slim
 from napari_dip.prior.fill import RELAXATION, Relaxation
-from napari_dip.prior.fit import Averaging, Optimisation, Problem
+from napari_dip.prior.fit import Averaging, Problem
 from napari_dip.prior.forward_model import ForwardModel, Identity
 from napari_dip.prior.latent_prior import LatentPrior
 from napari_dip.prior.likelihood import Gaussian, NoiseVariance
 from napari_dip.prior.masked_prediction import MaskedPrediction
-from napari_dip.prior.network import Border, Hourglass, Prior, SlimPrior, VarianceHead
+from napari_dip.prior.network import VarianceHead
 from napari_dip.prior.noise_estimation import ESTIMATION, Estimation, KnownNoise, NoiseModel, estimate_noise
 from napari_dip.prior.nonlocal_bayes import FINE
 from napari_dip.prior.observation import UNKNOWN_NOISE, Observation
+from napari_dip.prior.optimisation import Optimisation
 from napari_dip.prior.posterior import AsPredicted, LastStep, Refined
 from napari_dip.prior.stopping import HeldOut
-
-
-@dataclass(frozen=True)
-class Published:
-    """The published encoder-decoder; see `Hourglass`."""
-
-    channels: tuple[int, ...] = (128,) * 5
-    skip: tuple[int, ...] = (4,) * 5
-    down_size: int = 3
-    upsample: str = "linear"
-    mix: bool = True
-
-    def build(self, inputs: int, outputs: int, dims: int, generator: torch.Generator) -> Prior:
-        """Make the network, its weights drawn."""
-        network = Hourglass(
-            inputs,
-            outputs,
-            self.channels,
-            self.skip,
-            dims=dims,
-            down_size=self.down_size,
-            upsample=self.upsample,
-            mix=self.mix,
-        )
-        network.initialise(generator)
-        return network
-
-
-@dataclass(frozen=True)
-class Slim:
-    """A fast network; see `SlimPrior`."""
-
-    width: int = 64
-    depth: int = 4
-    skip: int = 8
-    thin: int = 16
-    dropout: float = 0.05
-    upsample: str = "nearest"
-    border: Border = "zeros"
-
-    def build(self, inputs: int, outputs: int, dims: int, generator: torch.Generator) -> Prior:
-        """Make the network, its weights drawn."""
-        network = SlimPrior(
-            inputs,
-            outputs,
-            generator,
-            channels=self.width,
-            depth=self.depth,
-            skip=self.skip,
-            thin=self.thin,
-            dropout=self.dropout,
-            upsample=self.upsample,
-            border=self.border,
-            dims=dims,
-        )
-        network.initialise(generator)
-        return network
-
 
 MUON = Optimisation("muon", final_rate=0.05, bfloat16=True)
 """Rates of Muon and of Adam beside it. Measured: benchmarks/constants.py."""
