@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+from collections.abc import Sequence
 from datetime import datetime
 from importlib import metadata
 from typing import TYPE_CHECKING, Any, Literal, NotRequired
@@ -108,7 +109,7 @@ def thin(losses: list[float]) -> tuple[list[float], int]:
     return losses[::step], step
 
 
-def _worst(reasons: list[str]) -> str:
+def _worst(reasons: Sequence[str]) -> str:
     """Of the reasons for which planes ended, the one that matters most.
 
     >>> _worst(["iterations", "seconds", "held-out"])
