@@ -48,7 +48,7 @@ OBJECTIVES = [
     ("latent, coarse", lambda *a: latent(*a, latent_step=2, latent_noise=0.0), 0, False),
     ("latent, with a variance", lambda *a: latent(*a, head=VarianceHead()), 1, True),
 ]
-IMAGES = {"gray": (1, 20, 17), "RGB": (3, 16, 18), "3D": (1, 3, 12, 14), "3D of two channels": (2, 4, 10, 12)}
+IMAGES = {"gray": (1, 20, 17), "RGB": (3, 16, 18), "3D of two channels": (2, 4, 10, 12)}
 
 every_objective = pytest.mark.parametrize("case", OBJECTIVES, ids=lambda case: case[0])
 every_image = pytest.mark.parametrize("shape", IMAGES.values(), ids=IMAGES)
