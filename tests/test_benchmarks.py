@@ -1,10 +1,12 @@
 """The benchmark scripts on tiny images made here: each runs as a process of its own, and its tables can be read."""
 
+import ast
 import json
 import re
 import runpy
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +14,19 @@ import pytest
 from skimage.io import imsave
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
-MODULES = ("cases", "scoreboard", "baselines", "report", "opened", "simulate", "stopping")
-SCRIPTS = ("scoreboard", "speed", "stopping", "likelihoods", "calibration", "seeds", "ablation", "compression")
+PRIOR = Path(__file__).parents[1] / "src" / "napari_dip" / "prior"
+MODULES = ("cases", "scoreboard", "baselines", "report", "opened", "simulate", "stopping", "vary", "constants")
+SCRIPTS = (
+    "scoreboard",
+    "speed",
+    "stopping",
+    "likelihoods",
+    "calibration",
+    "seeds",
+    "ablation",
+    "compression",
+    "constants",
+)
 
 
 def write(folder, **arrays):
@@ -156,6 +169,96 @@ def test_ablation_of_every_trick(folder, tmp_path):
     same = {name for name, value in found.items() if value == found["all tricks"]}
     # three iterations are too few to stop, and not every processor has bfloat16
     assert same <= {"all tricks", "no stop by held-out pixels", "float32 instead of bfloat16"}
+
+
+def test_constants_and_resuming(folder, tmp_path):
+    file = tmp_path / "constants.json"
+    command = [folder, "--images", "denoise-sigma50/colour", "inpaint-50/waves", "holes/waves", "--crop", 32]
+    command += ["--iterations", 2, "--json", file, "--resume", "--rows"]
+    numbers = ["Refined.apart_over", "PatchGroups.stride", "MUON.rate", "MaskedPreset.deep_gap"]
+    tables, told = measured("constants", *command, *numbers)
+    assert [one["number"] for one in tables["PSNR"]] == numbers[1:] and len(tables["Uncertainty"]) == 1
+    (stride, rate, gap), (apart,) = tables["PSNR"], tables["Uncertainty"]
+    assert (stride["today"], stride["images"]) == ("3", "1") and (rate["today"], rate["images"]) == ("0.01", "2")
+    assert (gap["today"], gap["images"]) == ("4", "1") and apart["today"] == "9"
+    assert told.count("\n") == 3 + 2 * (1 + 1 + 2 + 1)
+
+    again, told = measured("constants", *command, *numbers)
+    assert again == tables and not told  # nothing was computed again
+    shown, told = measured("constants", *command, *numbers, "--show")
+    assert shown == tables and not told
+    values = {(one["number"], one["which"]): one["value"] for one in json.loads(file.read_text())["results"][1:5]}
+    assert values == {
+        ("Refined.apart_over", "half"): 5,
+        ("Refined.apart_over", "double"): 19,
+        ("PatchGroups.stride", "half"): 2,
+        ("PatchGroups.stride", "double"): 6,
+    }
+
+
+def said_to_be_measured(text, owner):
+    """Give the fields of whose description a docstring says so, as Class.field, and the owner if it is of no field."""
+    phrase, entry = "easured: benchmarks/constants.py", r"^(\w+(?:, \w+)*)(?: : .*)?\n((?:    .*\n?)+)"
+    of_fields = [
+        f"{owner}.{name}"
+        for names, about in re.findall(entry, text, re.M)
+        if phrase in " ".join(about.split())
+        for name in names.split(", ")
+    ]
+    return of_fields + [owner] * (phrase in " ".join(re.sub(entry, "", text, flags=re.M).split()))
+
+
+def test_every_number_that_is_said_to_be_measured_is_a_row(modules):
+    from constants import ROWS
+
+    told = set()
+    for path in PRIOR.glob("*.py"):
+        found, before = [], None
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.ClassDef):
+                found.append(said_to_be_measured(ast.get_docstring(node) or "", node.name))
+            elif isinstance(node, ast.Expr) and isinstance(before, ast.Assign):
+                found.append(said_to_be_measured(ast.literal_eval(node.value), ast.unparse(before.targets[0])))
+            before = node
+        if "benchmarks/constants.py" in path.read_text():
+            assert any(found), path
+        told |= {name for names in found for name in names}
+    assert len(told) > 40 and {"HeldOut.tolerance", "VarianceHead.shift", "FASTER_MUON", "SlimPrior"} <= told
+    rows = {name.split(" (")[0] for name in ROWS}
+    assert not {name for name in told if not any(f"{row}.".startswith(f"{name}.") for row in rows)}
+
+
+def test_every_row_changes_a_number_of_a_preset(modules):
+    from constants import ROWS
+    from vary import Setup
+
+    from napari_dip.prior.presets import FAST
+
+    for name, row in ROWS.items():
+        changed = 0
+        for preset in FAST.values():
+            setup = Setup(preset)
+            with suppress(AttributeError):  # not a number of this preset
+                today = row.today(setup)
+                for value in row.others(today) if today is not None else ():
+                    assert row.today(row.at(setup, value)) == value, name
+                    changed += value != today
+        assert changed > 1, name
+
+
+def test_noise_that_is_not_corrected_is_the_estimated_one():
+    """What the ablation hands in for that."""
+    import torch
+
+    from napari_dip.prior.likelihood import Gaussian, NoiseVariance
+    from napari_dip.prior.noise_estimation import Estimation, corrected_noise
+
+    values = torch.rand(1, 1, 64, 64, generator=torch.Generator().manual_seed(0))
+    likelihood = Gaussian(NoiseVariance(1e-3, gain=1e-3))
+    image, observed = values.sqrt(), torch.ones(1, 1, 64, 64)
+    found = corrected_noise(likelihood, image, values, observed, Estimation(most_correction=1.0))
+    assert torch.equal(found, likelihood.noise_variance(image))
+    assert not torch.equal(corrected_noise(likelihood, image, values, observed), found)
 
 
 def test_images_that_are_not_there(folder):

@@ -49,7 +49,6 @@ class MaskedPreset:
     optimisation : Optimisation
     averaging : Averaging
         An iteration out of 67 counts; the first ones, which know nothing, are forgotten.
-        Measured: benchmarks/constants.py.
     last_step : LastStep
     members : int
         Networks that take turns.
