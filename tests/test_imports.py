@@ -1,4 +1,4 @@
-"""Imports go one way: viewer -> restore -> prior, cli -> restore -> prior; and light things stay light."""
+"""Imports go one way, down the layers; and light things stay light."""
 
 import ast
 import subprocess
@@ -14,6 +14,25 @@ MODULES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob(
 PRIOR = [name for name in MODULES if name.startswith("prior/")]
 IMAGE, FILES = ([name for name in MODULES if name.startswith(folder)] for folder in ("image/", "files/"))
 VIEWER = [name for name in MODULES if name.startswith("viewer/")]
+LAYERS = (
+    {"errors"},
+    {"settings"},
+    {"tasks"},
+    {"image"},
+    {"prior"},
+    {"files", "samples"},
+    {"noise_settings", "request"},
+    {"record"},
+    {"restoration", "summary", "checkpoint"},
+    {"item_fit"},
+    {"run_state"},
+    {"run"},
+    {"restore"},
+    {"batch"},
+    {"terminal"},
+    {"cli", "viewer"},
+)
+"""From the bottom up; what stands in one line does not know each other."""
 QT = {"PyQt5", "PyQt6", "PySide2", "PySide6"}
 GRAPHICAL = {"napari", "qtpy", "magicgui", "superqt", "npe2", *QT}
 
@@ -105,6 +124,16 @@ def test_the_public_names_are_there():
     assert all(name in names.splitlines()[1] for name in napari_dip.__all__)
     with pytest.raises(AttributeError, match="no attribute 'sharpen'"):
         _ = napari_dip.sharpen
+
+
+def layer(part):
+    return next(number for number, parts in enumerate(LAYERS) if part in parts)
+
+
+@pytest.mark.parametrize("module", [name for name in MODULES if name != "__init__.py"])
+def test_every_module_knows_only_what_lies_below_it(module):
+    own = module.split("/")[0].removesuffix(".py")
+    assert all(part == own or layer(part) < layer(own) for part in ours(module)), ours(module)
 
 
 @pytest.mark.parametrize("module", PRIOR)
