@@ -117,18 +117,21 @@ def nonlocal_bayes(
         level = spread[where // width, where % width].mean(1)
         alike, values = (image[:, pixels].permute(1, 2, 0, 3).flatten(2) for image in (basic, noisy))
         found, uncertain = _posterior(alike, values, level[:, None, None] * shape, trust, groups.ridge)
-        at = pixels.flatten()
-        weight.index_add_(0, at, torch.ones_like(at, dtype=weight.dtype))
-        for channel in range(channels):
-            of_channel = slice(channel * side**2, (channel + 1) * side**2)
-            total[channel].index_add_(0, at, found[:, :, of_channel].flatten())
-            if with_variance:
-                one = uncertain[:, None, of_channel].expand(pixels.shape)
-                variance[channel].index_add_(0, at, one.flatten())
+        weight.index_add_(0, pixels.flatten(), torch.ones_like(pixels.flatten(), dtype=weight.dtype))
+        _add(total, pixels, found, side)
+        if with_variance:
+            _add(variance, pixels, uncertain[:, None].expand(found.shape), side)
     image = mix.T @ (total / weight)
     deviation = (mix.T**2) @ (variance / weight) if with_variance else None
     back = (1, channels, height, width)
     return image.view(back), None if deviation is None else deviation.view(back)
+
+
+def _add(total: Tensor, pixels: Tensor, patches: Tensor, side: int) -> None:
+    """Add patches (groups, patches, values) to their pixels (groups, patches, side ** 2) of (channels, all)."""
+    for channel, sums in enumerate(total):
+        values = patches[:, :, channel * side**2 : (channel + 1) * side**2]
+        sums.index_add_(0, pixels.flatten(), values.flatten())
 
 
 def _posterior(pilot: Tensor, measured: Tensor, noise: Tensor, trust: float, ridge: float) -> tuple[Tensor, Tensor]:
