@@ -48,11 +48,11 @@ class Request:
     @cached_property
     def digests(self) -> dict[str, str]:
         """What tells the image, and each array that the task takes, from others."""
-        source = self.source
-        own = {"mask": lambda _: source.mask_digest, "image": lambda name: digest_of(self.inputs[name])}
-        return {"image": source.digest} | {
-            one.name: own[one.kind](one.name) for one in self.task.inputs if one.kind in own
-        }
+        found = {"image": self.source.digest}
+        for one in self.task.inputs:
+            if one.kind != "number":
+                found[one.name] = self.source.mask_digest if one.kind == "mask" else digest_of(self.inputs[one.name])
+        return found
 
     def enlarged(self, original: np.ndarray) -> np.ndarray:
         """Give a plane (samples, y, x) of the caller's as float32, each pixel repeated where there are more of them."""

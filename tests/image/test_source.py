@@ -422,8 +422,8 @@ def test_a_plane_knows_whether_there_is_anything_to_learn_from():
 
 def test_another_array_is_read_as_it_is_and_told_by_shape_type_and_values():
     array = np.arange(12.0).reshape(3, 4)
-    for given in (array, array.tolist(), da.from_array(array), array.astype(">f8"), np.asfortranarray(array)):
-        found = read_array("psf", given)
+    for form in (array, array.tolist(), da.from_array(array), array.astype(">f8"), np.asfortranarray(array)):
+        found = read_array("psf", form)
         assert found.dtype == np.float64 and np.array_equal(found, array)
         assert digest_of(found) == digest_of(array)
     others = [array, array + 1, array.T, array.reshape(12), array.astype("float32")]
