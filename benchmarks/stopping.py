@@ -49,6 +49,10 @@ class Fixed:
         """Say whether it is time."""
         return iteration >= self.number
 
+    def why(self) -> str:
+        """Say that it is always so."""
+        return f"There were {self.number} iterations."
+
 
 PRODUCT = "held-out pixels (used)"
 RULES: dict[str, tuple[str, Callable[[Rule | None], Rule | None]]] = {

@@ -3,12 +3,15 @@
 import multiprocessing
 import os
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
 import napari_dip as dip
+from napari_dip import tasks
+from napari_dip.tasks import Input, task_named
 
 QUICK = {"max_iterations": 6, "threads": 1, "device": "cpu"}
 
@@ -210,6 +213,30 @@ def test_a_replay_says_so_if_the_image_is_another_one():
         dip.replay(record, picture())
     other = dip.replay(record, picture(seed=1), mask=hole(), other_image=True)
     assert other.image.tobytes() == dip.inpaint(picture(seed=1), hole(), **QUICK).image.tobytes()
+
+
+def test_the_record_tells_every_array_that_a_task_takes(monkeypatch, tmp_path):
+    row = replace(task_named("denoise"), inputs=(Input("psf", "image", "PSF", "An array of any size."),))
+    for module in ("tasks", "restore"):
+        monkeypatch.setattr(f"napari_dip.{module}.TASKS", (row, *tasks.TASKS[1:]))
+    psf = np.ones((3, 5))
+    run = dip.restore_steps("denoise", picture(), psf=psf, **QUICK)
+    next(run)
+    run.save(tmp_path / "run")
+    first = run.result
+    assert set(first.record["digest"]) == {"image", "psf"}
+    assert dip.replay(first.record, picture(), psf=psf.tolist()).image.tobytes() == first.image.tobytes()
+    assert dip.load_run(tmp_path / "run", picture(), psf=psf).result.image.tobytes() == first.image.tobytes()
+    for other in (psf * 2, psf.T, psf.astype("float32")):
+        with pytest.raises(dip.InputError, match="psf is not the one of the record"):
+            dip.replay(first.record, picture(), psf=other)
+        with pytest.raises(dip.InputError, match="psf is not the one of the record"):
+            dip.load_run(tmp_path / "run", picture(), psf=other)
+    assert dip.replay(first.record, picture(), psf=psf * 2, other_image=True).image.shape == (24, 20)
+    with pytest.raises(dip.InputError, match="needs a psf"):
+        dip.replay(first.record, picture())
+    with pytest.raises(dip.InputError, match="psf holds values that are NaN"):
+        dip.restore_steps("denoise", picture(), psf=psf * np.nan)
 
 
 def test_the_result_is_written_to_an_array_that_is_given(tmp_path):

@@ -59,7 +59,7 @@ def restore_file(
     task : str
         Name of a row of `TASKS`.
     source, target : path
-        Image to restore, and file to write: TIFF, PNG or NPY, by its suffix.
+        Image to restore, and file to write, in one of `files.formats.FORMATS`, by their suffixes.
     axes : str, optional
         One letter of T Z C Y X S for each dimension; left out, what the file says.
     inputs : dict, optional

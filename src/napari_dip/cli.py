@@ -20,6 +20,7 @@ from pydantic.fields import FieldInfo
 
 import napari_dip
 from napari_dip.errors import InputError, in_words
+from napari_dip.files.formats import ABOUT, COARSE, NAMES
 from napari_dip.settings import Settings, field, read_settings
 from napari_dip.tasks import TASKS, Input, Task
 from napari_dip.terminal import farewell, say, watching
@@ -27,13 +28,12 @@ from napari_dip.terminal import farewell, say, watching
 # batch (files, then torch) is imported once there is work to do, so that --help comes at once
 
 PATH = click.Path(path_type=Path)
-FORMATS = "TIFF, PNG or NPY, by its suffix"
+FORMATS = f"{NAMES}, by its suffix"
 FILES = [("IN", f"Image to restore: {FORMATS}."), ("OUT", f"File to write: {FORMATS}.")]
-EPILOG = """TIFF keeps axes and pixel size, and TIFF and NPY results are float32 in the units of the image. PNG holds
-whole numbers of 8 or 16 bits, so results are rounded and clipped there. Ctrl-C ends a run and writes the best so far.
+EPILOG = f"""{ABOUT} Ctrl-C ends a run and writes the best so far.
 Exit status: 0 done, 1 something cannot be used, 2 wrong usage, 130 interrupted
 (143 if it was the system that ended it; the best so far is written, too)."""
-SECOND = """The uncertainty is written beside OUT, as cells-uncertainty.tif for cells.tif (for a PNG, as a TIFF).
+SECOND = f"""The uncertainty is written beside OUT, as cells-uncertainty.tif for cells.tif ({COARSE}).
 """
 
 

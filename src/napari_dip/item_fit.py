@@ -13,7 +13,7 @@ from napari_dip.noise_settings import known_noise
 from napari_dip.prior import forward_model
 from napari_dip.prior.fit import Fit
 from napari_dip.prior.presets import choose, observe
-from napari_dip.prior.stopping import HeldOut, Limits
+from napari_dip.prior.stopping import Limits
 from napari_dip.record import PlaneRecord
 from napari_dip.request import Request
 
@@ -107,7 +107,7 @@ class ItemFit:
                 "multiplicative": found.multiplicative,
                 "offset": found.offset * scaling.span + scaling.low,
             }
-        if isinstance(fit.problem.rule, HeldOut) and stopped_by == "held-out" and fit.judged:
+        if fit.problem.rule is not None and stopped_by == "held-out" and fit.judged:
             note["why"] = fit.problem.rule.why()
         return note
 

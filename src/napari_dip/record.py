@@ -160,7 +160,7 @@ def compose(
         "settings": settings.model_dump(mode="json"),
         "seed": settings.seed,
         "inputs": request.numbers,
-        "digest": {"image": source.digest, **({"mask": source.mask_digest} if source.mask_digest else {})},
+        "digest": dict(request.digests),
         "axes": source.axes,
         "axes_guessed": source.guessed,
         "shape": [int(n) for n in source.array.shape],

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from napari_dip.image.source import Source
+from napari_dip.image.source import Source, digest_of
 from napari_dip.settings import Settings
 from napari_dip.tasks import Task
 
@@ -22,7 +23,7 @@ class Request:
     source : Source
         The image, with what is to be filled in.
     inputs : dict
-        What else the task takes, by name: numbers, and arrays.
+        What else the task takes, by name: numbers and arrays. A mask is part of the source.
     settings : Settings
     device : str
         Of torch.
@@ -43,6 +44,15 @@ class Request:
     def numbers(self) -> dict[str, int]:
         """The inputs that are numbers."""
         return {one.name: int(self.inputs[one.name]) for one in self.task.inputs if one.kind == "number"}
+
+    @cached_property
+    def digests(self) -> dict[str, str]:
+        """What tells the image, and each array that the task takes, from others."""
+        found = {"image": self.source.digest}
+        for one in self.task.inputs:
+            if one.kind != "number":
+                found[one.name] = self.source.mask_digest if one.kind == "mask" else digest_of(self.inputs[one.name])
+        return found
 
     def enlarged(self, original: np.ndarray) -> np.ndarray:
         """Give a plane (samples, y, x) of the caller's as float32, each pixel repeated where there are more of them."""

@@ -13,7 +13,7 @@ import torch
 from napari_dip import checkpoint
 from napari_dip import record as records
 from napari_dip.errors import InputError
-from napari_dip.image.source import Source
+from napari_dip.image.source import Source, read_array
 from napari_dip.noise_settings import check_noise
 from napari_dip.record import PlaneRecord, Record
 from napari_dip.request import Request
@@ -127,11 +127,11 @@ def restore_steps(task: str, image: Any, *, axes: str | None = None, out: Any = 
     Parameters
     ----------
     task : str
-        "denoise", "inpaint" (with `mask`) or "super_resolve" (with `factor`).
+        "denoise", "inpaint", "super_resolve": the name of a row of `napari_dip.tasks.TASKS`.
     image, axes, out
         As in the function of that name.
     **given
-        What else that function takes: mask or factor, and settings.
+        What else that function takes, such as mask or factor, and settings.
 
     Returns
     -------
@@ -165,7 +165,7 @@ def replay(record: Record | str | bytes, image: Any, *, other_image: bool = Fals
     Raises
     ------
     InputError
-        If the record cannot be used, or image or mask are not those of the run.
+        If the record cannot be used, or an array is not that of the run.
     """
     found = records.read(record)
     return _repeated(found, image, inputs, script=found["planes"], other_image=other_image).result
@@ -185,7 +185,7 @@ def load_run(path: str | Path, image: Any, **inputs: Any) -> Run:
     Raises
     ------
     InputError
-        If the file holds no run, or image or mask are not those of the run.
+        If the file holds no run, or an array is not that of the run.
     """
     record, state = checkpoint.read(Path(path))
     record["settings"]["max_seconds"] = state["max_seconds"]
@@ -201,7 +201,8 @@ def _request(task: str, image: Any, axes: str | None, given: dict[str, Any]) -> 
     inputs = {name: value for name, value in given.items() if name in known}
     settings = read_settings({name: value for name, value in given.items() if name not in known})
     row.check(settings, inputs)
-    mask = inputs.pop("mask", None)
+    mask = next((inputs.pop(one.name) for one in row.inputs if one.kind == "mask"), None)
+    inputs |= {one.name: read_array(one.name, inputs[one.name]) for one in row.inputs if one.kind == "image"}
     source = Source(image, axes, mask, allow_nonfinite=settings.nonfinite == "inpaint")
     check_noise(settings, *source.range)
     return Request(row, source, inputs, settings, choose_device(settings.device))
@@ -217,8 +218,7 @@ def _repeated(
 ) -> Run:
     """Make a run like that of a record."""
     request = _request(record["task"], image, record["axes"], {**record["inputs"], **inputs, **record["settings"]})
-    digests = {"image": request.source.digest, "mask": request.source.mask_digest}
-    changed = [name for name, digest in record["digest"].items() if digests[name] != digest]
+    changed = [name for name, digest in record["digest"].items() if request.digests.get(name) != digest]
     if changed and not other_image:
         raise InputError(
             f"The {changed[0]} is not the one of the record: its values differ; give that one, or other_image=True to "

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from napari_dip.image.sink import ArraySink
+from napari_dip.image.planes import take_plane
+from napari_dip.image.sink import Sink, sink_for
 from napari_dip.image.source import Plane
 from napari_dip.image.work import Item
 from napari_dip.item_fit import ItemFit
@@ -25,7 +26,7 @@ class RunState:
     Attributes
     ----------
     request : Request
-    image, uncertainty : ArraySink
+    image, uncertainty : Sink
         What was restored so far, NaN elsewhere; the uncertainty is None where it was not asked for.
     planes : list of PlaneRecord
         What was done.
@@ -42,8 +43,8 @@ class RunState:
     """
 
     request: Request
-    image: ArraySink
-    uncertainty: ArraySink | None
+    image: Sink
+    uncertainty: Sink | None
     planes: list[PlaneRecord] = field(default_factory=list)
     written: set[int] = field(default_factory=set)
     next: int = 0
@@ -58,7 +59,7 @@ class RunState:
     def of(cls, request: Request, out: Any = None) -> RunState:
         """Begin; the image is written to `out`, if that is given."""
         place = request.source.shape(request.factor), request.source.axes, request.factor
-        return cls(request, ArraySink(*place, out), ArraySink(*place) if request.settings.uncertainty else None)
+        return cls(request, sink_for(out, *place), sink_for(None, *place) if request.settings.uncertainty else None)
 
     @property
     def seconds(self) -> float:
@@ -94,6 +95,14 @@ class RunState:
             whole[: len(deviation)] = deviation
             self.uncertainty.put(item, whole)
 
+    def _put_back(self, sink: Sink, array: np.ndarray) -> None:
+        """Write the items that are done as an array has them."""
+        axes, factor = self.request.source.axes, self.request.factor
+        for item in self.request.source.items:
+            if item.number in self.written:
+                y, x = (slice(part.start * factor, part.stop * factor) for part in item.region)
+                sink.put(item, take_plane(array, axes, item.index, (y, x)))
+
     def to_dict(self) -> dict[str, Any]:
         """Give all of it as tensors, numbers and text in plain containers."""
         at = self.at or self.last
@@ -113,9 +122,9 @@ class RunState:
         for name in _PLAIN:
             setattr(self, name, state[name])
         self.written = set(state["written"])
-        self.image.array[...] = state["image"].numpy()
-        if self.uncertainty is not None:
-            self.uncertainty.array[...] = state["uncertainty"].numpy()
+        for name in ("image", "uncertainty"):
+            if state[name] is not None:
+                self._put_back(getattr(self, name), state[name].numpy())
         if state["fit"] is not None:
             item = self.request.source.items[state["item"]]
             at = ItemFit(self.request, item, self.request.source.plane(item))

@@ -1,5 +1,6 @@
 """What every forward model has to do; a new one joins by a line in the list."""
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -143,8 +144,9 @@ def test_what_it_is_given_stays_as_it_is_in_type_and_place(case, depth):
 @every_depth
 def test_the_forward_model_of_every_task_can_be_made(task, depth):
     choices = (2, 5, 8) if any(one.name == "factor" for one in task.inputs) else (None,)
+    arrays = {one.name: np.ones((3, 3)) for one in task.inputs if one.kind == "image"}
     for choice in choices:
-        size, inputs = (*depth, 6, 4), {} if choice is None else {"factor": choice}
+        size, inputs = (*depth, 6, 4), arrays if choice is None else {**arrays, "factor": choice}
         model = forward_model.build(task.forward_model, size, inputs, lobes=3, device="cpu")
         large = model.image_size(size)
         assert large == tuple(n * (choice or 1) if i >= len(depth) else n for i, n in enumerate(size))

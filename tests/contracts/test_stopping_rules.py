@@ -112,6 +112,14 @@ def test_to_be_asked_twice_is_to_be_asked_once(rule, values):
 
 
 @every_rule
+def test_it_says_in_a_sentence_why_it_stops(rule):
+    one = rule()
+    assert stops_at(one, lambda _: 1.0) is not None
+    words = one.why()
+    assert words[0].isupper() and words.endswith(".") and "\n" not in words
+
+
+@every_rule
 def test_rules_made_alike_share_nothing(rule):
     first, second = rule(), rule()
     before = deepcopy(vars(second))

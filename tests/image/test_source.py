@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from napari_dip.errors import InputError
 from napari_dip.image.axes import guess_axes
 from napari_dip.image.sink import ArraySink
-from napari_dip.image.source import KEPT, Source
+from napari_dip.image.source import KEPT, Source, digest_of, read_array
 from napari_dip.image.work import plan_tiles
 
 
@@ -418,3 +418,19 @@ def test_a_plane_knows_whether_there_is_anything_to_learn_from():
     image[1] = 3
     source = Source(image, "ZYX")
     assert [source.plane(item).is_constant for item in source.items] == [False, True]
+
+
+def test_another_array_is_read_as_it_is_and_told_by_shape_type_and_values():
+    array = np.arange(12.0).reshape(3, 4)
+    for form in (array, array.tolist(), da.from_array(array), array.astype(">f8"), np.asfortranarray(array)):
+        found = read_array("psf", form)
+        assert found.dtype == np.float64 and np.array_equal(found, array)
+        assert digest_of(found) == digest_of(array)
+    others = [array, array + 1, array.T, array.reshape(12), array.astype("float32")]
+    assert len({digest_of(one) for one in others}) == len(others)
+
+
+@pytest.mark.parametrize("array", [1.0, np.zeros((0, 3)), [["a"]], [1j], [np.nan, 1], [np.inf]], ids=str)
+def test_another_array_that_cannot_be_used_is_refused_in_one_sentence(array):
+    with pytest.raises(InputError, match=r"^The psf .*\.$"):
+        read_array("psf", array)

@@ -1,4 +1,7 @@
-"""Where results go, region by region. A new kind of sink stands here; `tests/contracts` holds what all have to do."""
+"""Where results go, region by region.
+
+A new kind of sink stands here and in `sink_for`; `tests/contracts` holds what all have to do.
+"""
 
 from __future__ import annotations
 
@@ -65,6 +68,17 @@ class ArraySink:
         other = ArraySink.__new__(ArraySink)
         other.axes, other.factor, other.array = self.axes, self.factor, np.array(self.array)
         return other
+
+
+def sink_for(out: Any, shape: Sequence[int], axes: str, factor: int = 1) -> Sink:
+    """Make the sink that writes to what the caller gave; to an array in memory, if that is nothing.
+
+    Raises
+    ------
+    InputError
+        If it cannot be written to.
+    """
+    return ArraySink(shape, axes, factor, out)
 
 
 def _checked(out: Any, shape: tuple[int, ...]) -> Any:

@@ -203,6 +203,32 @@ class Source:
             raise InputError("The image is constant where it is not masked; there is nothing to restore.")
 
 
+def read_array(name: str, given: Any) -> np.ndarray:
+    """Read an array that a task takes beside the image, such as a point spread function; it is not changed.
+
+    Raises
+    ------
+    InputError
+        If it holds no pixels, or anything but finite real numbers.
+    """
+    array = np.asarray(_as_array(given))
+    if array.dtype.kind not in "biuf":
+        raise InputError(f"The {name} holds {array.dtype.name} values; give real numbers, such as float32.")
+    if not array.ndim or not array.size:
+        raise InputError(f"The {name} has shape {array.shape} and holds no pixels; give another.")
+    if not np.isfinite(array).all():
+        raise InputError(f"The {name} holds values that are NaN or inf; repair them.")
+    return array.astype(array.dtype.newbyteorder("="), copy=False)
+
+
+def digest_of(array: np.ndarray) -> str:
+    """Tell an array by shape, type and values, whatever its layout in memory."""
+    digest = _new_digest(array)
+    for part in np.atleast_2d(array):
+        digest.update(np.ascontiguousarray(part).data)
+    return f"sha256:{digest.hexdigest()}"
+
+
 def _as_array(image: Any) -> Any:
     """Leave lazy and memory-mapped arrays as they are; make numpy arrays of lists, tensors and the like."""
     is_array = hasattr(image, "ndim") and isinstance(getattr(image, "dtype", None), np.dtype)

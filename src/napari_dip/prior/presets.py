@@ -5,6 +5,7 @@ The rows of `PAPER` are the published settings (Ulyanov et al., IJCV 2020 and it
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -25,7 +26,7 @@ from napari_dip.prior.nonlocal_bayes import FINE
 from napari_dip.prior.observation import UNKNOWN_NOISE, Observation
 from napari_dip.prior.optimisation import Optimisation
 from napari_dip.prior.posterior import AsPredicted, LastStep, Refined
-from napari_dip.prior.stopping import HeldOut
+from napari_dip.prior.stopping import HeldOut, Rule
 
 MUON = Optimisation("muon", final_rate=0.05, bfloat16=True)
 """Rates of Muon and of Adam beside it. Measured: benchmarks/constants.py."""
@@ -60,7 +61,7 @@ class MaskedPreset:
         what is left to correct. Measured: benchmarks/constants.py.
     held_out : float
         Part of the pixels that is kept apart to judge when to stop. Measured: benchmarks/constants.py.
-    stopping, stopping_if_correlated : HeldOut or None
+    stopping, stopping_if_correlated : Rule or None
         When to stop; None: at the end of the plan. Neighbours tell of correlated noise, so held-out pixels are soon
         predicted too well there.
     deep_gap : float
@@ -86,8 +87,8 @@ class MaskedPreset:
     hidden_if_correlated: float = 0.65
     correct_fill: float | None = None
     held_out: float = 0.02
-    stopping: HeldOut | None = field(default_factory=HeldOut)
-    stopping_if_correlated: HeldOut | None = field(default_factory=lambda: HeldOut(tolerance=0.03, least=20))
+    stopping: Rule | None = field(default_factory=HeldOut)
+    stopping_if_correlated: Rule | None = field(default_factory=lambda: HeldOut(tolerance=0.03, least=20))
     deep_gap: float = np.inf
     noise_variance: float | None = None
     lobes: int = 3
@@ -122,7 +123,7 @@ class MaskedPreset:
                 )
             )
         stopping = self.stopping_if_correlated if correlated else self.stopping
-        rule = None if self.stopping is None or stopping is None else replace(stopping, values={})
+        rule = None if self.stopping is None else deepcopy(stopping)
         return Problem(objectives, self.optimisation, generator, self.averaging, self.last_step, rule)
 
 
@@ -145,7 +146,7 @@ class LatentPreset:
         Of the Lanczos window of super-resolution; 3 is what most programs shrink images with.
     held_out : float
         Part of the pixels that is kept apart to judge when to stop.
-    stopping : HeldOut or None
+    stopping : Rule or None
         When to stop; None: at the end of the plan.
     noise : NoiseModel or None
         None: estimated from the image.
@@ -162,7 +163,7 @@ class LatentPreset:
     latent_step: int = 1
     lobes: int = 2
     held_out: float = 0.0
-    stopping: HeldOut | None = None
+    stopping: Rule | None = None
     noise: NoiseModel | None = UNKNOWN_NOISE
     last_step: LastStep = field(default_factory=AsPredicted)
 
@@ -186,8 +187,9 @@ class LatentPreset:
             latent_noise=self.latent_noise,
             latent_step=self.latent_step,
         )
-        rule = None if self.stopping is None else replace(self.stopping, values={})
-        return Problem([objective], self.optimisation, generator, self.averaging, self.last_step, rule)
+        return Problem(
+            [objective], self.optimisation, generator, self.averaging, self.last_step, deepcopy(self.stopping)
+        )
 
 
 Preset = MaskedPreset | LatentPreset
@@ -257,10 +259,10 @@ def choose(preset: str, task: str, observed: np.ndarray, inputs: dict[str, Any],
     """Give the settings of a preset for a task; `paper` has several: by the noise, the look of the mask, the factor."""
     if preset != "paper":
         return (FAST if preset == "fast" else BEST)[task]
-    if task == "denoise":
-        return PAPER["compression" if noise == "compression" else "denoise"]
     if task == "super_resolve":
         return PAPER["x4" if inputs["factor"] < LARGE_FACTOR else "x8"]
+    if task != "inpaint":
+        return PAPER["compression" if noise == "compression" else task]
     deepest = deepest_gap(observed)
     if deepest >= DEEP_HOLE:
         return PAPER["hole"]

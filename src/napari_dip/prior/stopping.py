@@ -58,6 +58,10 @@ class Rule(Protocol):
         """Take the value after an iteration; True to end the run."""
         ...
 
+    def why(self) -> str:
+        """Say in a sentence what was seen at the last look, for the record."""
+        ...
+
 
 @dataclass
 class HeldOut:
@@ -145,6 +149,12 @@ class OutputVariance:
         self.best = min(self.best, (value, iteration))
         return iteration >= self.least and iteration - self.best[1] >= self.patience * iteration
 
+    def why(self) -> str:
+        """Say when it was at its least."""
+        return (
+            f"The variance of the latest outputs was at its least, {self.best[0]:.4g}, after {self.best[1]} iterations."
+        )
+
 
 @dataclass
 class Discrepancy:
@@ -171,3 +181,7 @@ class Discrepancy:
     def wants_stop(self, iteration: int, value: float) -> bool:
         """Take the mean squared error over the noise variance after an iteration."""
         return iteration >= self.least and value <= self.level
+
+    def why(self) -> str:
+        """Say what it has come down to."""
+        return f"The error of the learned pixels was no more than {self.level:g} in units of their noise."
