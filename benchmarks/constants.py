@@ -136,10 +136,12 @@ def load_image(given: argparse.Namespace, name: str) -> Image:
 
 
 def difference(results: list[tuple[dict[str, Any], dict[str, Any]]], key: str) -> str:
-    """Mean difference to today over the images, and the least and the most."""
+    """Mean difference to today over the images, and the least and the most; on how many there was no image at all."""
     found = [one[key] - today[key] for one, today in results]
-    spread = f" ({min(found):+.2f} to {max(found):+.2f})" if len(found) > 1 else ""
-    return f"{np.mean(found):+.2f}{spread}"
+    there = [one for one in found if np.isfinite(one)]
+    failed = f"; fails on {len(found) - len(there)}" if len(there) < len(found) else ""
+    spread = f" ({min(there):+.2f} to {max(there):+.2f})" if len(there) > 1 else ""
+    return (f"{np.mean(there):+.2f}{spread}" if there else "-") + failed
 
 
 def show(results: list[dict[str, Any]], names: list[str]) -> None:
