@@ -64,7 +64,7 @@ class Record(TypedDict):
     clock may run otherwise next time. `inputs` are the numbers that the
     task takes; `digest` tells the image, and each array that the task takes, by a SHA-256 of shape, type and values.
     `unreached` are the numbers of planes that are NaN in the result: a run that was stopped did not come to them, or
-    they diverged.
+    they diverged, or nothing was measured in them.
     """
 
     schema: int
@@ -125,6 +125,7 @@ def compose(
     *,
     threads: int,
     written: set[int],
+    void: Sequence[int],
     asked: bool,
     started: datetime,
     bfloat16: bool,
@@ -141,6 +142,8 @@ def compose(
         As they were used.
     written : set of int
         Planes that are in the result.
+    void : sequence of int
+        Planes in which nothing was measured.
     asked : bool
         Whether it was stopped by hand.
     started : datetime
@@ -153,7 +156,7 @@ def compose(
     failed = [plane["plane"] for plane in planes if not plane["iterations"]]
     unreached = [number for number in range(items) if number not in written]
     reasons = [plane["stopped_by"] for plane in planes]
-    cut_short = asked and ("asked" in reasons or len(unreached) > len(failed))
+    cut_short = asked and ("asked" in reasons or len(unreached) > len(failed) + len(void))
     return {
         "schema": SCHEMA,
         "task": request.task.name,

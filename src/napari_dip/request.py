@@ -56,4 +56,5 @@ class Request:
 
     def enlarged(self, original: np.ndarray) -> np.ndarray:
         """Give a plane (samples, y, x) of the caller's as float32, each pixel repeated where there are more of them."""
-        return np.array(original.repeat(self.factor, -2).repeat(self.factor, -1), np.float32)
+        with np.errstate(over="ignore"):  # what is to be filled in may be beyond float32
+            return np.array(original.repeat(self.factor, -2).repeat(self.factor, -1), np.float32)

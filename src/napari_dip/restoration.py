@@ -18,7 +18,7 @@ class Restoration:
     ----------
     image : float32 array
         Of the axes of the input and in its units; super-resolution makes Y and X larger. Planes that a run did not come
-        to, or that failed, are NaN; the record names them.
+        to, that failed, or in which nothing was measured, are NaN; the record names them.
     axes : str
         One letter for each dimension.
     record : dict

@@ -250,6 +250,7 @@ class Run:
             state.planes,
             threads=state.threads,
             written=state.written,
+            void=state.void,
             asked=state.asked,
             started=self.started,
             bfloat16=has_fast_bfloat16(self.request.device) and self.request.settings.preset != "paper",

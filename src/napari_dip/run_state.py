@@ -32,6 +32,8 @@ class RunState:
         What was done.
     written : set of int
         Numbers of the items that are in the result.
+    void : list of int
+        Numbers of those that are not, since nothing was measured in them.
     next : int
         The item that is looked at next.
     threads : int
@@ -47,6 +49,7 @@ class RunState:
     uncertainty: Sink | None
     planes: list[PlaneRecord] = field(default_factory=list)
     written: set[int] = field(default_factory=set)
+    void: list[int] = field(default_factory=list)
     next: int = 0
     threads: int = 0
     asked: bool = False
@@ -70,6 +73,7 @@ class RunState:
         """Give a state whose arrays and lists are its own."""
         other = copy(self)
         other.image, other.planes, other.written = self.image.copy(), list(self.planes), set(self.written)
+        other.void = list(self.void)
         other.uncertainty = None if self.uncertainty is None else self.uncertainty.copy()
         return other
 
@@ -80,12 +84,23 @@ class RunState:
         self.planes.append(at.note(stopped_by))
 
     def skip_item(self, item: Item, plane: Plane) -> None:
-        """Write an item in which there is nothing to do; what is masked in a constant one takes its value."""
+        """Write an item in which there is nothing to do; what is masked in a constant one takes its value.
+
+        One in which nothing was measured has nothing to be restored from. It stays NaN, but for single samples that
+        inpainting keeps.
+        """
         whole, factor = self.request.enlarged(plane.original), self.request.factor
+        missing = plane.missing.repeat(factor, 1).repeat(factor, 2)
+        colour, deviation = whole[: len(missing)], np.zeros(missing.shape, np.float32)
         if plane.observed.any():
-            missing = plane.missing.repeat(factor, 1).repeat(factor, 2)
-            np.copyto(whole[: len(missing)], np.float32(plane.scaling.low), where=missing)
-        self._put(item, whole, np.zeros_like(whole[: self.request.source.samples]))
+            np.copyto(colour, np.float32(plane.scaling.low), where=missing)
+            self._put(item, whole, deviation)
+            return
+        self.void.append(item.number)
+        if self.request.task.writes == "gaps":
+            colour[missing] = deviation[missing] = np.nan
+            self._put(item, whole, deviation)
+            self.written.discard(item.number)
 
     def _put(self, item: Item, image: np.ndarray, deviation: np.ndarray | None) -> None:
         self.image.put(item, image)
@@ -132,4 +147,4 @@ class RunState:
             self.at, self.last = (at, None) if state["at_work"] else (None, at)
 
 
-_PLAIN: Sequence[str] = ("planes", "next", "threads", "asked", "over")
+_PLAIN: Sequence[str] = ("planes", "void", "next", "threads", "asked", "over")

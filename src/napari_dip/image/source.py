@@ -158,7 +158,7 @@ class Source:
 
     def _check_values(self, allow_nonfinite: bool) -> tuple[str, str]:
         """Look at every plane once: finite, not constant, something to fill in and something to learn from."""
-        low, high, masked, pixels = np.inf, -np.inf, 0, 0
+        low, high, largest, masked, pixels = np.inf, -np.inf, 0.0, 0, 0
         digests = [_new_digest(self.array)] + ([] if self.mask is None else [_new_digest(self.mask[0])])
         for item in self.items:
             whole = self._read(self.array, self.axes, item)
@@ -166,19 +166,28 @@ class Source:
                 self._kept[item.index] = whole
             raw, mask = whole[: self.samples], self._masked(item)
             digests[0].update(np.ascontiguousarray(whole).data)
-            finite, mask = np.isfinite(raw).all(0), np.broadcast_to(mask.any(0), self.size)
             if self.mask is not None:
                 digests[1].update(np.ascontiguousarray(mask).data)
+            largest = max(largest, self._largest(whole, mask))
+            finite, mask = np.isfinite(raw).all(0), np.broadcast_to(mask.any(0), self.size)
             if not allow_nonfinite and not (finite | mask).all():
                 raise self._refuse_nonfinite(item, finite, mask)
             seen = raw[:, finite & ~mask]
             if seen.size:
                 low, high = min(low, float(seen.min())), max(high, float(seen.max()))
             masked, pixels = masked + int(mask.sum()), pixels + mask.size
-        self._check_range(low, high, masked, pixels)
+        self._check_range(low, high, largest, masked, pixels)
         self.range = low, high
         found = [f"sha256:{digest.hexdigest()}" for digest in digests]
         return found[0], found[1] if len(found) > 1 else ""
+
+    def _largest(self, whole: np.ndarray, mask: np.ndarray) -> float:
+        """Give the largest size of what is known of a plane, alpha included; 0 where it cannot be beyond float32."""
+        if whole.dtype.kind != "f" or whole.dtype.itemsize <= 4:
+            return 0.0
+        known = np.isfinite(whole)
+        known[: self.samples] &= ~mask
+        return max(-float(whole.min(where=known, initial=0)), float(whole.max(where=known, initial=0)))
 
     def _refuse_nonfinite(self, item: Item, finite: np.ndarray, mask: np.ndarray) -> InputError:
         y, x = np.argwhere(~(finite | mask))[0]
@@ -190,14 +199,14 @@ class Source:
             'repair them, or set nonfinite to "inpaint" to have them filled in.'
         )
 
-    def _check_range(self, low: float, high: float, masked: int, pixels: int) -> None:
+    def _check_range(self, low: float, high: float, largest: float, masked: int, pixels: int) -> None:
         if self.mask is not None and not masked:
             raise InputError("The mask is empty; mark the pixels to be filled in with a nonzero value.")
         if masked == pixels:
             raise InputError("The mask covers the whole image; leave some pixels to restore the others from.")
         if low > high:
             raise InputError("The image holds no finite number where it is not masked; there is nothing to restore.")
-        if max(-low, high) > LARGEST:
+        if largest > LARGEST:
             raise InputError("The image holds values that float32, the type of the result, cannot hold; scale it down.")
         if not high > low:
             raise InputError("The image is constant where it is not masked; there is nothing to restore.")
