@@ -13,6 +13,7 @@ from napari_dip.settings import read_settings
 from napari_dip.tasks import Input, task_named
 
 if TYPE_CHECKING:
+    from napari_dip.files.metadata import Picture
     from napari_dip.restoration import Progress, Restoration
 
     Watch = Callable[[Progress], bool | None]
@@ -87,13 +88,12 @@ def restore_file(
     --------
     >>> restore_file("inpaint", "cells.tif", "whole.tif", inputs={"mask": "dust.png"})  # doctest: +SKIP
     """
-    row, chosen, source = task_named(task), read_settings(dict(settings or {})), Path(source)
-    given = {one.name: one.default for one in row.inputs} | dict(inputs or {})
+    row, source = task_named(task), Path(source)
+    chosen, given = read_settings(dict(settings or {})), row.defaults | dict(inputs or {})
     row.check(chosen, given)
     needed = {"input": source} | {one.name: Path(given[one.name]) for one in row.inputs if one.kind != "number"}
     made = _name_outputs(Path(target), record, with_uncertainty=chosen.uncertainty)
     _check_outputs(made, needed, force=force)
-
     picture = files.read_image(source)
     axes = axes.upper() if axes else picture.axes
     files.check_fits(made["output"], picture, axes)
@@ -105,13 +105,8 @@ def restore_file(
     for progress in run:
         if watch is not None and watch(progress):
             run.stop()
-    restoration = run.result
-    for role, array in (("output", restoration.image), ("uncertainty", restoration.uncertainty)):
-        if role in made and array is not None:
-            files.write_image(made[role], array, restoration.axes, picture, values.get("factor", 1))
-    if "record" in made:
-        _write_record(made["record"], restoration, needed | made)
-    return FileResult(restoration, made["output"], made.get("uncertainty"), made.get("record"))
+    _write(run.result, picture, made, needed, values.get("factor", 1))
+    return FileResult(run.result, made["output"], made.get("uncertainty"), made.get("record"))
 
 
 def _name_outputs(target: Path, record: str | Path | None, *, with_uncertainty: bool) -> dict[str, Path]:
@@ -140,10 +135,16 @@ def _read_input(one: Input, given: Any) -> Any:
     return files.read_image(Path(given)).array if one.kind == "image" else given
 
 
-def _write_record(path: Path, restoration: Restoration, named: Mapping[str, Path]) -> None:
-    """Write the record of a run, with the files it read and wrote."""
-    record = restoration.record.copy()
-    record["files"] = {role: str(file) for role, file in named.items() if role != "record"}
-    record["command"] = f"napari-dip {record['versions']['napari-dip']}"
-    with files.replacing(path) as file:
-        file.write(records.write(record))
+def _write(
+    restoration: Restoration, picture: Picture, made: Mapping[str, Path], needed: Mapping[str, Path], factor: int
+) -> None:
+    """Write image and uncertainty, then the record, with the files that were read and written."""
+    for role, array in (("output", restoration.image), ("uncertainty", restoration.uncertainty)):
+        if role in made and array is not None:
+            files.write_image(made[role], array, restoration.axes, picture, factor)
+    if "record" in made:
+        record, named = restoration.record.copy(), {**needed, **made}
+        record["files"] = {role: str(file) for role, file in named.items() if role != "record"}
+        record["command"] = f"napari-dip {record['versions']['napari-dip']}"
+        with files.replacing(made["record"]) as file:
+            file.write(records.write(record))

@@ -116,6 +116,11 @@ class Task:
         """The name on the command line."""
         return self.name.replace("_", "-")
 
+    @property
+    def defaults(self) -> dict[str, Any]:
+        """What each input is where it is left out."""
+        return {one.name: one.default for one in self.inputs}
+
     def uses(self, setting: str, preset: str | None = None, noise: str | None = None) -> bool:
         """Whether a setting changes anything: with a preset and a kind of noise, or with any where they are left out.
 
