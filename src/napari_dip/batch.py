@@ -98,15 +98,20 @@ def restore_file(
     axes = axes.upper() if axes else picture.axes
     files.check_fits(made["output"], picture, axes)
     values = {one.name: _read_input(one, given[one.name]) for one in row.inputs}
+    restoration = _restored(row.name, picture.array, {"axes": axes, **values, **(settings or {})}, watch)
+    _write(restoration, picture, made, needed, values.get("factor", 1))
+    return FileResult(restoration, made["output"], made.get("uncertainty"), made.get("record"))
 
+
+def _restored(task: str, image: Any, given: Mapping[str, Any], watch: Watch | None) -> Restoration:
+    """Walk a run, as long as whoever watches it lets it go on."""
     from napari_dip.restore import restore_steps
 
-    run = restore_steps(row.name, picture.array, axes=axes, **values, **(settings or {}))
+    run = restore_steps(task, image, **given)
     for progress in run:
         if watch is not None and watch(progress):
             run.stop()
-    _write(run.result, picture, made, needed, values.get("factor", 1))
-    return FileResult(run.result, made["output"], made.get("uncertainty"), made.get("record"))
+    return run.result
 
 
 def _name_outputs(target: Path, record: str | Path | None, *, with_uncertainty: bool) -> dict[str, Path]:

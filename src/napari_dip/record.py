@@ -109,12 +109,16 @@ def thin(losses: list[float]) -> tuple[list[float], int]:
     return losses[::step], step
 
 
-def _worst(reasons: Sequence[str]) -> str:
+def _worst(reasons: Sequence[str], *, asked: bool, left_out: bool) -> str:
     """Of the reasons for which planes ended, the one that matters most.
 
-    >>> _worst(["iterations", "seconds", "held-out"])
+    It was asked to stop only if that has cut a plane short, or left some out.
+
+    >>> _worst(["iterations", "seconds", "held-out"], asked=True, left_out=False)
     'seconds'
     """
+    if asked and (left_out or "asked" in reasons):
+        return "asked"
     order = ("diverged", "seconds", "asked", "held-out")
     return next((reason for reason in order if reason in reasons), "iterations")
 
@@ -134,10 +138,8 @@ def compose(
 
     Parameters
     ----------
-    request : Request
-        What was asked for.
-    planes : list of PlaneRecord
-        What was done.
+    request, planes
+        What was asked for, and what was done.
     threads : int
         As they were used.
     written : set of int
@@ -146,17 +148,15 @@ def compose(
         Planes in which nothing was measured.
     asked : bool
         Whether it was stopped by hand.
-    started : datetime
-    bfloat16 : bool
-        Whether convolutions ran in it.
+    started, bfloat16
+        When it began, and whether convolutions ran in bfloat16.
     """
     source, items = request.source, len(request.source.items)
     used = {"device": request.device, "threads": threads or None, "max_seconds": None}
     settings = request.settings.model_copy(update=used)
     failed = [plane["plane"] for plane in planes if not plane["iterations"]]
     unreached = [number for number in range(items) if number not in written]
-    reasons = [plane["stopped_by"] for plane in planes]
-    cut_short = asked and ("asked" in reasons or len(unreached) > len(failed) + len(void))
+    left_out = len(unreached) > len(failed) + len(void)
     return {
         "schema": SCHEMA,
         "task": request.task.name,
@@ -172,7 +172,7 @@ def compose(
         "bfloat16": bfloat16,
         "iterations": sum(plane["iterations"] for plane in planes),
         "seconds": round(sum(plane["seconds"] for plane in planes), 3),
-        "stopped_by": "asked" if cut_short else _worst(reasons),
+        "stopped_by": _worst([plane["stopped_by"] for plane in planes], asked=asked, left_out=left_out),
         "planes_in_image": items,
         "planes_restored": len(planes) - len(failed),
         "unreached": unreached,
