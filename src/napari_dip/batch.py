@@ -95,12 +95,10 @@ def restore_file(
     made = _name_outputs(Path(target), record, with_uncertainty=chosen.uncertainty)
     _check_outputs(made, needed, force=force)
     picture = files.read_image(source)
-    axes = axes.upper() if axes else picture.axes
-    files.check_fits(made["output"], picture, axes)
+    files.check_fits(made["output"], picture, axes := axes.upper() if axes else picture.axes)
     values = {one.name: _read_input(one, given[one.name]) for one in row.inputs}
     restoration = _restored(row.name, picture.array, {"axes": axes, **values, **(settings or {})}, watch)
-    _write(restoration, picture, made, needed, values.get("factor", 1))
-    return FileResult(restoration, made["output"], made.get("uncertainty"), made.get("record"))
+    return _write(restoration, picture, made, needed, values.get("factor", 1))
 
 
 def _restored(task: str, image: Any, given: Mapping[str, Any], watch: Watch | None) -> Restoration:
@@ -142,7 +140,7 @@ def _read_input(one: Input, given: Any) -> Any:
 
 def _write(
     restoration: Restoration, picture: Picture, made: Mapping[str, Path], needed: Mapping[str, Path], factor: int
-) -> None:
+) -> FileResult:
     """Write image and uncertainty, then the record, with the files that were read and written."""
     for role, array in (("output", restoration.image), ("uncertainty", restoration.uncertainty)):
         if role in made and array is not None:
@@ -153,3 +151,4 @@ def _write(
         record["command"] = f"napari-dip {record['versions']['napari-dip']}"
         with files.replacing(made["record"]) as file:
             file.write(records.write(record))
+    return FileResult(restoration, made["output"], made.get("uncertainty"), made.get("record"))

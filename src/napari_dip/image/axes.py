@@ -18,6 +18,7 @@ SMALLEST = 8
 def guess_axes(shape: tuple[int, ...], dtype: np.dtype[Any]) -> str:
     """Guess the axes of an array: Y and X last, but for 3 or 4 samples of 8-bit RGB after them.
 
+    >>> import numpy as np
     >>> guess_axes((512, 512), np.dtype("uint16"))
     'YX'
     >>> guess_axes((512, 512, 3), np.dtype("uint8"))
