@@ -249,9 +249,11 @@ def test_a_form_is_made_from_any_row_of_the_table(viewer, picture):
     form = Form(viewer, task)
     assert "Open an image first" in form.missing()
     viewer.add_image(picture, name="cell")
+    form.refresh()
+    assert form.missing() == "Guide: open another image for it first."
     viewer.add_image(picture + 1, name="edges")
     form.refresh()
-    assert not form.missing()
+    assert not form.missing() and form.guide.value == viewer.layers["edges"]
     assert form.words_label.text() == "Guided."
     assert (form.guide.label, form.guide.tooltip) == ("Guide", "Shows the edges.")
     assert list(form.passes.choices) == [1, 2, 3]
