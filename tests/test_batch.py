@@ -8,6 +8,7 @@ import tifffile
 
 import napari_dip as dip
 from napari_dip.batch import restore_file
+from napari_dip.files.formats import NAMES
 
 QUICK = {"max_iterations": 3, "threads": 1}
 
@@ -120,7 +121,7 @@ REFUSED = {
     "missing mask": (("inpaint", "in.npy", "out.npy"), {"inputs": {"mask": "no.npy"}}, "no file 'no.npy'"),
     "factor": (("super_resolve", "in.npy", "out.npy"), {"inputs": {"factor": 9}}, "2 to 8"),
     "missing image": (("denoise", "no.npy", "out.npy"), {}, "no file 'no.npy'"),
-    "no format": (("denoise", "in.npy", "out.jpg"), {}, "TIFF, PNG or NPY"),
+    "no format": (("denoise", "in.npy", "out.jpg"), {}, NAMES),
     "no room in the format": (("denoise", "in.npy", "out.png"), {}, "whole numbers"),
     "no folder": (("denoise", "in.npy", "no/out.npy"), {}, "no folder"),
     "exists": (("denoise", "in.npy", "mask.npy"), {}, "exists"),

@@ -112,7 +112,7 @@ class Source:
         """Read an item as (samples, y, x), in the caller's units and a native dtype; alpha, if any, comes last."""
         if item.index in self._kept:
             return self._kept[item.index][(slice(None), *item.read_region(self.size))]
-        return self._read(self.array, self.axes, item)
+        return self.read(self.array, self.axes, item)
 
     def plane(self, item: Item) -> Plane:
         """Read an item as the prior sees it."""
@@ -128,8 +128,28 @@ class Source:
         """Give the shape of a result."""
         return tuple(n * (factor if a in "YX" else 1) for a, n in self.sizes.items())
 
-    def _read(self, array: Any, axes: str, item: Item) -> np.ndarray:
-        """Read an item with its halo; a lazy array is cut first, so that only what is needed is computed."""
+    def axes_of(self, name: str, array: Any) -> str:
+        """Give the axes of an array that goes with the image: those of the image, without S, or of one plane.
+
+        Raises
+        ------
+        InputError
+            If it has another size; `name` says which.
+        """
+        without_samples = self.axes.replace("S", "")
+        for axes in (self.axes, without_samples, "".join(a for a in without_samples if a in "YX")):
+            if array.shape == tuple(self.sizes[a] for a in axes):
+                return axes
+        raise InputError(
+            f"The {name} has shape {tuple(array.shape)}, but the image has {tuple(self.array.shape)}; "
+            f"give a {name} of the size of the image."
+        )
+
+    def read(self, array: Any, axes: str, item: Item) -> np.ndarray:
+        """Read an item of the image, or of an array that goes with it, with its halo.
+
+        A lazy array is cut first, so that only what is needed is computed.
+        """
         position = dict(zip(self.outer, item.index, strict=True))
         own = tuple(position[a] for a in outer_axes(axes))
         plane = np.asarray(take_plane(array, axes, own, item.read_region(self.size)))
@@ -139,19 +159,11 @@ class Source:
         """Read the mask of an item, (samples or 1, y, x); that of an alpha sample is no matter."""
         if self.mask is None:
             return np.zeros((1, 1, 1), bool)
-        return np.asarray(self._read(*self.mask, item)[: self.samples] != 0)
+        return np.asarray(self.read(*self.mask, item)[: self.samples] != 0)
 
     def _read_mask(self, mask: Any) -> tuple[Any, str]:
         array = _as_array(mask)
-        without_samples = self.axes.replace("S", "")
-        for axes in (self.axes, without_samples, "".join(a for a in without_samples if a in "YX")):
-            if array.shape == tuple(self.sizes[a] for a in axes):
-                break
-        else:
-            raise InputError(
-                f"The mask has shape {tuple(array.shape)}, but the image has {tuple(self.array.shape)}; "
-                "give a mask of the size of the image."
-            )
+        axes = self.axes_of("mask", array)
         if not isinstance(array, np.ndarray) and array.nbytes <= self.keep:
             array = np.asarray(array)  # a mask of one plane would be computed for every plane
         return array, axes
@@ -161,7 +173,7 @@ class Source:
         low, high, largest, masked, pixels = np.inf, -np.inf, 0.0, 0, 0
         digests = [_new_digest(self.array)] + ([] if self.mask is None else [_new_digest(self.mask[0])])
         for item in self.items:
-            whole = self._read(self.array, self.axes, item)
+            whole = self.read(self.array, self.axes, item)
             if self._keeps:
                 self._kept[item.index] = whole
             raw, mask = whole[: self.samples], self._masked(item)

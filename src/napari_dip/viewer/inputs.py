@@ -60,19 +60,19 @@ class NumberInput:
 
 
 class ImageInput:
-    """Another image layer."""
+    """Another image layer: any but the one to restore."""
 
     def __init__(self, row: Input, viewer: ViewerModel, image: ComboBox):
         self.title = row.title
-        self.box = layer_box(viewer, Image, name=row.name, label=row.title, tooltip=row.help)
+        self.box = layer_box(viewer, Image, lambda: image.value, name=row.name, label=row.title, tooltip=row.help)
         self.widgets: dict[str, Widget] = {row.name: self.box}
 
     def missing(self) -> str:
         """Ask for an image."""
-        return "" if self.box.value is not None else f"{self.title}: open an image for it first."
+        return "" if self.box.value is not None else f"{self.title}: open another image for it first."
 
     def preselect(self) -> None:
-        """Leave the first one: what is selected is the image to restore."""
+        """Leave the first of the others: what is selected is the image to restore."""
 
     def read(self) -> Any:
         """Give the array of the layer."""
@@ -140,10 +140,12 @@ KINDS: dict[str, Callable[[Input, ViewerModel, ComboBox], InputWidgets]] = {
 }
 
 
-def layer_box(viewer: ViewerModel, kind: type, **common: Any) -> ComboBox:
-    """Make a box that offers the layers of one kind."""
+def layer_box(viewer: ViewerModel, kind: type, taken: Callable[[], Any] = lambda: None, **common: Any) -> ComboBox:
+    """Make a box that offers the layers of one kind, but for one that is taken."""
     layers = viewer.layers
-    return ComboBox(choices=lambda _: [layer for layer in layers if isinstance(layer, kind)], **common)
+    return ComboBox(
+        choices=lambda _: [layer for layer in layers if isinstance(layer, kind) and layer is not taken()], **common
+    )
 
 
 def preselect(box: ComboBox, viewer: ViewerModel, kind: type) -> None:
