@@ -64,5 +64,5 @@ def test_an_offset_may_be_anything_and_zero_is_one():
 
 
 def test_settings_survive_json():
-    chosen = read_settings({"seed": 7, "stop_at": [3, 5]})
+    chosen = read_settings({"seed": 7, "sigma": 3.5})
     assert read_settings(Settings.model_validate_json(chosen.model_dump_json()).model_dump()) == chosen

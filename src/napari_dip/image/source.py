@@ -75,7 +75,8 @@ class Source:
     range : (float, float)
         The least and the largest value that was measured.
     digest, mask_digest : str
-        Of shape, type and values, whatever the layout in memory; the mask's is empty where there is none.
+        Of shape, type and values, whatever the layout in memory; the mask's is of what it marks, and empty where there
+        is none.
 
     Raises
     ------
@@ -171,7 +172,7 @@ class Source:
     def _check_values(self, allow_nonfinite: bool) -> tuple[str, str]:
         """Look at every plane once: finite, not constant, something to fill in and something to learn from."""
         low, high, largest, masked, pixels = np.inf, -np.inf, 0.0, 0, 0
-        digests = [_new_digest(self.array)] + ([] if self.mask is None else [_new_digest(self.mask[0])])
+        digests = [_new_digest(self.array)] + ([] if self.mask is None else [hashlib.sha256()])
         for item in self.items:
             whole = self.read(self.array, self.axes, item)
             if self._keeps:
@@ -179,7 +180,8 @@ class Source:
             raw, mask = whole[: self.samples], self._masked(item)
             digests[0].update(np.ascontiguousarray(whole).data)
             if self.mask is not None:
-                digests[1].update(np.ascontiguousarray(mask).data)
+                marked = np.broadcast_to(mask, raw.shape)  # what is to be filled in, however the mask says it
+                digests[1].update(np.ascontiguousarray(marked).data)
             largest = max(largest, self._largest(whole, mask))
             finite, mask = np.isfinite(raw).all(0), np.broadcast_to(mask.any(0), self.size)
             if not allow_nonfinite and not (finite | mask).all():
