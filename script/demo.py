@@ -15,7 +15,7 @@ import numpy as np
 import tifffile
 from qtpy.QtWidgets import QApplication
 
-READY_WITHIN, PATIENCE, SETTLE = 10, 240, 0.5  # seconds
+READY_WITHIN, PATIENCE, SETTLE = 30, 900, 0.5  # seconds
 
 
 def main() -> int:

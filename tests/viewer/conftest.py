@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 LONG = 100_000
-WAIT = 60_000
+WAIT = 240_000
 
 
 @pytest.fixture
