@@ -62,7 +62,7 @@ def test_from_sample_to_result(make_napari_viewer_proxy, qtbot):
     dock.form.more["threads"].value = 1
     dock.form.more["max_iterations"].value = 30
     dock.panel.run_button.click()
-    qtbot.waitUntil(lambda: dock.panel.state == "ready", timeout=120_000)
+    qtbot.waitUntil(lambda: dock.panel.state == "ready", timeout=600_000)
     noisy, truth = fluorescence()
     result = viewer.layers["fluorescence denoised"]
     assert tuple(result.scale) == (0.1, 0.1)

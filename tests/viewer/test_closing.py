@@ -9,7 +9,7 @@ from qtpy.QtWidgets import QApplication, QDockWidget
 
 from napari_dip.viewer import runner as worker
 
-WAIT = 30_000
+WAIT = 240_000
 NAMES = ["Denoise", "Inpaint", "Super-resolve"]
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-WAIT = 60_000
+WAIT = 240_000
 
 
 @pytest.fixture

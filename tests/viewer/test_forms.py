@@ -197,7 +197,7 @@ def test_painting_on_does_not_change_a_run(qtbot, viewer, open_dock, start, pict
     labels.data[20:24, 20:24] = 1
     labels.refresh()
     dock.panel.stop_button.click()
-    qtbot.waitUntil(lambda: dock.panel.state == "ready", timeout=60_000)
+    qtbot.waitUntil(lambda: dock.panel.state == "ready", timeout=240_000)
     result = viewer.layers["cell inpainted"]
     np.testing.assert_array_equal(result.data[20:24, 20:24], picture[20:24, 20:24])
 

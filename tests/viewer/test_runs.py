@@ -6,7 +6,7 @@ import numpy as np
 
 from napari_dip.viewer import runner as worker
 
-WAIT = 60_000
+WAIT = 240_000
 
 
 def ended(dock):
