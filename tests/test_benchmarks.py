@@ -65,7 +65,7 @@ def modules(monkeypatch):
 
 def run(script, *arguments):
     command = [sys.executable, BENCHMARKS / f"{script}.py", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120)
+    return subprocess.run(command, capture_output=True, text=True, timeout=900)
 
 
 def measured(script, *arguments):

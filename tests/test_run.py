@@ -327,7 +327,7 @@ def test_a_child_of_a_process_that_has_computed_never_hangs(method, threads, exp
     child = context.Process(target=denoise_in_child, args=(queue, threads))
     child.start()
     try:
-        answer = queue.get(timeout=120)
+        answer = queue.get(timeout=300)
     finally:
         child.kill()
         child.join()
