@@ -24,7 +24,7 @@ ENDLESS = ["--max-iterations", "100000", "--threads", "1"]
 NEVER_DONE = ["inpaint", "in.npy", "out.npy", "--mask", "mask.npy", *ENDLESS]
 """Denoising may find for itself that it is done."""
 FAR = r"Iteration [1-9]\d* of at most 100000"
-LONG = 120
+LONG = 600
 """Seconds after which a test gives up waiting; nothing is expected to take as long."""
 
 
