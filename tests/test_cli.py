@@ -149,7 +149,7 @@ def test_every_setting_reaches_the_run(run):
         "threads": 1,
         "nonfinite": "inpaint",
     }
-    assert set(options) == set(Settings.model_fields) - cli.SPECIAL
+    assert set(options) == set(Settings.model_fields)
     words = [(f"--{name.replace('_', '-')}", value) for name, value in options.items()]
     arguments = [word for pair in words for word in (pair[:1] if pair[1] is True else pair)]
     assert run("denoise", "in.npy", "out.npy", "--record", "r.json", *arguments)[0] == 0
