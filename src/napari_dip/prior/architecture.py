@@ -46,6 +46,7 @@ class Slim:
     dropout: float = 0.05
     upsample: str = "nearest"
     border: Border = "zeros"
+    remembers: bool = False
 
     def build(self, inputs: int, outputs: int, dims: int, generator: torch.Generator) -> Prior:
         """Make the network, its weights drawn."""
@@ -61,6 +62,7 @@ class Slim:
             upsample=self.upsample,
             border=self.border,
             dims=dims,
+            remembers=self.remembers,
         )
         network.initialise(generator)
         return network

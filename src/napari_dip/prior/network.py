@@ -25,6 +25,8 @@ _linear = {2: "bilinear", 3: "trilinear"}
 Border = Literal["reflect", "zeros"]
 SLOPE = 0.2
 """Of the leaky ReLU below zero, as published (Ulyanov et al., reference implementation)."""
+FORGETTING = 0.05
+"""Part of the remembered mean and variance that each iteration replaces."""
 LEAST_SIZE = 2
 """Pixels along each axis at the deepest scale, at the least: one pixel would have no variance to be normalised by."""
 
@@ -72,12 +74,20 @@ class Block(nn.Module):
     """Convolution, batch normalisation (always in training mode), leaky ReLU."""
 
     def __init__(
-        self, inputs: int, outputs: int, size: int = 3, stride: int = 1, *, dims: int, border: Border = "reflect"
+        self,
+        inputs: int,
+        outputs: int,
+        size: int = 3,
+        stride: int = 1,
+        *,
+        dims: int,
+        border: Border = "reflect",
+        remembers: bool = False,
     ):
         super().__init__()
         # batch normalisation takes the mean away, so a bias would do nothing
         self.convolution = Convolution(inputs, outputs, size, stride, dims=dims, bias=False, border=border)
-        self.normalise = Normalise(outputs)
+        self.normalise = Normalise(outputs, remembers=remembers)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (1, inputs, ...) to (1, outputs, ...)."""
@@ -85,14 +95,29 @@ class Block(nn.Module):
 
 
 class Normalise(nn.Module):
-    """Batch normalisation over the one image there is, then a learned scale and shift for each channel."""
+    """Batch normalisation over the image there is, then a learned scale and shift for each channel.
 
-    def __init__(self, channels: int):
+    Parameters
+    ----------
+    channels : int
+    remembers : bool
+        Keep the mean and variance of what was seen while it was fitted, and normalise by these once it is applied: a
+        tile must not be normalised by its own content, or seams show.
+    """
+
+    def __init__(self, channels: int, *, remembers: bool = False):
         super().__init__()
         self.weight, self.bias = nn.Parameter(torch.ones(channels)), nn.Parameter(torch.zeros(channels))
+        self.remembers = remembers
+        if remembers:
+            self.register_buffer("mean", torch.zeros(channels))
+            self.register_buffer("variance", torch.ones(channels))
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise each channel."""
+        if self.remembers:
+            past = self.mean, self.variance
+            return F.batch_norm(x, *past, self.weight, self.bias, training=self.training, momentum=FORGETTING)
         if x[0, 0].numel() == 1:  # no variance to speak of at the bottom of a tiny image
             return x * self.weight.view(1, -1, *(1,) * (x.ndim - 2)) + self.bias.view(1, -1, *(1,) * (x.ndim - 2))
         return F.batch_norm(x, None, None, self.weight, self.bias, training=True)
@@ -107,7 +132,7 @@ class ChannelDropout(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Zero each channel with probability `rate`, and scale up the others."""
-        if not self.rate:
+        if not self.rate or not self.training:
             return x
         shape = (1, x.shape[1], *(1,) * (x.ndim - 2))
         kept = torch.rand(shape, generator=self.generator) >= self.rate
@@ -253,6 +278,8 @@ class SlimPrior(Prior):
         "linear" or "nearest", in the trunk; the step to full resolution is always linear.
     border : str
         What lies beyond the border of each convolution: "reflect" or "zeros".
+    remembers : bool
+        See `Normalise`.
     """
 
     def __init__(
@@ -269,10 +296,11 @@ class SlimPrior(Prior):
         upsample: str = "nearest",
         border: Border = "zeros",
         dims: int = 2,
+        remembers: bool = False,
     ):
         super().__init__()
         self.levels, self.dims = depth + 1, dims
-        block = partial(Block, dims=dims, border=border)
+        block = partial(Block, dims=dims, border=border, remembers=remembers)
         self.upsample = "nearest" if upsample == "nearest" else _linear[dims]
         self.stem = block(inputs, thin)
         self.shrink = Convolution(thin, thin, 2, 2, dims=dims, bias=False)
@@ -281,7 +309,7 @@ class SlimPrior(Prior):
         self.down = nn.ModuleList(
             nn.Sequential(block(width, channels, 3, 2), block(channels, channels)) for width in finer
         )
-        self.join = nn.ModuleList(Normalise(skip + channels) for _ in finer)
+        self.join = nn.ModuleList(Normalise(skip + channels, remembers=remembers) for _ in finer)
         self.up = nn.ModuleList(
             nn.Sequential(
                 block(skip + channels, channels), ChannelDropout(dropout, generator), block(channels, channels, 1)

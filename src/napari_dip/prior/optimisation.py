@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from napari_dip.prior.muon import Muon
 from napari_dip.prior.network import matrices
 
 
@@ -47,7 +48,7 @@ class Optimisation:
         taken = {id(m) for m in kernels}
         rest = [p for p in parameters if id(p) not in taken]
         return [
-            torch.optim.Muon(kernels, lr=self.kernel_rate, weight_decay=0.0),
+            Muon(kernels, lr=self.kernel_rate),
             torch.optim.Adam(rest, lr=self.rate),
         ]
 

@@ -1,0 +1,68 @@
+"""Planes that one network is fitted to and applied to: a volume, a time series, a set of images, or parts of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import Tensor
+
+from napari_dip.prior.fill import LOCAL_CONTRAST, LocalContrast, fill, local_contrast
+
+Place = tuple[int, int, int]
+"""A plane, and the first row and column of a crop of it."""
+
+
+@dataclass(frozen=True)
+class Stack:
+    """Neighbouring planes.
+
+    Attributes
+    ----------
+    values : Tensor
+        (planes, channels, y, x), near [0, 1]; filled in smoothly where nothing was measured.
+    observed : Tensor
+        (planes, 1, y, x), 1 where a pixel was measured.
+    base, contrast : Tensor
+        Local mean, of the shape of `values`, and contrast, of that of `observed`.
+    held_out : Tensor or None
+        Of the shape of `observed`: 1 for pixels that are predicted but never learned from.
+    """
+
+    values: Tensor
+    observed: Tensor
+    base: Tensor
+    contrast: Tensor
+    held_out: Tensor | None = None
+
+    @classmethod
+    def of(cls, values: Tensor, observed: Tensor, window: LocalContrast = LOCAL_CONTRAST) -> Stack:
+        """Find local mean and contrast of planes, one by one."""
+        parts = [local_contrast(v[None], o[None], window) for v, o in zip(values, observed, strict=True)]
+        filled = fill(values, observed) if (observed == 0).any() else values
+        return cls(filled, observed, torch.cat([p[0] for p in parts]), torch.cat([p[1] for p in parts]))
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(y, x)."""
+        return self.values.shape[2], self.values.shape[3]
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def split(self, part: float, generator: torch.Generator) -> Stack:
+        """Hold out a random part of the measured pixels."""
+        drawn = torch.rand(self.observed.shape, generator=generator) < part
+        return replace(self, held_out=self.observed * drawn.to(self.observed))
+
+    def beside(self, plane: int, shift: int) -> int:
+        """Give the plane so many planes away: on the other side where there is none, or else the nearest other one.
+
+        It is never the plane itself, which would show the network the pixels that are hidden from it.
+        """
+        last = len(self) - 1
+        for there in (plane + shift, plane - shift):
+            if 0 <= there <= last:
+                return there
+        return plane + 1 if shift > 0 and plane < last or plane == 0 else plane - 1
