@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor
 
-from napari_dip.prior.fit import Averaging, Problem
+from napari_dip.prior.averages import Averaging
+from napari_dip.prior.fit import Problem
 from napari_dip.prior.likelihood import Gaussian, NoiseVariance
 from napari_dip.prior.masked_prediction import MaskedPrediction
 from napari_dip.prior.network import Prior, SlimPrior

@@ -8,7 +8,8 @@ import torch
 from small import gaussian, noisy_wave, observation_of, problem, random, seeded, small_network
 
 from napari_dip.prior.architecture import Slim
-from napari_dip.prior.fit import Averaging, Diverged, Fit, Problem
+from napari_dip.prior.averages import Averaging
+from napari_dip.prior.fit import Diverged, Fit, Problem
 from napari_dip.prior.latent_prior import LatentPrior
 from napari_dip.prior.masked_prediction import MaskedPrediction
 from napari_dip.prior.network import VarianceHead, matrices

@@ -2,7 +2,8 @@ import pytest
 import torch
 from small import Spy, gaussian, observation_of, problem, random, seeded, small_network
 
-from napari_dip.prior.fit import Averaging, Fit
+from napari_dip.prior.averages import Averaging
+from napari_dip.prior.fit import Fit
 from napari_dip.prior.forward_model import Downsample
 from napari_dip.prior.latent_prior import LatentPrior
 from napari_dip.prior.network import Prior, VarianceHead

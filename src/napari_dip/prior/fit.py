@@ -13,7 +13,8 @@ import torch
 from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 
-from napari_dip.prior.objective import Objective, Prediction, RunningAverage, loss_of
+from napari_dip.prior.averages import Averaging, PredictionAverage, WeightAverage
+from napari_dip.prior.objective import Objective, loss_of
 from napari_dip.prior.optimisation import Optimisation, has_fast_bfloat16
 from napari_dip.prior.posterior import AsPredicted, Averaged, Estimate, LastStep
 from napari_dip.prior.safeguard import SAFEGUARD, Errors, Safeguard
@@ -49,14 +50,6 @@ class Progress:
     error: float
     held_out_error: float | None
     seconds: float
-
-
-@dataclass(frozen=True)
-class Averaging:
-    """How predictions are averaged; see `RunningAverage`."""
-
-    keep: float = 0.99
-    warm_up: int = 0
 
 
 @dataclass(frozen=True)
@@ -121,7 +114,7 @@ class Fit:
         self.problem, self.limits, self.judged = problem, limits, judged
         self.network = nn.ModuleList(objective.network for objective in problem.objectives)
         self.optimisers = problem.optimisation.build(self.network)
-        self.averages = [RunningAverage(problem.averaging.keep, problem.averaging.warm_up) for _ in problem.objectives]
+        self.averages = [problem.averaging.build() for _ in problem.objectives]
         self.histories = [Errors(problem.safeguard) for _ in problem.objectives]
         device = problem.objectives[0].observation.values.device.type
         bfloat16 = problem.optimisation.bfloat16 and has_fast_bfloat16(device)
@@ -172,8 +165,12 @@ class Fit:
         return [
             Averaged(objective.observation, average.image, average.total)
             for objective, average in zip(self.problem.objectives, self.averages, strict=True)
-            if average.image is not None and average.total is not None
+            if isinstance(average, PredictionAverage) and average.image is not None and average.total is not None
         ]
+
+    def weights(self) -> list[dict[str, torch.Tensor]]:
+        """Give the averaged weights of the networks that had their turn."""
+        return [average.weights for average in self.averages if isinstance(average, WeightAverage) and average.weights]
 
     def preview(self) -> torch.Tensor:
         """Give an image (1, channels, [z,] y, x) to look at, near to what `finish` would give, in little time."""
@@ -259,28 +256,17 @@ class Fit:
             optimiser.step()
             scheduler.step()
         if usual:
-            self._collect(turn, prediction)
+            self.averages[turn].take(objective, prediction)
         self.iteration += 1
         self.losses.append(self.loss)
         if self._is_look():
             self.held_out_error = self._held_out_error()
         return True
 
-    def _collect(self, turn: int, prediction: Prediction) -> None:
-        """Take a prediction into the average of its network."""
-        observation = self.problem.objectives[turn].observation
-        image, target = prediction.image.detach(), prediction.target
-        total = observation.noise.likelihood.noise_variance(image).mean(1, keepdim=True)
-        if prediction.variance is not None:
-            total = prediction.variance.detach() + total
-        if target is not None:  # what was never measured is always a prediction
-            target = observation.forward_model.to_image(torch.maximum(target, 1 - observation.observed))
-        self.averages[turn].add(image, total, target)
-
     def _held_out_error(self) -> float | None:
         """Give the mean over the networks; None if nothing is held out."""
-        averaged = self.averaged()
-        errors = [one.observation.held_out_error(one.image) for one in averaged]
+        pairs = zip(self.averages, self.problem.objectives, strict=True)
+        errors = [average.held_out_error(objective) for average, objective in pairs]
         known = [error for error in errors if error is not None]
         return sum(known) / len(known) if known and len(known) == len(errors) else None
 

@@ -108,7 +108,9 @@ class Normalise(nn.Module):
     def __init__(self, channels: int, *, remembers: bool = False):
         super().__init__()
         self.weight, self.bias = nn.Parameter(torch.ones(channels)), nn.Parameter(torch.zeros(channels))
-        self.remembers = remembers
+        self.remembers, self.forgetting = remembers, FORGETTING
+        self.mean: Tensor
+        self.variance: Tensor
         if remembers:
             self.register_buffer("mean", torch.zeros(channels))
             self.register_buffer("variance", torch.ones(channels))
@@ -116,8 +118,8 @@ class Normalise(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Normalise each channel."""
         if self.remembers:
-            past = self.mean, self.variance
-            return F.batch_norm(x, *past, self.weight, self.bias, training=self.training, momentum=FORGETTING)
+            training, momentum = self.training, self.forgetting
+            return F.batch_norm(x, self.mean, self.variance, self.weight, self.bias, training, momentum)
         if x[0, 0].numel() == 1:  # no variance to speak of at the bottom of a tiny image
             return x * self.weight.view(1, -1, *(1,) * (x.ndim - 2)) + self.bias.view(1, -1, *(1,) * (x.ndim - 2))
         return F.batch_norm(x, None, None, self.weight, self.bias, training=True)
@@ -144,6 +146,7 @@ class Prior(nn.Module):
 
     levels: int  # number of times the image is halved
     dims: int
+    aligned: bool = False  # whether it is padded at the far end alone, so that a tile is halved where its image is
 
     @cached_property
     def deepest(self) -> int:
@@ -162,11 +165,15 @@ class Prior(nn.Module):
         size, step = x.shape[2:], 2**self.levels
         missing = [max(self.deepest * step, math.ceil(n / step) * step) - n for n in size]
         if any(missing):
-            x = F.pad(x, [side for m in reversed(missing) for side in (m // 2, m - m // 2)], mode="replicate")
+            x = F.pad(x, [side for m in reversed(missing) for side in (self._near(m), m - self._near(m))], "replicate")
         layout = torch.channels_last if self.dims == 2 else torch.channels_last_3d  # faster on CPU and GPU
         x = self.body(x.contiguous(memory_format=layout))
-        inside = tuple(slice(m // 2, m // 2 + n) for m, n in zip(missing, size, strict=True))
+        inside = tuple(slice(self._near(m), self._near(m) + n) for m, n in zip(missing, size, strict=True))
         return x[(slice(None), slice(None), *inside)]
+
+    def _near(self, missing: int) -> int:
+        """Give how much of a padding comes before the image."""
+        return 0 if self.aligned else missing // 2
 
     def body(self, x: Tensor) -> Tensor:
         """Do the work on an image of a fitting size."""
@@ -299,7 +306,7 @@ class SlimPrior(Prior):
         remembers: bool = False,
     ):
         super().__init__()
-        self.levels, self.dims = depth + 1, dims
+        self.levels, self.dims, self.aligned = depth + 1, dims, remembers
         block = partial(Block, dims=dims, border=border, remembers=remembers)
         self.upsample = "nearest" if upsample == "nearest" else _linear[dims]
         self.stem = block(inputs, thin)

@@ -195,34 +195,55 @@ def estimate_noise(
     return NoiseModel(Gaussian(noise, low, high), radius, kind)
 
 
-def corrected_noise(
+def variance_left(
     likelihood: Likelihood, prediction: Tensor, values: Tensor, observed: Tensor, how: Estimation = ESTIMATION
-) -> Tensor:
-    """Noise variance of each pixel, corrected upwards where a prediction leaves more behind than was thought.
+) -> NoiseVariance:
+    """Find the variance of what a prediction leaves behind, over brightness.
 
     Correlated and heavy-tailed noise is stronger than its differences tell. What a prediction that never saw a pixel
     leaves of it is noise plus its own error, so the flattest blocks show the noise. Where all is texture, they show
-    that, too, hence the bound.
+    that, too, hence the bound of `corrected_noise`.
 
     Parameters
     ----------
     likelihood : Likelihood
         Of the noise as it was thought to be.
-    prediction, values : (1, channels, [z,] y, x) Tensor
-    observed : (1, 1, [z,] y, x) Tensor
+    prediction, values : (n, channels, [z,] y, x) Tensor
+    observed : (n, 1, [z,] y, x) Tensor
         1 where a pixel was measured.
     how : Estimation, optional
+    """
+    counts = (observed > 0).expand_as(prediction).cpu().numpy().reshape(-1, *prediction.shape[-2:])
+    estimated = likelihood.noise_variance(prediction)
+    value, spread = likelihood.unclipped(prediction, estimated, values)
+    images = (x.cpu().numpy().reshape(counts.shape) for x in (prediction, (value - prediction) ** 2 + spread))
+    return _variance_curve(*block_means(zip(*images, counts, strict=True), how.residuals), how.residuals, how)
+
+
+def corrected_noise(
+    likelihood: Likelihood,
+    prediction: Tensor,
+    values: Tensor,
+    observed: Tensor,
+    how: Estimation = ESTIMATION,
+    left: NoiseVariance | None = None,
+) -> Tensor:
+    """Noise variance of each pixel, corrected upwards where a prediction leaves more behind than was thought.
+
+    Parameters
+    ----------
+    likelihood, prediction, values, observed, how
+        As in `variance_left`.
+    left : NoiseVariance, optional
+        What that gives, where it is known from elsewhere.
 
     Returns
     -------
     Tensor
         Of the shape of `prediction`, between the estimated variance and `how.most_correction` times that.
     """
-    counts = (observed > 0).expand_as(prediction).cpu().numpy().reshape(-1, *prediction.shape[-2:])
+    left = left or variance_left(likelihood, prediction, values, observed, how)
     estimated = likelihood.noise_variance(prediction)
-    value, spread = likelihood.unclipped(prediction, estimated, values)
-    images = (x.cpu().numpy().reshape(counts.shape) for x in (prediction, (value - prediction) ** 2 + spread))
-    left = _variance_curve(*block_means(zip(*images, counts, strict=True), how.residuals), how.residuals, how)
     return left.at(prediction).clamp(estimated, how.most_correction * estimated)
 
 

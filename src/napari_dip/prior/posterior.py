@@ -11,14 +11,14 @@ Laine et al.: High-quality self-supervised deep image denoising. NeurIPS 2019, e
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from napari_dip.prior.likelihood import LEAST_VARIANCE
+from napari_dip.prior.likelihood import LEAST_VARIANCE, NoiseVariance
 from napari_dip.prior.noise_estimation import ESTIMATION, Estimation, corrected_noise
 from napari_dip.prior.nonlocal_bayes import NORMAL, ROUGH, PatchGroups, autocorrelation, nonlocal_bayes
 from napari_dip.prior.observation import Observation
@@ -43,11 +43,14 @@ class Averaged:
         (1, channels, [z,] y, x).
     total : Tensor
         (1, 1, [z,] y, x): variance of the prediction and of the noise together.
+    left : NoiseVariance or None
+        What predictions leave behind, where that is known beforehand, as of a part of an image; None: it is looked at.
     """
 
     observation: Observation
     image: Tensor
     total: Tensor
+    left: NoiseVariance | None = None
 
 
 class LastStep(Protocol):
@@ -116,7 +119,7 @@ class Refined:
     def _refined(self, averaged: Sequence[Averaged], groups: PatchGroups, *, with_variance: bool) -> Estimate:
         observation = averaged[0].observation
         mean, total = _mean_of([one.image for one in averaged]), _mean_of([one.total for one in averaged])
-        posterior = posterior_mean(Averaged(observation, mean, total), self.estimation)
+        posterior = posterior_mean(replace(averaged[0], image=mean, total=total), self.estimation)
         estimate = posterior.image
         if len(averaged) > 1:  # each network has a posterior mean of its own; their mean is the better pilot
             estimate = torch.stack([posterior_mean(one, self.estimation).image for one in averaged]).mean(0)
@@ -169,7 +172,7 @@ def posterior_mean(averaged: Averaged, estimation: Estimation = ESTIMATION) -> P
     """Combine what was predicted of each pixel with its measured value, by their variances."""
     observation, mean, total = averaged.observation, averaged.image, averaged.total
     likelihood, values, observed = observation.noise.likelihood, observation.values, observation.observed
-    noise = corrected_noise(likelihood, mean, values, observed, estimation)
+    noise = corrected_noise(likelihood, mean, values, observed, estimation, averaged.left)
     own = noise.mean(1, keepdim=True)
     value, _ = likelihood.unclipped(mean, torch.maximum(own, total), values)
     gain = observed * (1 - own / total).clamp_min(0)

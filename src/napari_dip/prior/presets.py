@@ -5,6 +5,7 @@ The rows of `PAPER` are the published settings (Ulyanov et al., IJCV 2020 and it
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -14,8 +15,10 @@ import torch
 from scipy.ndimage import distance_transform_edt
 
 from napari_dip.prior.architecture import Published, Slim
+from napari_dip.prior.averages import Averaging
+from napari_dip.prior.crop_prediction import CropPrediction, Crops, View
 from napari_dip.prior.fill import RELAXATION, Relaxation
-from napari_dip.prior.fit import Averaging, Problem
+from napari_dip.prior.fit import Problem
 from napari_dip.prior.forward_model import ForwardModel, Identity
 from napari_dip.prior.latent_prior import LatentPrior
 from napari_dip.prior.likelihood import Gaussian, NoiseVariance
@@ -26,12 +29,15 @@ from napari_dip.prior.nonlocal_bayes import FINE
 from napari_dip.prior.observation import UNKNOWN_NOISE, Observation
 from napari_dip.prior.optimisation import Optimisation
 from napari_dip.prior.posterior import AsPredicted, LastStep, Refined
+from napari_dip.prior.stack import Stack
 from napari_dip.prior.stopping import HeldOut, Rule
 
 MUON = Optimisation("muon", final_rate=0.05, bfloat16=True)
 """Rates of Muon and of Adam beside it. Measured: benchmarks/constants.py."""
 FASTER_MUON = replace(MUON, kernel_rate=0.04)
 """For noisy images, where the fit ends early. Measured: benchmarks/constants.py."""
+OF_WEIGHTS = Averaging(0.98, 9, of="weights")
+"""Averages of weights."""
 OF_TARGETS = Averaging(0.985, 9)
 """Averages of masked predictions. Measured: benchmarks/constants.py."""
 
@@ -192,6 +198,83 @@ class LatentPreset:
         )
 
 
+@dataclass(frozen=True)
+class StackPreset:
+    """Fit one network by masked prediction on crops of many planes; see `CropPrediction`.
+
+    Attributes
+    ----------
+    name : str
+        What the record calls it.
+    iterations : int
+        How many are planned at the most.
+    visits : float
+        How often a pixel may be hidden, on average: of few pixels the noise is soon known by heart, so their plan is
+        shorter.
+    least_iterations : int
+        Planned even then.
+    network : Slim
+    optimisation : Optimisation
+    averaging : Averaging
+    last_step : LastStep
+    members : int
+        Networks that take turns.
+    crops : Crops
+    hidden, hidden_if_correlated : float
+        Part of the pixels that is hidden in each iteration, in white noise and in noise that reaches into neighbours.
+    held_out : float
+        Part of the pixels that is kept apart to judge when to stop.
+    stopping : Rule or None
+        When to stop; None: at the end of the plan.
+    estimation : Estimation
+    variance_head : VarianceHead
+    """
+
+    name: str = "one network for all planes"
+    iterations: int = 400
+    visits: float = 10.0
+    least_iterations: int = 150
+    network: Slim = field(default_factory=lambda: Slim(remembers=True))
+    optimisation: Optimisation = FASTER_MUON
+    averaging: Averaging = OF_WEIGHTS
+    last_step: Refined = field(default_factory=Refined)
+    members: int = 1
+    crops: Crops = field(default_factory=Crops)
+    hidden: float = 0.3
+    hidden_if_correlated: float = 0.65
+    held_out: float = 0.02
+    stopping: Rule | None = field(default_factory=lambda: HeldOut(tolerance=0.0, least=150, every=25))
+    estimation: Estimation = ESTIMATION
+    variance_head: VarianceHead = field(default_factory=VarianceHead)
+
+    def planned(self, pixels: int) -> int:
+        """Give the number of iterations for data of so many pixels."""
+        per_iteration = self.hidden * self.crops.count * self.crops.side**2
+        suited = max(self.least_iterations, int(self.visits * pixels / per_iteration))
+        return self.members * min(self.iterations, suited)
+
+    def noise_model(self, planes: np.ndarray, observed: np.ndarray, known: KnownNoise | None) -> NoiseModel:
+        """Find the noise of (n, y, x) values, of which (n, y, x) were `observed`."""
+        return estimate_noise(planes, observed, known, self.estimation)
+
+    def view(self, reach: int) -> View:
+        """Say how a network looks at planes."""
+        return View(reach, self.variance_head)
+
+    def build(self, stacks: Sequence[Stack], noise: NoiseModel, view: View, generator: torch.Generator) -> Problem:
+        """Make networks and objectives."""
+        channels, device = stacks[0].values.shape[1], stacks[0].values.device
+        hidden = self.hidden_if_correlated if noise.correlation_radius else self.hidden
+        objectives = []
+        for _ in range(self.members):
+            network = self.network.build(view.inputs(channels), channels + 1, 2, generator).to(device)
+            split = [stack.split(self.held_out, generator) for stack in stacks] if self.held_out else stacks
+            objectives.append(CropPrediction(network, split, noise, view, generator, crops=self.crops, hidden=hidden))
+        return Problem(
+            objectives, self.optimisation, generator, self.averaging, self.last_step, deepcopy(self.stopping)
+        )
+
+
 Preset = MaskedPreset | LatentPreset
 
 _nearest = LatentPreset("", 0, Published(upsample="nearest", skip=(128,) * 5), latent_noise=0.03)
@@ -248,6 +331,12 @@ BEST: dict[str, Preset] = {
     "inpaint": replace(_inpaint, iterations=3 * _inpaint.iterations),
     "super_resolve": replace(_latent, iterations=2 * _latent.iterations),
 }
+_stack = StackPreset()
+STACK = {
+    "fast": _stack,
+    "best": replace(_stack, name="one network for all planes, mean of four", members=4, last_step=Refined(groups=FINE)),
+}
+"""For the planes of a volume, a time series, a large image or a set of them, where noise is to be removed."""
 LARGE_FACTOR = 6
 """From here on the published settings for x8 are nearer than those for x4."""
 DEEP_HOLE, DEEP_TEXT, DENSE = 16, 8, 0.7

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from napari_dip.prior.fill import LOCAL_CONTRAST, LocalContrast, fill, local_contrast
 
-Place = tuple[int, int, int]
-"""A plane, and the first row and column of a crop of it."""
 
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Stack:
     """Neighbouring planes.
 
@@ -65,4 +61,9 @@ class Stack:
         for there in (plane + shift, plane - shift):
             if 0 <= there <= last:
                 return there
-        return plane + 1 if shift > 0 and plane < last or plane == 0 else plane - 1
+        towards = plane + (1 if shift > 0 else -1)
+        return towards if 0 <= towards <= last else 2 * plane - towards
+
+
+Place = tuple[Stack, int, int, int]
+"""A plane of a stack, and the first row and column of a crop of it."""
