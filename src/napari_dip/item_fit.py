@@ -2,20 +2,46 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
 import numpy as np
 import torch
 from torch import Tensor
 
 from napari_dip import record as records
+from napari_dip.image.scaling import Scaling
 from napari_dip.image.source import Plane
 from napari_dip.image.work import Item
 from napari_dip.noise_settings import known_noise
 from napari_dip.prior import forward_model
 from napari_dip.prior.fit import Fit
+from napari_dip.prior.noise_estimation import NoiseModel
 from napari_dip.prior.presets import choose, observe
 from napari_dip.prior.stopping import Limits
 from napari_dip.record import PlaneRecord
 from napari_dip.request import Request
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A part of a plane that is restored.
+
+    Attributes
+    ----------
+    item : Item
+        With the region that it is.
+    image, deviation
+        (all samples, y, x) and (samples, y, x), float32; the latter None where it was not asked for.
+    complete : bool
+        Whether its plane is complete with it.
+    """
+
+    item: Item
+    image: np.ndarray
+    deviation: np.ndarray | None
+    complete: bool = True
 
 
 class ItemFit:
@@ -59,6 +85,38 @@ class ItemFit:
         if script is not None:
             limits.stop_at, limits.stopped_by = script["iterations"], script["stopped_by"]
         self.fit = Fit(problem, limits, judged=script is None)
+        self.left = [item]
+
+    @property
+    def numbers(self) -> list[int]:
+        """Of the planes: one."""
+        return [self.item.number]
+
+    @property
+    def seconds(self) -> float:
+        """Computing time so far."""
+        return self.fit.seconds
+
+    @property
+    def part(self) -> float:
+        """Part of the work that is done, 0 to 1."""
+        return min(self.fit.iteration / self.fit.limits.iterations, 1.0)
+
+    def look_at(self, item: Item) -> None:
+        """There is one plane to look at."""
+
+    def apply_next(self) -> Iterator[Piece]:
+        """Give the plane."""
+        self.left = []
+        yield Piece(self.item, *self.finish())
+
+    def state(self) -> dict[str, Any]:
+        """Give all that changes."""
+        return {"fit": self.fit.state()}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Go on from there."""
+        self.fit.load_state(state["fit"])
 
     def image(self) -> np.ndarray:
         """Give a look at the plane (all samples, y, x) as float32, near to what `finish` would give."""
@@ -80,6 +138,7 @@ class ItemFit:
         limits = self.fit.limits
         limits.stop_at, limits.stopped_by = self.fit.iteration + iterations, "asked"
         limits.asked, limits.seconds, self.fit.judged = False, None, False
+        self.left = [self.item]
 
     def note(self, stopped_by: str) -> PlaneRecord:
         """Say what was done."""
@@ -98,15 +157,7 @@ class ItemFit:
             "losses_every": every,
         }
         noise = fit.problem.objectives[0].observation.noise
-        if noise.kind:
-            found = noise.likelihood.noise
-            note["noise"], note["correlation_radius"] = noise.kind, noise.correlation_radius
-            note["noise_variance"] = {
-                "sigma": float(found.read**0.5 * scaling.span),
-                "gain": found.gain * scaling.span,
-                "multiplicative": found.multiplicative,
-                "offset": found.offset * scaling.span + scaling.low,
-            }
+        note |= found_noise(noise, scaling)  # type: ignore[typeddict-item]
         if fit.problem.rule is not None and stopped_by == "held-out" and fit.judged:
             note["why"] = fit.problem.rule.why()
         return note
@@ -126,3 +177,17 @@ class ItemFit:
         where = self.plane.missing if self.request.task.writes == "gaps" else True
         np.copyto(whole[: len(values)], self.plane.scaling.to_units(values), where=where)
         return whole
+
+
+def found_noise(noise: NoiseModel, scaling: Scaling) -> dict[str, Any]:
+    """Say what noise was found, in the units of the image; nothing where none was looked for."""
+    if not noise.kind:
+        return {}
+    found = noise.likelihood.noise
+    strength = {
+        "sigma": float(found.read**0.5 * scaling.span),
+        "gain": found.gain * scaling.span,
+        "multiplicative": found.multiplicative,
+        "offset": found.offset * scaling.span + scaling.low,
+    }
+    return {"noise": noise.kind, "correlation_radius": noise.correlation_radius, "noise_variance": strength}

@@ -7,6 +7,7 @@ import platform
 from collections.abc import Sequence
 from datetime import datetime
 from importlib import metadata
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Literal, NotRequired
 
 from pydantic import TypeAdapter, ValidationError
@@ -36,7 +37,10 @@ class FoundNoise(TypedDict):
 
 
 class PlaneRecord(TypedDict):
-    """What was done to a plane.
+    """What was done to a plane, or to planes that were fitted together: `plane` is then the first of `planes`.
+
+    `blocks` are the parts of them that were restored, in the order of their plan; `neighbours` how many planes on each
+    side were looked at.
 
     A plane that diverged before it had an image has no iterations.
     """
@@ -55,6 +59,9 @@ class PlaneRecord(TypedDict):
     noise_variance: NotRequired[FoundNoise]
     correlation_radius: NotRequired[int]
     why: NotRequired[str]
+    planes: NotRequired[list[int]]
+    blocks: NotRequired[list[int]]
+    neighbours: NotRequired[int]
 
 
 class Record(TypedDict):
@@ -101,6 +108,11 @@ def _versions() -> dict[str, str]:
     """Give the versions of what computes."""
     names = ("napari-dip", "torch", "numpy")
     return {**{name: metadata.version(name) for name in names}, "python": platform.python_version()}
+
+
+def numbers(plane: PlaneRecord) -> list[int]:
+    """Give the numbers of all planes that a record is of."""
+    return plane.get("planes", [plane["plane"]])
 
 
 def thin(losses: list[float]) -> tuple[list[float], int]:
@@ -154,7 +166,7 @@ def compose(
     source, items = request.source, len(request.source.items)
     used = {"device": request.device, "threads": threads or None, "max_seconds": None}
     settings = request.settings.model_copy(update=used)
-    failed = [plane["plane"] for plane in planes if not plane["iterations"]]
+    failed = [number for plane in planes if not plane["iterations"] for number in numbers(plane)]
     unreached = [number for number in range(items) if number not in written]
     left_out = len(unreached) > len(failed) + len(void)
     return {
@@ -174,7 +186,7 @@ def compose(
         "seconds": round(sum(plane["seconds"] for plane in planes), 3),
         "stopped_by": _worst([plane["stopped_by"] for plane in planes], asked=asked, left_out=left_out),
         "planes_in_image": items,
-        "planes_restored": len(planes) - len(failed),
+        "planes_restored": len(written.intersection(*[chain.from_iterable(map(numbers, planes))])),
         "unreached": unreached,
         "planes": planes,
         "losses": planes[-1].get("losses", []) if planes else [],

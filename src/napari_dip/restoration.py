@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 
@@ -60,6 +61,10 @@ class Progress:
         Computing time so far, of all planes.
     done : float
         Part of the planned work that is done, 0 to 1.
+    stage : str
+        "fit" while it learns, "apply" while planes that were fitted together are restored with what was learned.
+    finished : tuple of tuple of int
+        Planes that were completed in this step, by their place along the outer axes.
     preview : callable
         Gives the plane at work as it is now, float32 in the caller's units, with the axes of the image but for the
         outer ones. Call it before taking the next step.
@@ -77,5 +82,7 @@ class Progress:
     held_out_error: float | None
     seconds: float
     done: float
+    stage: Literal["fit", "apply"]
+    finished: tuple[tuple[int, ...], ...]
     preview: Callable[[], np.ndarray] = field(repr=False)
     stop: Callable[[], None] = field(repr=False)

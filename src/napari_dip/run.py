@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from copy import copy
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import napari_dip.prior  # noqa: F401 (sets how torch's threads wait, which they read when torch is imported)
 
@@ -17,17 +18,19 @@ import torch
 
 from napari_dip import checkpoint, record
 from napari_dip.errors import InputError
-from napari_dip.image.planes import restore_order
-from napari_dip.image.source import Plane
+from napari_dip.fits import fit_of, plan
+from napari_dip.image.planes import place, restore_order
 from napari_dip.image.work import Item
 from napari_dip.item_fit import ItemFit
 from napari_dip.prior.fit import Diverged
+from napari_dip.prior.fit import Progress as Step
 from napari_dip.prior.optimisation import has_fast_bfloat16
 from napari_dip.prior.surroundings import is_forked, surroundings
 from napari_dip.record import PlaneRecord
 from napari_dip.request import Request
 from napari_dip.restoration import Progress, Restoration
 from napari_dip.run_state import RunState
+from napari_dip.stack_fit import StackFit
 
 PIXELS_PER_THREAD = 40_000
 """256 x 256 pixels are done sooner by one thread than by two."""
@@ -60,6 +63,7 @@ class Run:
     def __init__(self, request: Request, *, out: Any = None, script: Sequence[PlaneRecord] | None = None):
         self.request, self.script = request, script
         self.started = datetime.now(UTC)
+        self.plan = plan(request)
         self.state = RunState.of(request, out)
 
     def __iter__(self) -> Run:
@@ -91,9 +95,34 @@ class Run:
         self.state.given_out = True
         return self._restoration(self.state)
 
-    def stop(self) -> None:
-        """End after the iteration at work, and keep the result."""
+    def stop(self, *, now: bool = False) -> None:
+        """End the fit after the iteration at work, and keep the result.
+
+        Planes that are fitted together are still restored with what was fitted so far; those that the run did not come
+        to stay NaN.
+
+        Parameters
+        ----------
+        now : bool
+            Leave out what is not restored yet, too.
+        """
         self.state.asked = True
+        self.state.cut = self.state.cut or now
+
+    def look_at(self, index: Sequence[int]) -> None:
+        """Turn to a plane: previews show it, and it is restored first.
+
+        Parameters
+        ----------
+        index : sequence of int
+            Where it is along the outer axes (T, Z, C) of the image, in their order. A plane that is not at work, or
+            none of the image, changes nothing.
+        """
+        at = self.state.at
+        if at is not None:
+            for item in self.request.source.items:
+                if item.index == tuple(index):
+                    at.look_at(item)
 
     def close(self) -> None:
         """Drop the run and what it computes with; planes that were done are kept."""
@@ -121,9 +150,9 @@ class Run:
             raise InputError("There is nothing to go on with: the run has not begun, was closed, or failed.")
         if self.state.given_out:
             self.state = replace(self.state.copy(), given_out=False)
-        self.state.planes = [plane for plane in self.state.planes if plane["plane"] != at.item.number]
-        self.state.written.discard(at.item.number)
-        self.state.at, self.state.over, self.state.asked = at, False, False
+        self.state.planes = [plane for plane in self.state.planes if plane["plane"] != at.numbers[0]]
+        self.state.written.difference_update(at.numbers)
+        self.state.at, self.state.over, self.state.asked, self.state.cut = at, False, False, False
         at.extend(iterations)
 
     def snapshot(self) -> Restoration:
@@ -131,7 +160,7 @@ class Run:
         state = self.state.copy()
         if state.at is not None and state.at.fit.iteration:
             with self._surroundings():
-                state.finish_item(state.at, "asked")
+                state.finish(copy(state.at), "asked")
         state.asked = state.asked or not state.over
         return self._restoration(state)
 
@@ -143,10 +172,16 @@ class Run:
         InputError
             If no plane is at work.
         """
-        if self.state.at is None:
+        at = self.state.at or (
+            self.state.last if isinstance(self.state.last, StackFit) and not self.state.over else None
+        )
+        if at is None:
             raise InputError("There is nothing to look at: no plane is at work.")
+        if at.item.number in self.state.written:
+            source = self.request.source
+            return np.array(self.state.image.array[place(source.axes, at.item.index)])
         with self._surroundings():
-            image = self.state.at.image()
+            image = at.image()
         return restore_order(image, self.request.source.axes)
 
     def save(self, path: str | Path) -> None:
@@ -181,36 +216,40 @@ class Run:
                 'start it with multiprocessing.get_context("spawn"), or take one thread.'
             )
 
-    def _begin(self) -> ItemFit | None:
-        """Take up the next plane that has anything to do; None if there is none, or the run is to end."""
-        source, done = self.request.source, len(self.state.planes)
-        while self.state.next < len(source.items):
-            item = source.items[self.state.next]
-            plane = source.plane(item)
-            if self._has_work(plane):
-                if self.script is not None and done >= len(self.script):
-                    self.state.asked = True  # as the run that is repeated was
-                if self.state.asked:
-                    return None
+    def _begin(self) -> ItemFit | StackFit | None:
+        """Take up the next planes that have anything to do; None if there are none, or the run is to end."""
+        state, done = self.state, len(self.state.planes)
+        while state.next < len(self.plan):
+            items = [item for item in self.plan[state.next] if self._has_work(item)]
+            if items and self.script is not None and done >= len(self.script):
+                state.asked = True  # as the run that is repeated was
+            if items and state.asked:
+                return None
+            for item in self.plan[state.next]:
+                if item not in items:
+                    state.skip_item(item, self.request.source.plane(item))
+            state.next += 1
+            if items:
                 script = None if self.script is None else self.script[done]
-                self.state.at = ItemFit(self.request, item, plane, seconds=self._seconds_for(item), script=script)
-                self.state.next += 1
-                return self.state.at
-            self.state.next += 1
-            self.state.skip_item(item, plane)
+                numbers = [item.number for item in items]
+                state.at = fit_of(self.request, numbers, seconds=self._seconds(), script=script)
+                return state.at
         return None
 
-    def _has_work(self, plane: Plane) -> bool:
+    def _has_work(self, item: Item) -> bool:
         """Whether there is anything to do: constant planes, and those without a gap to fill, stay as they are."""
-        return not plane.is_constant and (self.request.task.writes == "everything" or not plane.observed.all())
+        source = self.request.source
+        low, high = source.ranges.get(item.index, (0.0, 0.0))
+        return low < high and (self.request.task.writes == "everything" or source.gaps[item.index])
 
-    def _seconds_for(self, item: Item) -> float | None:
-        """Share what is left of the time among the planes that are left."""
+    def _seconds(self) -> float | None:
+        """Share what is left of the time among the fits that are left."""
         most = self.request.settings.max_seconds
-        return max(most - self.state.seconds, 0) / (len(self.request.source.items) - item.number) if most else None
+        left = len(self.plan) - self.state.next + 1
+        return max(most - self.state.seconds, 0) / left if most else None
 
-    def _advance(self, at: ItemFit) -> Progress | None:
-        """Do an iteration of the plane at work; None once it has come to its end."""
+    def _advance(self, at: ItemFit | StackFit) -> Progress | None:
+        """Do an iteration of the planes at work, or restore a part of them once their fit has come to its end."""
         at.fit.limits.asked = self.state.asked
         try:
             now = next(at.fit)
@@ -219,9 +258,31 @@ class Run:
             self.state.planes.append(at.failed())  # the others are not lost
             return None
         except StopIteration:
-            self.state.finish_item(at, at.fit.stopped_by or "asked")
+            return self._apply(at)
+        return self._progress(at, now)
+
+    def _apply(self, at: ItemFit | StackFit) -> Progress | None:
+        """Restore the next part; None if no more than one plane was to be restored, or this is cut short."""
+        pieces = [] if self.state.cut and isinstance(at, StackFit) and at.done else self.state.apply_next(at)
+        fit = at.fit
+        if not at.left or not pieces:
+            self.state.planes.append(at.note(fit.stopped_by or "asked"))
             self.state.at, self.state.last = None, at
+        if isinstance(at, ItemFit) or not pieces:
             return None
+        held_out = fit.held_out_error
+        now = Step(fit.iteration, fit.limits.iterations, fit.loss, fit.error, held_out, fit.seconds)
+        finished = tuple(piece.item.index for piece in pieces if piece.complete)
+        return self._progress(at, now, stage="apply", finished=finished)
+
+    def _progress(
+        self,
+        at: ItemFit | StackFit,
+        now: Step,
+        stage: Literal["fit", "apply"] = "fit",
+        finished: tuple[tuple[int, ...], ...] = (),
+    ) -> Progress:
+        before = sum(len(self.plan[n]) for n in range(self.state.next - 1))
         items = len(self.request.source.items)
         return Progress(
             plane=at.item.number,
@@ -232,8 +293,10 @@ class Run:
             loss=now.loss,
             error=now.error,
             held_out_error=now.held_out_error,
-            seconds=self.state.seconds + now.seconds,
-            done=(at.item.number + min(now.iteration / now.iterations, 1)) / items,
+            seconds=self.state.seconds + (at.seconds if at is self.state.at else 0.0),
+            done=min((before + at.part * len(self.plan[self.state.next - 1])) / items, 1.0),
+            stage=stage,
+            finished=finished,
             preview=self.preview,
             stop=self.stop,
         )

@@ -10,13 +10,15 @@ from typing import Any
 import numpy as np
 import torch
 
+from napari_dip.fits import fit_of
 from napari_dip.image.planes import take_plane
 from napari_dip.image.sink import Sink, sink_for
 from napari_dip.image.source import Plane
 from napari_dip.image.work import Item
-from napari_dip.item_fit import ItemFit
+from napari_dip.item_fit import ItemFit, Piece
 from napari_dip.record import PlaneRecord
 from napari_dip.request import Request
+from napari_dip.stack_fit import StackFit
 
 
 @dataclass
@@ -35,12 +37,14 @@ class RunState:
     void : list of int
         Numbers of those that are not, since nothing was measured in them.
     next : int
-        The item that is looked at next.
+        The part of the plan that is looked at next: a plane, or a group of them.
     threads : int
         That are used; 0 until that is settled.
-    asked, over, given_out : bool
-        Whether it was asked to stop, has come to its end, and its result was handed to somebody.
-    at, last : ItemFit or None
+    asked, cut : bool
+        Whether it was asked to stop, and even to leave out planes that are fitted but not restored yet.
+    over, given_out : bool
+        Whether it has come to its end, and its result was handed to somebody.
+    at, last : ItemFit, StackFit or None
         The item at work, and, if there is none, the one that was at work last.
     """
 
@@ -53,10 +57,11 @@ class RunState:
     next: int = 0
     threads: int = 0
     asked: bool = False
+    cut: bool = False
     over: bool = False
     given_out: bool = False
-    at: ItemFit | None = None
-    last: ItemFit | None = None
+    at: ItemFit | StackFit | None = None
+    last: ItemFit | StackFit | None = None
 
     @classmethod
     def of(cls, request: Request, out: Any = None) -> RunState:
@@ -77,10 +82,18 @@ class RunState:
         other.uncertainty = None if self.uncertainty is None else self.uncertainty.copy()
         return other
 
-    def finish_item(self, at: ItemFit, stopped_by: str) -> None:
-        """Write and note what the fit of an item comes to."""
-        image, deviation = at.finish()
-        self._put(at.item, image, deviation)
+    def apply_next(self, at: ItemFit | StackFit) -> list[Piece]:
+        """Write the next part of what a fit comes to; give what was written."""
+        pieces = []
+        for piece in at.apply_next():
+            self._put(piece.item, piece.image, piece.deviation, complete=piece.complete)
+            pieces.append(piece)
+        return pieces
+
+    def finish(self, at: ItemFit | StackFit, stopped_by: str) -> None:
+        """Write all that is left of what a fit comes to, and note it."""
+        while at.left:
+            self.apply_next(at)
         self.planes.append(at.note(stopped_by))
 
     def skip_item(self, item: Item, plane: Plane) -> None:
@@ -102,21 +115,21 @@ class RunState:
             self._put(item, whole, deviation)
             self.written.discard(item.number)
 
-    def _put(self, item: Item, image: np.ndarray, deviation: np.ndarray | None) -> None:
+    def _put(self, item: Item, image: np.ndarray, deviation: np.ndarray | None, *, complete: bool = True) -> None:
         self.image.put(item, image)
-        self.written.add(item.number)
+        if complete:
+            self.written.add(item.number)
         if self.uncertainty is not None and deviation is not None:
             whole = np.full_like(image, np.nan)  # that of alpha is not known
             whole[: len(deviation)] = deviation
             self.uncertainty.put(item, whole)
 
     def _put_back(self, sink: Sink, array: np.ndarray) -> None:
-        """Write the items that are done as an array has them."""
+        """Write the parts that are done as an array has them."""
         axes, factor = self.request.source.axes, self.request.factor
         for item in self.request.source.items:
-            if item.number in self.written:
-                y, x = (slice(part.start * factor, part.stop * factor) for part in item.region)
-                sink.put(item, take_plane(array, axes, item.index, (y, x)))
+            y, x = (slice(part.start * factor, part.stop * factor) for part in item.region)
+            sink.put(item, take_plane(array, axes, item.index, (y, x)))
 
     def to_dict(self) -> dict[str, Any]:
         """Give all of it as tensors, numbers and text in plain containers."""
@@ -127,9 +140,9 @@ class RunState:
             "written": sorted(self.written),
             "image": torch.from_numpy(np.array(self.image.array)),
             "uncertainty": None if self.uncertainty is None else torch.from_numpy(np.array(self.uncertainty.array)),
-            "item": None if at is None else at.item.number,
+            "numbers": None if at is None else at.numbers,
             "at_work": self.at is not None,
-            "fit": None if at is None else at.fit.state(),
+            "fit": None if at is None else at.state(),
         }
 
     def load(self, state: dict[str, Any]) -> None:
@@ -141,10 +154,9 @@ class RunState:
             if state[name] is not None:
                 self._put_back(getattr(self, name), state[name].numpy())
         if state["fit"] is not None:
-            item = self.request.source.items[state["item"]]
-            at = ItemFit(self.request, item, self.request.source.plane(item))
-            at.fit.load_state(state["fit"])
+            at = fit_of(self.request, state["numbers"])
+            at.load_state(state["fit"])
             self.at, self.last = (at, None) if state["at_work"] else (None, at)
 
 
-_PLAIN: Sequence[str] = ("planes", "void", "next", "threads", "asked", "over")
+_PLAIN: Sequence[str] = ("planes", "void", "next", "threads", "asked", "cut", "over")

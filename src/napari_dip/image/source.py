@@ -6,6 +6,7 @@ An item is (samples, y, x), float32, scaled to [0, 1]: one sample for gray, thre
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -74,6 +75,10 @@ class Source:
         What there is to do.
     range : (float, float)
         The least and the largest value that was measured.
+    ranges : dict
+        The same for each plane in which anything was measured, by its place along the outer axes.
+    gaps : dict
+        Whether there is anything to fill in, for each plane.
     digest, mask_digest : str
         Of shape, type and values, whatever the layout in memory; the mask's is of what it marks, and empty where there
         is none.
@@ -102,6 +107,8 @@ class Source:
         self._kept: dict[tuple[int, ...], np.ndarray] = {}
         self._keeps = not isinstance(self.array, np.ndarray) and self.array.nbytes <= keep
         self.range = 0.0, 0.0
+        self.ranges: dict[tuple[int, ...], tuple[float, float]] = {}
+        self.gaps: dict[tuple[int, ...], bool] = {}
         self.digest, self.mask_digest = self._check_values(allow_nonfinite)
 
     @property
@@ -115,13 +122,18 @@ class Source:
             return self._kept[item.index][(slice(None), *item.read_region(self.size))]
         return self.read(self.array, self.axes, item)
 
-    def plane(self, item: Item) -> Plane:
-        """Read an item as the prior sees it."""
+    def scaling_of(self, items: Sequence[Item]) -> Scaling:
+        """Find one range for some planes."""
+        ends = [self.ranges[item.index] for item in items if item.index in self.ranges]
+        return Scaling.of(np.array(ends, np.float64))
+
+    def plane(self, item: Item, scaling: Scaling | None = None) -> Plane:
+        """Read an item as the prior sees it; in its own range, if no other is given."""
         original = self.raw(item)
         raw = original[: self.samples].astype(np.float64)
         missing = ~np.isfinite(raw) | self._masked(item)
         observed = np.asarray(~missing.any(0))
-        scaling = Scaling.of(raw[:, observed])
+        scaling = scaling or Scaling.of(raw[:, observed])
         values = np.where(observed, scaling.to_prior(np.where(observed, raw, scaling.low)), 0.0)
         return Plane(np.ascontiguousarray(values, dtype=np.float32), observed, missing, scaling, original)
 
@@ -187,8 +199,10 @@ class Source:
             if not allow_nonfinite and not (finite | mask).all():
                 raise self._refuse_nonfinite(item, finite, mask)
             seen = raw[:, finite & ~mask]
+            self.gaps[item.index] = not (finite & ~mask).all()
             if seen.size:
-                low, high = min(low, float(seen.min())), max(high, float(seen.max()))
+                self.ranges[item.index] = float(seen.min()), float(seen.max())
+                low, high = min(low, self.ranges[item.index][0]), max(high, self.ranges[item.index][1])
             masked, pixels = masked + int(mask.sum()), pixels + mask.size
         self._check_range(low, high, largest, masked, pixels)
         self.range = low, high

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
+
+Region = tuple[slice, slice]
+"""A part of a plane along Y and X."""
 
 
 @dataclass(frozen=True)
@@ -72,3 +76,100 @@ def plan_tiles(outer: Sequence[int], size: tuple[int, int], side: int, halo: int
     ]
     places = [(index, tile) for index in np.ndindex(*outer) for tile in tiles]
     return [Item(number, index, tile, halo) for number, (index, tile) in enumerate(places)]
+
+
+def grown(region: Region, by: int, size: tuple[int, int]) -> Region:
+    """Widen a region on all sides, as far as there are pixels.
+
+    >>> grown((slice(0, 64), slice(64, 128)), 32, (100, 300))
+    (slice(0, 96, None), slice(32, 160, None))
+    """
+    y, x = (slice(max(part.start - by, 0), min(part.stop + by, n)) for part, n in zip(region, size, strict=True))
+    return y, x
+
+
+def within(inner: Region, outer: Region) -> Region:
+    """Say where a region lies in one around it."""
+    y, x = (slice(i.start - o.start, i.stop - o.start) for i, o in zip(inner, outer, strict=True))
+    return y, x
+
+
+@dataclass(frozen=True)
+class Group:
+    """Planes that one network is fitted to.
+
+    Attributes
+    ----------
+    rows : tuple of tuple of Item
+        Planes in the order in which they lie beside each other: a volume or a time series each, or a single plane.
+    """
+
+    rows: tuple[tuple[Item, ...], ...]
+
+    @property
+    def items(self) -> list[Item]:
+        """All planes."""
+        return [item for row in self.rows for item in row]
+
+
+@dataclass(frozen=True)
+class Block:
+    """A part of a row that is restored in one go: some planes, and a region of them.
+
+    Attributes
+    ----------
+    number : int
+        Which one it is, counted from 0.
+    row : tuple of Item
+    planes : range
+        Of the row.
+    region : (slice, slice)
+        Along Y and X.
+    """
+
+    number: int
+    row: tuple[Item, ...]
+    planes: range
+    region: tuple[slice, slice]
+
+
+def plan_groups(outer: str, items: Sequence[Item]) -> list[Group]:
+    """Plan a group for each channel; its planes lie beside each other along Z, or else along T.
+
+    Parameters
+    ----------
+    outer : str
+        Letters of the outer axes, in their order.
+    items : sequence of Item
+        A plane each.
+
+    Examples
+    --------
+    >>> groups = plan_groups("TC", plan_planes((3, 2), (64, 64)))
+    >>> [[[item.number for item in row] for row in group.rows] for group in groups]
+    [[[0, 2, 4]], [[1, 3, 5]]]
+    """
+    along = next((axis for axis in "ZT" if axis in outer and max(item.index[outer.index(axis)] for item in items)), "")
+    groups: dict[int, dict[tuple[int, ...], list[Item]]] = {}
+    for item in items:
+        place = dict(zip(outer, item.index, strict=True))
+        rest = tuple(i for axis, i in place.items() if axis != along)
+        groups.setdefault(place.get("C", 0), {}).setdefault(rest, []).append(item)
+    ordered = [
+        [tuple(sorted(row, key=lambda one: one.index[outer.index(along)] if along else 0)) for row in rows.values()]
+        for rows in groups.values()
+    ]
+    return [Group(tuple(rows)) for rows in ordered]
+
+
+def plan_blocks(group: Group, size: tuple[int, int], pixels: int, side: int) -> list[Block]:
+    """Plan blocks of at most so many pixels, and tiles of at most `side` x `side`; they cover all without overlap."""
+    places = []
+    for row in group.rows:
+        for tile in plan_tiles((), size, side):
+            height, width = (part.stop - part.start for part in tile.region)
+            depth = max(1, pixels // (height * width))
+            count = -(-len(row) // depth)  # of about the same depth each
+            ends = [len(row) * n // count for n in range(count + 1)]
+            places += [(row, range(*pair), tile.region) for pair in pairwise(ends)]
+    return [Block(number, *place) for number, place in enumerate(places)]

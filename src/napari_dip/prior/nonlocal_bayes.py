@@ -62,6 +62,7 @@ class PatchGroups:
     eigenvalue_floor: float = 1e-2
     at_once: int = 1024
     distances_at_once: int = 16384
+    search_depth: int = 0
 
 
 ROUGH, NORMAL, FINE = PatchGroups(group_size=32, search_radius=6, stride=4), PatchGroups(), PatchGroups(stride=2)

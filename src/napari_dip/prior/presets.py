@@ -261,15 +261,21 @@ class StackPreset:
         """Say how a network looks at planes."""
         return View(reach, self.variance_head)
 
-    def build(self, stacks: Sequence[Stack], noise: NoiseModel, view: View, generator: torch.Generator) -> Problem:
-        """Make networks and objectives."""
+    def objectives(
+        self, stacks: Sequence[Stack], noise: NoiseModel, view: View, generator: torch.Generator
+    ) -> list[CropPrediction]:
+        """Make networks, and an objective for each."""
         channels, device = stacks[0].values.shape[1], stacks[0].values.device
         hidden = self.hidden_if_correlated if noise.correlation_radius else self.hidden
-        objectives = []
+        made = []
         for _ in range(self.members):
             network = self.network.build(view.inputs(channels), channels + 1, 2, generator).to(device)
-            split = [stack.split(self.held_out, generator) for stack in stacks] if self.held_out else stacks
-            objectives.append(CropPrediction(network, split, noise, view, generator, crops=self.crops, hidden=hidden))
+            split = [stack.split(self.held_out, generator) for stack in stacks]
+            made.append(CropPrediction(network, split, noise, view, generator, crops=self.crops, hidden=hidden))
+        return made
+
+    def problem(self, objectives: Sequence[CropPrediction], generator: torch.Generator) -> Problem:
+        """Say how they are fitted."""
         return Problem(
             objectives, self.optimisation, generator, self.averaging, self.last_step, deepcopy(self.stopping)
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -46,6 +47,11 @@ class Stack:
 
     def __len__(self) -> int:
         return len(self.values)
+
+    def crop(self, where: tuple[Any, ...]) -> Stack:
+        """Cut a part out of all planes; `where` indexes (..., y, x)."""
+        held_out = None if self.held_out is None else self.held_out[where]
+        return Stack(self.values[where], self.observed[where], self.base[where], self.contrast[where], held_out)
 
     def split(self, part: float, generator: torch.Generator) -> Stack:
         """Hold out a random part of the measured pixels."""

@@ -1,0 +1,46 @@
+"""Which planes of an image are fitted together, and which one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from napari_dip.image.work import Item, plan_groups
+from napari_dip.item_fit import ItemFit
+from napari_dip.prior.presets import STACK
+from napari_dip.record import PlaneRecord
+from napari_dip.request import Request
+from napari_dip.stack_fit import StackFit
+
+LARGE = 400 * 400
+"""Pixels of a plane from which on it is fitted on crops: then that costs less, and is as good."""
+
+
+def plan(request: Request) -> list[list[Item]]:
+    """Say which planes are fitted together, in the order in which that is done."""
+    source = request.source
+    if not is_grouped(request):
+        return [[item] for item in source.items]
+    return [group.items for group in plan_groups(source.outer, source.items)]
+
+
+def fit_of(
+    request: Request, numbers: Sequence[int], *, seconds: float | None = None, script: PlaneRecord | None = None
+) -> ItemFit | StackFit:
+    """Make the fit of some planes: of one by itself, or of a group together."""
+    source = request.source
+    if len(numbers) == 1 and not shares(request, source.items[numbers[0]]):
+        item = source.items[numbers[0]]
+        return ItemFit(request, item, source.plane(item), seconds=seconds, script=script)
+    group = plan_groups(source.outer, [source.items[number] for number in numbers])[0]
+    return StackFit(request, group, seconds=seconds, script=script)
+
+
+def shares(request: Request, item: Item) -> bool:
+    """Whether a plane that is alone is fitted on crops, as groups of planes are: from some size on."""
+    height, width = request.source.size
+    return is_grouped(request) and height * width >= LARGE
+
+
+def is_grouped(request: Request) -> bool:
+    """Whether planes are restored together."""
+    return request.task.name == "denoise" and request.settings.preset in STACK
