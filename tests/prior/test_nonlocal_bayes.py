@@ -133,7 +133,7 @@ def test_how_the_work_is_split_is_no_matter(channels):
     truth = texture(channels, 40)
     given = blurred(truth, 1.0), truth + 0.1 * normal(truth), torch.full_like(truth, 0.01)
     whole = nonlocal_bayes(*given, with_variance=True)
-    in_parts = PatchGroups(at_once=7, distances_at_once=30)
+    in_parts = PatchGroups(at_once=7)
     for split, expected in zip(nonlocal_bayes(*given, groups=in_parts, with_variance=True), whole, strict=True):
         torch.testing.assert_close(split, expected, atol=1e-5, rtol=1e-4)
 
