@@ -98,6 +98,10 @@ def test_help_says_of_every_setting_what_the_settings_say(run, command):
         (("denoise", "in.npy", "out.npy", "--sigma", "0"), "greater than 0"),
         (("denoise", "in.npy", "out.npy", "--gain", "-2"), "greater than 0"),
         (("denoise", "in.npy", "out.npy", "--offset", "dark"), "--offset"),
+        (("denoise", "in.npy", "out.npy", "--z-step", "0"), "greater than 0"),
+        (("denoise", "in.npy", "out.npy", "--neighbours", "5"), "--neighbours"),
+        (("denoise", "in.npy", "out.npy", "--channels", "all"), "together"),
+        (("super-resolve", "in.npy", "out.npy", "--z-step", "2"), "--z-step"),
         (("denoise", "in.npy", "out.npy", "--stop-at", "3"), "--stop-at"),
         (("denoise", "in.npy", "out.npy", "--mask", "mask.npy"), "--mask"),
         (("inpaint", "in.npy", "out.npy", "--mask", "mask.npy", "--noise", "gaussian"), "--noise"),
@@ -148,6 +152,9 @@ def test_every_setting_reaches_the_run(run):
         "uncertainty": True,
         "threads": 1,
         "nonfinite": "inpaint",
+        "z_step": 2.5,
+        "neighbours": 0,
+        "channels": "together",
     }
     assert set(options) == set(Settings.model_fields)
     words = [(f"--{name.replace('_', '-')}", value) for name, value in options.items()]

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from napari_dip import record as records
 from napari_dip.files import formats as files
-from napari_dip.settings import read_settings
-from napari_dip.tasks import Input, task_named
+from napari_dip.image.axes import guess_axes
+from napari_dip.settings import Settings, read_settings
+from napari_dip.tasks import Input, Task, task_named
 
 if TYPE_CHECKING:
     from napari_dip.files.metadata import Picture
@@ -97,8 +98,19 @@ def restore_file(
     picture = files.read_image(source)
     files.check_fits(made["output"], picture, axes := axes.upper() if axes else picture.axes)
     values = {one.name: _read_input(one, given[one.name]) for one in row.inputs}
-    restoration = _restored(row.name, picture.array, {"axes": axes, **values, **(settings or {})}, watch)
+    chosen = _with_z_step(chosen, row, picture, axes)
+    given = {"axes": axes, **values, **chosen.model_dump()}
+    restoration = _restored(row.name, picture.array, given, watch)
     return _write(restoration, picture, made, needed, values.get("factor", 1))
+
+
+def _with_z_step(settings: Settings, task: Task, picture: Picture, axes: str | None) -> Settings:
+    """Fill in what the file says of the distance between planes, where it matters and is not given."""
+    step = picture.metadata.z_step
+    if settings.z_step is not None or step is None or not task.uses("z_step", settings.preset):
+        return settings
+    axes = axes or guess_axes(picture.array.shape, picture.array.dtype)
+    return settings.model_copy(update={"z_step": step}) if "Z" in axes else settings
 
 
 def _restored(task: str, image: Any, given: Mapping[str, Any], watch: Watch | None) -> Restoration:

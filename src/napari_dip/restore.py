@@ -77,7 +77,8 @@ def inpaint(image: Any, mask: Any, *, axes: str | None = None, out: Any = None, 
     image : array-like
         As in `denoise`.
     mask : array-like
-        Nonzero where a pixel is to be filled in. Of the shape of the image, with or without axis S, or of one plane.
+        Nonzero where a pixel is to be filled in. Of the shape of the image, or without any of its axes but Y and X, in
+        the same order: a mask ZYX serves all frames of an image TZYX. Where sizes fit several, the innermost count.
     axes, out, **settings
         As in `denoise`.
 

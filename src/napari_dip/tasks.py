@@ -7,7 +7,7 @@ from numbers import Integral
 from typing import Any, Literal
 
 from napari_dip.errors import InputError
-from napari_dip.settings import NOISE_KINDS, STRENGTH, Settings
+from napari_dip.settings import NOISE_KINDS, STACK, STRENGTH, Settings
 
 GIVEN_KINDS = tuple(kind.name for kind in NOISE_KINDS if kind.may_be_given)
 
@@ -66,11 +66,14 @@ class Offer:
         Whether it uses how strong the noise is.
     uncertainty : bool
         Whether it knows the uncertainty of its result.
+    stack : bool
+        Whether it looks at other planes and channels than the one it restores.
     """
 
     noise: tuple[str, ...] = ("auto",)
     strength: bool = False
     uncertainty: bool = False
+    stack: bool = False
 
 
 @dataclass(frozen=True)
@@ -130,6 +133,8 @@ class Task:
         offers = [offer for name, offer in self.presets.items() if preset in (None, name)]
         if setting == "uncertainty":
             return any(offer.uncertainty for offer in offers)
+        if setting in STACK:
+            return any(offer.stack for offer in offers)
         if setting == "noise":
             return any(len(offer.noise) > 1 for offer in offers)
         if setting in STRENGTH:
@@ -153,6 +158,7 @@ class Task:
                 raise InputError(f"The task {self.name} needs a {name}; give one.")
             one.check(inputs[name])
         self._check_settings(settings)
+        self._check_stack(settings)
 
     def _check_settings(self, settings: Settings) -> None:
         preset, kind = settings.preset, settings.noise
@@ -177,8 +183,18 @@ class Task:
             else_ = f"take the preset {' or '.join(known)}" if known else "leave it out"
             raise InputError(f"The uncertainty is not known for {self.doing} with the preset {preset}; {else_}.")
 
+    def _check_stack(self, settings: Settings) -> None:
+        given = [name for name in STACK if getattr(settings, name) != Settings.model_fields[name].default]
+        if given and not self.presets[settings.preset].stack:
+            known = [name for name, one in self.presets.items() if one.stack]
+            else_ = f", or take the preset {' or '.join(known)}" if known else ""
+            raise InputError(
+                f"The setting {given[0]} changes nothing in {self.doing} with the preset {settings.preset}; "
+                f"leave it out{else_}."
+            )
 
-_told = Offer(noise=GIVEN_KINDS, strength=True, uncertainty=True)
+
+_told = Offer(noise=GIVEN_KINDS, strength=True, uncertainty=True, stack=True)
 # the published loss is the squared error, so any other kind of noise would change nothing but the network of JPEG
 _published = Offer(noise=("auto", "gaussian", "compression"))
 

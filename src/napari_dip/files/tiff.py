@@ -10,15 +10,13 @@ from uuid import NAMESPACE_OID, uuid5
 
 from napari_dip.errors import reason
 from napari_dip.files.format import Format
-from napari_dip.files.metadata import Metadata, Picture
+from napari_dip.files.metadata import CENTIMETRES, NAMES, Metadata, Picture
 from napari_dip.image.axes import AXES
 
 if TYPE_CHECKING:
     import numpy as np
     import tifffile
 
-CENTIMETRES = {"inch": 2.54, "cm": 1.0, "mm": 0.1, "µm": 1e-4, "nm": 1e-7, "m": 100.0}
-NAMES = {"micron": "µm", "microns": "µm", "um": "µm", "\\u00B5m": "µm", "μm": "µm", "in": "inch", "pixel": None}
 RESOLUTION_UNITS = {None: 1, "inch": 2, "cm": 3}
 
 
@@ -91,7 +89,8 @@ def _read_metadata(file: tifffile.TiffFile, page: Any, *, white: bool) -> Metada
     if not file.is_imagej:
         number = page.tags["ResolutionUnit"].value if "ResolutionUnit" in page.tags else 2
         unit = {n: name for name, n in RESOLUTION_UNITS.items()}.get(int(number))
-        return Metadata(None, step, unit if step else None, "plain", {"photometric": "miniswhite"} if white else {})
+        kept = {"photometric": "miniswhite"} if white else {}
+        return Metadata(None, step, unit if step else None, "plain", kept)
     found = file.imagej_metadata or {}
     for axis, key in (("Z", "spacing"), ("T", "finterval")):
         if isinstance(found.get(key), int | float):
@@ -119,14 +118,14 @@ def _read_ome(text: str) -> Metadata:
     for axis in "XYZ":
         if size := float(pixels.get(f"PhysicalSize{axis}", 0)):
             step[axis], units[axis] = size, pixels.get(f"PhysicalSize{axis}Unit", "µm")
-    kept: dict[str, Any] = {f"PhysicalSize{axis}Unit": unit for axis, unit in units.items()}
+    kept: dict[str, Any] = {}
     if interval := float(pixels.get("TimeIncrement", 0)):
         step["T"] = interval
         kept["TimeIncrementUnit"] = pixels.get("TimeIncrementUnit", "s")
     names = [channel.get("Name") for channel in pixels.findall("{*}Channel")]
     if all(names):
         kept["Channel"] = {"Name": names}
-    return Metadata(None, step, units.get("X"), "ome", kept)
+    return Metadata(None, step, units.get("X"), "ome", kept, units)
 
 
 def write(file: IO[bytes], image: np.ndarray, axes: str, source: Picture) -> None:
@@ -200,9 +199,9 @@ def _in_ascii(text: str) -> str:
 
 def _ome_options(image: np.ndarray, axes: str, metadata: Metadata) -> dict[str, Any]:
     said: dict[str, Any] = {"axes": axes}
-    unit = NAMES.get(metadata.unit or "", metadata.unit)
     for axis in "XYZ":
         if axis in metadata.step and axis in axes:
+            unit = metadata.units.get(axis) or NAMES.get(metadata.unit or "", metadata.unit)
             said[f"PhysicalSize{axis}"] = metadata.step[axis]
             said[f"PhysicalSize{axis}Unit"] = {"inch": "in", None: "pixel"}.get(unit, unit)
     if "T" in metadata.step and "T" in axes:
