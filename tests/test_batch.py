@@ -113,6 +113,14 @@ def test_who_watches_sees_each_iteration(here):
     assert seen[-1].done == 1
 
 
+def test_what_will_be_restored_is_said_before_the_work(here):
+    said = []
+    told = {"watch": said.append, "announce": said.append}
+    restore_file("super_resolve", "in.npy", "out.npy", inputs={"factor": 2}, settings=QUICK, **told)
+    assert said[0] == "one plane of 16 x 20, enlarged to 32 x 40"
+    assert [now.iteration for now in said[1:]] == [1, 2, 3]
+
+
 def test_who_watches_may_end_the_run(here):
     settings = {"max_iterations": 1000, "threads": 1}
     done = restore_file("denoise", "in.npy", "out.npy", settings=settings, watch=lambda now: now.iteration >= 2)

@@ -23,7 +23,7 @@ from napari_dip.errors import InputError, in_words
 from napari_dip.files.formats import ABOUT, COARSE, NAMES
 from napari_dip.settings import Settings, field, read_settings
 from napari_dip.tasks import TASKS, Input, Task
-from napari_dip.terminal import farewell, say, watching
+from napari_dip.terminal import announce, farewell, say, watching
 
 # batch (files, then torch) is imported once there is work to do, so that --help comes at once
 
@@ -143,10 +143,11 @@ def _guarded(work: Callable[[], int]) -> int:
 def _restore(task: Task, source: Path, target: Path, **given: Any) -> int:
     """Restore a file while its progress is shown; give the exit status."""
     inputs = {one.name: given.pop(one.name) for one in task.inputs}
-    others = {name: given.pop(name) for name in ("axes", "record", "force")}
+    others: dict[str, Any] = {name: given.pop(name) for name in ("axes", "record", "force")}
     with watching() as watch:
         from napari_dip.batch import restore_file
 
-        result = restore_file(task.name, source, target, inputs=inputs, settings=given, watch=watch, **others)
+        others |= {"watch": watch, "announce": announce}
+        result = restore_file(task.name, source, target, inputs=inputs, settings=given, **others)
     farewell(result, stopped=bool(watch.signal))
     return 128 + watch.signal if watch.signal else 0

@@ -12,8 +12,8 @@ from napari_dip.errors import InputError
 
 STRENGTH = ("sigma", "gain", "offset")
 """The settings that tell how strong noise is."""
-STACK = ("z_step", "neighbours", "channels")
-"""The settings that tell what a plane has to do with the others."""
+STACK = {"z_step": "Z", "neighbours": "TZ", "channels": "C"}
+"""The settings that tell what a plane has to do with the others, and the axes of which an image needs one for that."""
 
 
 @dataclass(frozen=True)

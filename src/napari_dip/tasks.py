@@ -124,8 +124,8 @@ class Task:
         """What each input is where it is left out."""
         return {one.name: one.default for one in self.inputs}
 
-    def uses(self, setting: str, preset: str | None = None, noise: str | None = None) -> bool:
-        """Whether a setting changes anything: with a preset and a kind of noise, or with any where they are left out.
+    def uses(self, setting: str, preset: str | None = None, noise: str | None = None, axes: str | None = None) -> bool:
+        """Whether a setting changes anything: with a preset, a kind of noise and axes, or any where they are left out.
 
         >>> TASKS[0].uses("sigma"), TASKS[0].uses("sigma", preset="paper"), TASKS[1].uses("sigma")
         (True, False, False)
@@ -134,7 +134,8 @@ class Task:
         if setting == "uncertainty":
             return any(offer.uncertainty for offer in offers)
         if setting in STACK:
-            return any(offer.stack for offer in offers)
+            there = axes is None or bool(set(STACK[setting]) & set(axes))
+            return there and any(offer.stack for offer in offers)
         if setting == "noise":
             return any(len(offer.noise) > 1 for offer in offers)
         if setting in STRENGTH:

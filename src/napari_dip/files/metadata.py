@@ -54,8 +54,8 @@ class Metadata:
     def z_step(self) -> float | None:
         """Distance between planes along Z, over the size of a pixel along Y; None if it is not known.
 
-        >>> Metadata(step={"Y": 200.0, "Z": 0.5}, unit="nm", units={"Z": "µm"}).z_step
-        2.5
+        >>> Metadata(step={"Y": 2.0, "Z": 1.0}, unit="mm", units={"Z": "cm"}).z_step
+        5.0
         """
         height, depth = (self.step.get(axis, 0.0) for axis in "YZ")
         units = [NAMES.get(unit or "", unit) for unit in (self.units.get(axis, self.unit) for axis in "YZ")]

@@ -42,6 +42,26 @@ def read(path: Path) -> Picture:
         raise ValueError(need) from error
 
 
+def peek(path: Path) -> tuple[tuple[int, ...], Metadata] | None:
+    """Read shape and metadata of the first image without its values; None where a file does not say what its axes are.
+
+    Raises
+    ------
+    Exception
+        Of any kind, if it is damaged.
+    """
+    import tifffile
+
+    with tifffile.TiffFile(path) as file:
+        if not (file.is_imagej or file.is_ome or file.is_shaped):
+            return None  # to know its shape, all of its pages would have to be read
+        series = file.series[0]
+        kept = [(n, a) for n, a in zip(series.shape, series.axes, strict=True) if n > 1 or a in "YXS"]
+        colours = series.keyframe.photometric in (tifffile.PHOTOMETRIC.RGB, tifffile.PHOTOMETRIC.YCBCR)
+        known = _known_axes("".join(a for _, a in kept), has_samples=colours)
+        return tuple(n for n, _ in kept), replace(_read_metadata(file, series.keyframe, white=False), axes=known)
+
+
 def _read_first(file: tifffile.TiffFile) -> Picture:
     from tifffile import PHOTOMETRIC
 
@@ -235,5 +255,6 @@ TIFF = Format(
     about="TIFF keeps axes and pixel size, and holds float32 in the units of the image.",
     read=read,
     write=write,
+    peek=peek,
     dialects={".ome.tif": "ome", ".ome.tiff": "ome"},
 )

@@ -56,8 +56,10 @@ def check_axes(axes: str, shape: tuple[int, ...]) -> None:
     if len(set(axes)) < len(axes):
         raise InputError(f"The axes {axes!r} name an axis twice; give one letter for each dimension.")
     if len(axes) != len(shape):
+        sizes_in_words = " x ".join(map(str, shape))
         raise InputError(
-            f"The axes {axes!r} name {len(axes)} dimensions, but the image has {len(shape)}; give one letter for each."
+            f"The axes {axes!r} name {len(axes)} dimensions, but the image has {len(shape)} ({sizes_in_words}); "
+            "give one letter for each."
         )
     if not {"Y", "X"} <= set(axes):
         raise InputError(f"The axes {axes!r} lack Y or X; a plane has both.")
