@@ -30,6 +30,8 @@ from napari_dip.terminal import announce, farewell, say, watching
 PATH = click.Path(path_type=Path)
 FORMATS = f"{NAMES}, by its suffix"
 FILES = [("IN", f"Image to restore: {FORMATS}."), ("OUT", f"File to write: {FORMATS}.")]
+AXES_HELP = """One letter of T Z C Y X S for each dimension, in their order, such as TCYX; left out, what the file
+says, or else a guess."""
 EPILOG = f"""{ABOUT} Ctrl-C ends a run and writes the best so far.
 Exit status: 0 done, 1 something cannot be used, 2 wrong usage, 130 interrupted
 (143 if it was the system that ended it; the best so far is written, too)."""
@@ -94,7 +96,7 @@ def _command(task: Task) -> click.Command:
         click.Argument(["source"], metavar="IN", type=PATH),
         click.Argument(["target"], metavar="OUT", type=PATH),
         *map(_input, task.inputs),
-        _option("axes", help="One letter of T Z C Y X S for each dimension; left out, what the file says."),
+        _option("axes", help=AXES_HELP),
         *(_setting(name) for name in Settings.model_fields if task.uses(name)),
         _option("record", help="Write what is needed to repeat the run, as JSON.", type=PATH),
         _option("force", help="Replace files that exist.", is_flag=True),

@@ -198,6 +198,7 @@ class Task:
 _told = Offer(noise=GIVEN_KINDS, strength=True, uncertainty=True, stack=True)
 # the published loss is the squared error, so any other kind of noise would change nothing but the network of JPEG
 _published = Offer(noise=("auto", "gaussian", "compression"))
+MASK_HELP = "Image that is not zero where pixels are to be filled in; it may lack any axes but Y and X."
 
 TASKS = (
     Task(
@@ -223,7 +224,7 @@ TASKS = (
         writes="gaps",
         bounded=True,
         presets={"fast": Offer(uncertainty=True), "best": Offer(uncertainty=True), "paper": Offer()},
-        inputs=(Input("mask", "mask", "Mask", "Image that is not zero where pixels are to be filled in."),),
+        inputs=(Input("mask", "mask", "Mask", MASK_HELP),),
     ),
     Task(
         name="super_resolve",

@@ -8,9 +8,14 @@ import tifffile
 from napari.layers import Image
 
 from napari_dip.settings import STACK
-from napari_dip.viewer.axes import read_axes, read_z_step
+from napari_dip.viewer.axes import guessed_axes, read_z_step, told_axes
+from napari_dip.viewer.form import GUESSED
 
 RNG = np.random.default_rng(0)
+
+
+def read_axes(layer):
+    return told_axes(layer) or guessed_axes(layer)
 
 
 def noise(*shape, dtype="uint16"):
@@ -149,15 +154,29 @@ def test_the_form_says_what_the_axes_come_to(viewer, open_dock):
 def test_the_form_follows_the_layer(viewer, open_dock):
     layer = viewer.add_image(noise(3, 16, 20))
     form = open_dock("Super-resolve").form
-    assert form.plan_label.text() == "A volume of 3 x 16 x 20, enlarged to 3 x 64 x 80"
+    assert form.plan_label.text() == f"A volume of 3 x 16 x 20, enlarged to 3 x 64 x 80.\n{GUESSED}"
     form.factor.value = 2
-    assert form.plan_label.text() == "A volume of 3 x 16 x 20, enlarged to 3 x 32 x 40"
+    assert form.plan_label.text() == f"A volume of 3 x 16 x 20, enlarged to 3 x 32 x 40.\n{GUESSED}"
     layer.axis_labels = ("time", "y", "x")
     assert form.plan_label.text() == "3 frames of 16 x 20, enlarged to 32 x 40"
     layer.data = noise(5, 16, 20)
     assert form.plan_label.text() == "5 frames of 16 x 20, enlarged to 32 x 40"
     viewer.layers.remove(layer)
     assert (form.axes.box.value, form.plan_label.text()) == ("", "")
+
+
+def test_the_form_says_that_the_axes_are_guessed(viewer, open_dock):
+    layer = viewer.add_image(noise(3, 16, 20))
+    form = open_dock("Denoise").form
+    for typed, told in (("ZYX", True), ("TYX", False), ("", True), ("Z", False), ("zyx", False)):
+        form.axes.box.value = typed
+        assert (GUESSED in form.plan_label.text()) is told
+    form.axes.box.value = ""
+    layer.axis_labels = ("z", "y", "x")
+    assert form.plan_label.text() == "A volume of 3 x 16 x 20"
+    viewer.add_image(noise(16, 20), name="plane")
+    form.image.value = viewer.layers["plane"]
+    assert form.plan_label.text() == "One plane of 16 x 20"  # of what could not be otherwise, nothing is said
 
 
 @pytest.mark.parametrize(
@@ -205,7 +224,7 @@ def test_what_concerns_stacks_is_gray_where_there_is_none(viewer, open_dock, pic
         assert [name for name in STACK if form.knobs[name].native.isEnabledTo(form.native)] == names
         assert ("z_step" in form.job()[0].settings) is ("Z" in axes)
     form.axes.box.value = "TZYX"
-    assert form.more["z_step"].native.placeholderText() == "6, as the layer says"
+    assert form.more["z_step"].native.placeholderText() == "6, as layer or file say"
     assert form.job()[0].settings["z_step"] == 6
     form.more["z_step"].value = "2.5"
     assert form.job()[0].settings["z_step"] == 2.5

@@ -46,6 +46,8 @@ class AxesField:
     Attributes
     ----------
     box : magicgui widget
+    guessed : bool
+        Whether nothing has told what the axes are, nor somebody typed them.
     """
 
     def __init__(self) -> None:
@@ -53,16 +55,19 @@ class AxesField:
         self._typed: WeakKeyDictionary[Image, str] = WeakKeyDictionary()
         self._layer: Image | None = None
         self._said: str | None = None
+        self.guessed = False
         self.box.changed.connect(self._note)
 
     def follow(self, layer: Image | None) -> None:
         """Show the axes of a layer."""
-        self._layer, self._said = layer, None if layer is None else read_axes(layer)
+        told = "" if layer is None else told_axes(layer)
+        self._layer, self._said = layer, None if layer is None else told or guessed_axes(layer)
         shown = self._said or "" if layer is None else self._typed.get(layer, self._said or "")
         self.box.native.setPlaceholderText(self._said or "")
         if shown != self.box.value:  # setting it would move the cursor of who is typing
             with self.box.changed.blocked():
                 self.box.value = shown
+        self.guessed = bool(self._said) and not told and shown in (self._said, "")
 
     def read(self) -> str:
         """Give the axes as capital letters, without what may stand between them; empty if nobody knows them."""
@@ -86,17 +91,11 @@ class AxesField:
             self._typed[self._layer] = text
 
 
-def read_axes(layer: Image) -> str | None:
-    """Name the dimensions of an image layer, as far as anything tells what they are.
+def told_axes(layer: Image) -> str:
+    """Give the axes of an image layer as something tells them, one letter for each dimension; empty if nothing does.
 
-    It is told by the layer's axis labels, if each stands for a different letter; by its metadata, those of a result or
-    an entry "axes"; or by the file it was read from. Otherwise it is guessed, as `guess_axes` does, but that napari
-    knows what is shown in colours: colours are S, and what is not shown so is C.
-
-    Returns
-    -------
-    str or None
-        None if the layer has more dimensions than there are letters.
+    That is the layer's axis labels, if each stands for a different letter; its metadata, those of a result or an entry
+    "axes"; or the file it was read from.
     """
     shape, metadata = read_data(layer).shape, layer.metadata
     labels = _letters(layer.axis_labels, len(shape) - layer.rgb, without="S")
@@ -106,7 +105,25 @@ def read_axes(layer: Image) -> str | None:
     for said in (record.get("axes") if isinstance(record, dict) else None, metadata.get("axes")):
         if found := _letters(said, len(shape)):
             return found
-    return _in_file(layer, shape) or _guessed(layer, shape)
+    return _in_file(layer, shape)
+
+
+def guessed_axes(layer: Image) -> str | None:
+    """Guess the axes as `guess_axes` does, but that napari knows what it shows in colours: that is S, all else C.
+
+    Returns
+    -------
+    str or None
+        None if the layer has more dimensions than can be told apart.
+    """
+    shape = read_data(layer).shape
+    try:
+        if layer.rgb:
+            return guess_axes(shape[:-1], np.dtype("uint8")) + "S"
+        guess = guess_axes(shape, layer.dtype).replace("S", "C")
+    except InputError:
+        return None
+    return guess if len(set(guess)) == len(shape) else None
 
 
 def read_z_step(layer: Image, axes: str) -> float | None:
@@ -157,14 +174,3 @@ def _in_file(layer: Image, shape: tuple[int, ...]) -> str:
     size = dict(zip(peeked[1].axes, peeked[0], strict=True))
     choices = (peeked[1].axes, peeked[1].axes.replace("C", ""))
     return next((axes for axes in choices if tuple(size[a] for a in axes) == tuple(shape)), "")
-
-
-def _guessed(layer: Image, shape: tuple[int, ...]) -> str | None:
-    try:
-        if layer.rgb:
-            return guess_axes(shape[:-1], np.dtype("uint8")) + "S"
-        guess = guess_axes(shape, layer.dtype)
-    except InputError:
-        return None
-    channels = guess.replace("S", "C")
-    return channels if len(set(channels)) == len(shape) else None

@@ -12,6 +12,7 @@ from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
 from superqt import QCollapsible
 
 from napari_dip.errors import InputError
+from napari_dip.image.axes import outer_axes
 from napari_dip.settings import STACK, STRENGTH
 from napari_dip.summary import plan
 from napari_dip.tasks import Task
@@ -23,6 +24,8 @@ from napari_dip.viewer.widgets import EMPTY, lay_out, read, setting_widget
 
 ON_TOP = ("preset", "noise", "uncertainty")
 MORE = (*STRENGTH, "max_iterations", "max_seconds", *STACK, "seed", "device", "threads", "nonfinite")
+
+GUESSED = "The axes are guessed: type T for time, Z for depth, C for channels."
 
 
 class Form:
@@ -84,7 +87,7 @@ class Form:
             self.more["offset"].native.setPlaceholderText(words)
         if "z_step" in self.more:
             step = self._z_step()
-            words = EMPTY["z_step"] if step is None else f"{step:.3g}, as the layer says"
+            words = EMPTY["z_step"] if step is None else f"{step:.3g}, as layer or file say"
             self.more["z_step"].native.setPlaceholderText(words)
         self._say()
 
@@ -159,9 +162,12 @@ class Form:
     def _say(self) -> None:
         """Say what is missing, and below the axes what is wrong with them or what they come to."""
         words, wrong, plan = self._missing_input(), self.axes.wrong(), self.plan()
+        plan = plan[:1].upper() + plan[1:]
+        if plan and self.axes.guessed and outer_axes(self.axes.read()):
+            plan += f".\n{GUESSED}"
         self.hint.setText(words)
         self.hint.setVisible(bool(words))
-        self.plan_label.setText(wrong or plan[:1].upper() + plan[1:])
+        self.plan_label.setText(wrong or plan)
         self.plan_label.setVisible(bool(wrong or plan))
         self.plan_label.setStyleSheet("font-weight: bold;" if wrong else "")
 
