@@ -21,7 +21,8 @@ class Input:
     name : str
         Of the argument, and of the option.
     kind : str
-        "mask": an array of the size of the image, not zero where it is to be filled in. "image": any array.
+        "mask": an array with Y, X and any other axes of the image, not zero where it is to be filled in. "image": any
+        array.
         "number": one of `choices`.
     title, help : str
         What forms and commands say of it.

@@ -307,9 +307,13 @@ BAD = {
     "mask of a stack, of another order": (
         ramp((3, 12, 10)),
         {"mask": hole((12, 10, 3))},
-        "its axes ZYX, it may lack Z",
+        "with the axes ZYX or without Z",
     ),
-    "mask without Y": (ramp((3, 2, 12, 10)), {"axes": "TCYX", "mask": np.eye(3, 10)}, "it may lack any of T, C"),
+    "mask without Y": (
+        ramp((3, 2, 12, 10)),
+        {"axes": "TCYX", "mask": np.eye(3, 10)},
+        "with the axes TCYX or without any of T, C",
+    ),
     "mask of one number": (ramp(), {"mask": np.ones(())}, r"mask has shape \(\)"),
     "a number": (3.0, {}, "shape"),
     "beyond float32": (ramp() * 1e300, {}, "float32"),

@@ -66,7 +66,7 @@ class Metadata:
                 size * CENTIMETRES.get(unit or "", 0.0) for size, unit in zip((height, depth), units, strict=True)
             )
         step = abs(depth / height) if height else 0.0
-        return step if isfinite(step) and step > 0 else None
+        return float(f"{step:.6g}") if isfinite(step) and step > 0 else None  # 0.3 / 0.1 is 3
 
     def in_dialect(self, dialect: str) -> Metadata:
         """Give the same in another dialect, which does not know what is kept in this one."""

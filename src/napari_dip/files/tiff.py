@@ -57,9 +57,10 @@ def peek(path: Path) -> tuple[tuple[int, ...], Metadata] | None:
             return None  # to know its shape, all of its pages would have to be read
         series = file.series[0]
         kept = [(n, a) for n, a in zip(series.shape, series.axes, strict=True) if n > 1 or a in "YXS"]
-        colours = series.keyframe.photometric in (tifffile.PHOTOMETRIC.RGB, tifffile.PHOTOMETRIC.YCBCR)
-        known = _known_axes("".join(a for _, a in kept), has_samples=colours)
-        return tuple(n for n, _ in kept), replace(_read_metadata(file, series.keyframe, white=False), axes=known)
+        page, kinds = series.keyframe, tifffile.PHOTOMETRIC
+        known = _known_axes("".join(a for _, a in kept), has_samples=page.photometric in (kinds.RGB, kinds.YCBCR))
+        metadata = _read_metadata(file, page, white=page.photometric == kinds.MINISWHITE)
+        return tuple(n for n, _ in kept), replace(metadata, axes=known)
 
 
 def _read_first(file: tifffile.TiffFile) -> Picture:

@@ -150,10 +150,10 @@ class Source:
             best = max(fitting, key=lambda one: ("S" not in [self.axes[i] for i in one], one[::-1]))
             return "".join(self.axes[i] for i in best)
         others = ", ".join(self.axes[i] for i in free)
-        may_lack = f"; of its axes {self.axes}, it may lack {'any of ' * (len(free) > 1)}{others}" if free else ""
+        which = f", with the axes {self.axes} or without {'any of ' * (len(free) > 1)}{others}" if free else ""
         raise InputError(
             f"The {name} has shape {tuple(array.shape)}, but the image has {tuple(self.array.shape)}; "
-            f"give a {name} of the size of the image{may_lack}."
+            f"give a {name} of the size of the image{which}."
         )
 
     def read(self, array: Any, axes: str, item: Item) -> np.ndarray:

@@ -145,7 +145,7 @@ def read_z_step(layer: Image, axes: str) -> float | None:
     step = abs(float(scale[at["Z"]] / scale[at["Y"]]))
     with suppress(Exception):  # units of different kinds, such as pixels and µm, cannot be compared
         step *= float((1 * layer.units[at["Z"]]).to(layer.units[at["Y"]]).magnitude)
-        return step if isfinite(step) and step > 0 else None
+        return float(f"{step:.6g}") if isfinite(step) and step > 0 else None
     return None
 
 
