@@ -1,6 +1,7 @@
 import json
 import re
 import signal
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from napari_dip import cli
 from napari_dip.files.formats import NAMES
 from napari_dip.settings import Settings, field
 from napari_dip.tasks import task_named
+from napari_dip.terminal import announce
 
 QUICK = ("--max-iterations", "3", "--threads", "1")
 COMMANDS = ["denoise", "inpaint", "super-resolve"]
@@ -98,6 +100,10 @@ def test_help_says_of_every_setting_what_the_settings_say(run, command):
         (("denoise", "in.npy", "out.npy", "--sigma", "0"), "greater than 0"),
         (("denoise", "in.npy", "out.npy", "--gain", "-2"), "greater than 0"),
         (("denoise", "in.npy", "out.npy", "--offset", "dark"), "--offset"),
+        (("denoise", "in.npy", "out.npy", "--z-step", "0"), "greater than 0"),
+        (("denoise", "in.npy", "out.npy", "--neighbours", "5"), "--neighbours"),
+        (("denoise", "in.npy", "out.npy", "--channels", "all"), "together"),
+        (("super-resolve", "in.npy", "out.npy", "--z-step", "2"), "--z-step"),
         (("denoise", "in.npy", "out.npy", "--stop-at", "3"), "--stop-at"),
         (("denoise", "in.npy", "out.npy", "--mask", "mask.npy"), "--mask"),
         (("inpaint", "in.npy", "out.npy", "--mask", "mask.npy", "--noise", "gaussian"), "--noise"),
@@ -148,6 +154,9 @@ def test_every_setting_reaches_the_run(run):
         "uncertainty": True,
         "threads": 1,
         "nonfinite": "inpaint",
+        "z_step": 2.5,
+        "neighbours": 0,
+        "channels": "together",
     }
     assert set(options) == set(Settings.model_fields)
     words = [(f"--{name.replace('_', '-')}", value) for name, value in options.items()]
@@ -156,6 +165,13 @@ def test_every_setting_reaches_the_run(run):
     found = json.loads(Path("r.json").read_text())["settings"]
     del options["max_seconds"]  # a record leaves the clock out
     assert {name: found[name] for name in options} == options
+
+
+def test_what_will_be_restored_is_said_on_a_terminal_alone(capsys, monkeypatch):
+    for there in (True, False):
+        monkeypatch.setattr(sys.stderr, "isatty", lambda there=there: there)
+        announce("24 frames of 128 x 128")
+        assert capsys.readouterr().err == "napari-dip: Restoring 24 frames of 128 x 128.\n" * there
 
 
 def test_the_record_repeats_the_run(run, here):

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from napari_dip import record as records
 from napari_dip.files import formats as files
-from napari_dip.settings import read_settings
-from napari_dip.tasks import Input, task_named
+from napari_dip.image.axes import guess_axes
+from napari_dip.settings import Settings, read_settings
+from napari_dip.summary import plan
+from napari_dip.tasks import Input, Task, task_named
 
 if TYPE_CHECKING:
     from napari_dip.files.metadata import Picture
@@ -50,6 +52,7 @@ def restore_file(
     force: bool = False,
     settings: Mapping[str, Any] | None = None,
     watch: Watch | None = None,
+    announce: Callable[[str], Any] | None = None,
 ) -> FileResult:
     """Restore an image file, and write the result to another.
 
@@ -74,6 +77,8 @@ def restore_file(
     watch : callable, optional
         Is handed the `Progress` of each iteration. Once it returns True, the run ends and its result is written; if it
         raises, the run is dropped and nothing is written.
+    announce : callable, optional
+        Is handed a line that says what will be restored, once all is checked.
 
     Returns
     -------
@@ -97,15 +102,32 @@ def restore_file(
     picture = files.read_image(source)
     files.check_fits(made["output"], picture, axes := axes.upper() if axes else picture.axes)
     values = {one.name: _read_input(one, given[one.name]) for one in row.inputs}
-    restoration = _restored(row.name, picture.array, {"axes": axes, **values, **(settings or {})}, watch)
+    chosen = _with_z_step(chosen, row, picture, axes)
+    given = {"axes": axes, **values, **chosen.model_dump()}
+    restoration = _restored(row.name, picture.array, given, watch, announce)
     return _write(restoration, picture, made, needed, values.get("factor", 1))
 
 
-def _restored(task: str, image: Any, given: Mapping[str, Any], watch: Watch | None) -> Restoration:
+def _with_z_step(settings: Settings, task: Task, picture: Picture, axes: str | None) -> Settings:
+    """Fill in what the file says of the distance between planes, where it matters and is not given."""
+    step = picture.metadata.z_step
+    if settings.z_step is not None or step is None:
+        return settings
+    axes = axes or guess_axes(picture.array.shape, picture.array.dtype)
+    used = task.uses("z_step", settings.preset, axes=axes)
+    return settings.model_copy(update={"z_step": step}) if used else settings
+
+
+def _restored(
+    task: str, image: Any, given: Mapping[str, Any], watch: Watch | None, announce: Callable[[str], Any] | None
+) -> Restoration:
     """Walk a run, as long as whoever watches it lets it go on."""
     from napari_dip.restore import restore_steps
 
     run = restore_steps(task, image, **given)
+    if announce is not None:
+        source = run.request.source
+        announce(plan(source.axes, source.array.shape, run.request.factor))
     for progress in run:
         if watch is not None and watch(progress):
             run.stop()

@@ -23,13 +23,15 @@ from napari_dip.errors import InputError, in_words
 from napari_dip.files.formats import ABOUT, COARSE, NAMES
 from napari_dip.settings import Settings, field, read_settings
 from napari_dip.tasks import TASKS, Input, Task
-from napari_dip.terminal import farewell, say, watching
+from napari_dip.terminal import announce, farewell, say, watching
 
 # batch (files, then torch) is imported once there is work to do, so that --help comes at once
 
 PATH = click.Path(path_type=Path)
 FORMATS = f"{NAMES}, by its suffix"
 FILES = [("IN", f"Image to restore: {FORMATS}."), ("OUT", f"File to write: {FORMATS}.")]
+AXES_HELP = """One letter of T Z C Y X S for each dimension, in their order, such as TCYX; left out, what the file
+says, or else a guess."""
 EPILOG = f"""{ABOUT} Ctrl-C ends a run and writes the best so far.
 Exit status: 0 done, 1 something cannot be used, 2 wrong usage, 130 interrupted
 (143 if it was the system that ended it; the best so far is written, too)."""
@@ -94,7 +96,7 @@ def _command(task: Task) -> click.Command:
         click.Argument(["source"], metavar="IN", type=PATH),
         click.Argument(["target"], metavar="OUT", type=PATH),
         *map(_input, task.inputs),
-        _option("axes", help="One letter of T Z C Y X S for each dimension; left out, what the file says."),
+        _option("axes", help=AXES_HELP),
         *(_setting(name) for name in Settings.model_fields if task.uses(name)),
         _option("record", help="Write what is needed to repeat the run, as JSON.", type=PATH),
         _option("force", help="Replace files that exist.", is_flag=True),
@@ -143,10 +145,11 @@ def _guarded(work: Callable[[], int]) -> int:
 def _restore(task: Task, source: Path, target: Path, **given: Any) -> int:
     """Restore a file while its progress is shown; give the exit status."""
     inputs = {one.name: given.pop(one.name) for one in task.inputs}
-    others = {name: given.pop(name) for name in ("axes", "record", "force")}
+    others: dict[str, Any] = {name: given.pop(name) for name in ("axes", "record", "force")}
     with watching() as watch:
         from napari_dip.batch import restore_file
 
-        result = restore_file(task.name, source, target, inputs=inputs, settings=given, watch=watch, **others)
+        others |= {"watch": watch, "announce": announce}
+        result = restore_file(task.name, source, target, inputs=inputs, settings=given, **others)
     farewell(result, stopped=bool(watch.signal))
     return 128 + watch.signal if watch.signal else 0

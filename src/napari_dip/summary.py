@@ -1,8 +1,9 @@
-"""What a run found and why it ended, in sentences made from its record."""
+"""What a run will do, what it found and why it ended, in sentences made from axes or from its record."""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from statistics import median
 
 from napari_dip.record import FoundNoise, Record
@@ -14,7 +15,36 @@ WHY = {
     "diverged": "The computation became unstable; this is the best it had.",
 }
 """Why a run ended, for what is not clear without words; the weightiest comes last."""
+MANY = {"T": "frames", "C": "channels"}
+"""What there is of an image whose axis has several steps."""
+COLOURS = {3: "RGB", 4: "RGB with alpha left as it is"}
+"""What several samples are."""
 NOISES = {kind.name: kind.words for kind in NOISE_KINDS if kind.words}
+
+
+def plan(axes: str, shape: Sequence[int], factor: int = 1) -> str:
+    """Say what an image is made of and so what will be restored, in half a sentence that may be gone on with.
+
+    Axes of a single step are not worth a word.
+
+    >>> plan("TCZYX", (12, 2, 40, 512, 512))
+    '12 frames x 2 channels, each a volume of 40 x 512 x 512'
+    >>> plan("TYX", (24, 128, 128)), plan("YXC", (512, 512, 3))
+    ('24 frames of 128 x 128', '3 channels of 512 x 512')
+    >>> plan("YXS", (512, 512, 3), factor=2)
+    'one plane of 512 x 512, RGB, enlarged to 1024 x 1024'
+    """
+    size = dict(zip(axes, map(int, shape), strict=True))
+    many = [f"{size[axis]} {words}" for axis, words in MANY.items() if size.get(axis, 1) > 1]
+    depth = [size["Z"]] if size.get("Z", 1) > 1 else []
+    small, large = (" x ".join(str(n) for n in (*depth, k * size["Y"], k * size["X"])) for k in (1, factor))
+    if depth:
+        each = ("each " if many else "") + f"a volume of {small}"
+        words = ", ".join([" x ".join(many), each] if many else [each])
+    else:
+        words = f"{' x '.join(many) or 'one plane'} of {small}"
+    colours = COLOURS.get(size.get("S", 1), "")
+    return ", ".join(filter(None, (words, colours, f"enlarged to {large}" if factor > 1 else "")))
 
 
 def why_it_ended(record: Record) -> str:

@@ -21,6 +21,12 @@ def say(sentence: str) -> None:
     print(f"napari-dip: {' '.join(sentence.split())}", file=sys.stderr)
 
 
+def announce(words: str) -> None:
+    """Say what will be restored, where there is a terminal."""
+    if sys.stderr.isatty():
+        say(f"Restoring {words}.")
+
+
 def farewell(result: FileResult, *, stopped: bool) -> None:
     """Say how a run ended; where there is no terminal, only if it was stopped."""
     record = result.restoration.record

@@ -21,7 +21,7 @@ def make():
         look = describe(
             Image(np.zeros([9 if a in "YX" else n for a, n in zip(axes, image.shape, strict=True)]), rgb=rgb)
         )
-        job = Job("denoise", "cell denoised", image, axes, {}, {"factor": factor} if factor > 1 else {})
+        job = Job("denoise", "cell denoised", image, axes, {}, {"factor": factor} if factor > 1 else {}, rgb)
         return LiveLayer(ViewerModel(), job, enlarge(look, axes, factor) if factor > 1 else look, Control())
 
     return live_layer

@@ -46,7 +46,8 @@ class Dock(QWidget):  # type: ignore[misc]
         self.form = Form(napari_viewer, task_named(self.task))
         self.runner = Runner(self._reported, self._ended, restore_steps)
         self.live: LiveLayer | None = None
-        self.links = Links()
+        self.links, self.image_links = Links(), Links()
+        self._followed: Any = None
         self._docked = False
         self.setMinimumWidth(WIDTH)
         layout = QVBoxLayout(self)
@@ -94,6 +95,7 @@ class Dock(QWidget):  # type: ignore[misc]
     def shut(self) -> None:
         """Drop the run, if any, and listen to nothing any more."""
         self.links.undo()
+        self.image_links.undo()
         self.runner.forget()
         if self.live is not None:
             self.live.drop()
@@ -126,8 +128,19 @@ class Dock(QWidget):  # type: ignore[misc]
 
     def _refresh(self, *_: Any) -> None:
         self.form.refresh()
+        self._follow(self.form.image.value)
         if self.panel.state in ("nothing", "ready"):
             self.panel.set_state(self._idle_state())
+
+    def _follow(self, image: Any) -> None:
+        """Hear of it when the chosen image is given other data, labels or scale."""
+        if image is self._followed:
+            return
+        self.image_links.undo()
+        self._followed = image
+        if image is not None:
+            for happened in (image.events.data, image.events.axis_labels, image.events.scale):
+                self.image_links.connect(happened, self._refresh)
 
     def _idle_state(self) -> Any:
         return "nothing" if self.form.missing() else "ready"

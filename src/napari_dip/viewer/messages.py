@@ -43,6 +43,8 @@ class Job:
         As in `napari_dip.restore_steps`.
     inputs : dict
         What else the task takes, by name; a mask as `Painted`.
+    rgb : bool
+        Whether the layer shows its last axis as colours, whatever that axis is called.
     """
 
     task: str
@@ -51,16 +53,12 @@ class Job:
     axes: str | None
     settings: dict[str, Any]
     inputs: dict[str, Any] = field(default_factory=dict)
+    rgb: bool = False
 
     @property
     def factor(self) -> int:
         """How many times more pixels the result has along Y and X."""
         return int(self.inputs.get("factor") or 1)
-
-    @property
-    def rgb(self) -> bool:
-        """Whether the image has colours."""
-        return "S" in (self.axes or "")
 
 
 @dataclass(frozen=True)
