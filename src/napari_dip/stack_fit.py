@@ -29,6 +29,7 @@ from napari_dip.prior.stack import Stack
 from napari_dip.prior.stopping import Limits
 from napari_dip.record import PlaneRecord
 from napari_dip.request import Request
+from napari_dip.settings import Settings
 
 POOL = 2**23
 """Pixels that a network is fitted to at the most, spread over all there are: 32 planes of 512 x 512, 100 MB."""
@@ -93,7 +94,7 @@ class StackFit:
         self.reach = _reach(settings, max(map(len, group.rows)))
         pool = [self._stack(row, planes, region) for row, planes, region in _pool(group, source.size, source.samples)]
         noise = self._noise_of(pool)
-        view = self.preset.view(self.reach)
+        view = self.preset.view(self.reach, source.samples * len(self._others(group.items[0])))
         generator = torch.Generator().manual_seed(settings.seed)
         self._objectives = self.preset.objectives(pool, noise, view, generator)
         problem = self.preset.problem(self._objectives, generator)
@@ -151,8 +152,8 @@ class StackFit:
         y, x = (slice((n - min(n, PREVIEWED)) // 2, (n + min(n, PREVIEWED)) // 2) for n in size)
         averaged = self._predicted(self._settled(JUDGED), row, range(at, at + 1), (y, x), None)
         image = self.preset.last_step.preview(averaged)
-        whole = self.request.enlarged(self.request.source.raw(self.focus))
-        whole[:, y, x] = self._in_units(image[:, :, 0], whole[:, y, x])
+        whole = np.array(self.request.source.raw(self.focus), np.float32)
+        whole[:, y, x] = self._in_units(image[:, :, 0], replace(self.focus, region=(y, x)))
         return whole
 
     def apply_next(self) -> Iterator[Piece]:
@@ -166,8 +167,7 @@ class StackFit:
         self.applied_seconds += perf_counter() - started
         for at, plane in enumerate(block.planes):
             item = replace(block.row[plane], region=block.region)
-            original = self.request.source.raw(item)
-            image = self._in_units(estimate.image[:, :, at], original)
+            image = self._in_units(estimate.image[:, :, at], item)
             deviation = None
             if estimate.variance is not None:
                 spread = estimate.variance[0, :, at].float().sqrt().cpu().numpy()
@@ -284,7 +284,33 @@ class StackFit:
         found = [source.plane(replace(row[i], region=region), self.scaling) for i in planes]
         values = torch.from_numpy(np.stack([plane.values for plane in found])).to(self.request.device)
         observed = torch.from_numpy(np.stack([plane.observed[None] for plane in found]).astype(np.float32))
-        return Stack.of(values, observed.to(self.request.device))
+        stack = Stack.of(values, observed.to(self.request.device))
+        others = [self._others(row[i]) for i in planes]
+        if not others[0]:
+            return stack
+        beside = [self._other_channel([one[n] for one in others], region) for n in range(len(others[0]))]
+        return replace(stack, context=torch.cat(beside, 1))
+
+    def _others(self, item: Item) -> list[Item]:
+        """Give the same plane of the other channels, if these are to be looked at."""
+        source = self.request.source
+        if self.request.settings.channels == "separate" or "C" not in source.outer:
+            return []
+        at = source.outer.index("C")
+        return [
+            other
+            for other in source.items
+            if other.index != item.index
+            and all(a == b for n, (a, b) in enumerate(zip(other.index, item.index, strict=True)) if n != at)
+        ]
+
+    def _other_channel(self, items: Sequence[Item], region: Region) -> Tensor:
+        """Read planes of another channel as they are shown."""
+        source = self.request.source
+        planes = [source.plane(replace(item, region=region)) for item in items]
+        values, observed = (np.stack(x) for x in ([p.values for p in planes], [p.observed[None] for p in planes]))
+        stack = Stack.of(torch.from_numpy(values), torch.from_numpy(observed.astype(np.float32)))
+        return stack.relative.to(self.request.device)
 
     def _noise_of(self, pool: Sequence[Stack]) -> NoiseModel:
         """Find the noise from a part of the pool that is bounded in size."""
@@ -306,23 +332,21 @@ class StackFit:
         known = torch.cat(means), torch.cat(values), torch.cat(observed)
         return variance_left(self.noise.likelihood, *known, self.preset.estimation)
 
-    def _in_units(self, image: Tensor, original: np.ndarray) -> np.ndarray:
-        """Give (1, samples, y, x) of [0, 1] in the caller's units, other samples as they were."""
-        whole = self.request.enlarged(original)
-        values = image[0].float().cpu().numpy().clip(0, 1)
-        whole[: len(values)] = self.scaling.to_units(values)
-        return whole
+    def _in_units(self, image: Tensor, item: Item) -> np.ndarray:
+        """Give (1, samples, y, x) of [0, 1] in the caller's units; alpha, if any, comes last, as it was."""
+        values = self.scaling.to_units(image[0].float().cpu().numpy().clip(0, 1))
+        if self.request.source.samples == self.request.source.sizes.get("S", 1):
+            return values
+        return np.concatenate([values, self.request.source.raw(item)[len(values) :].astype(np.float32)])
 
 
-def _reach(settings: Any, longest: int) -> int:
+def _reach(settings: Settings, longest: int) -> int:
     """Say how many planes on each side are looked at."""
     if longest == 1:
         return 0
-    asked = getattr(settings, "neighbours", None)
-    if asked is not None:
-        return int(asked)
-    step = getattr(settings, "z_step", None)
-    return 1 if step is not None and step > FAR else REACH
+    if settings.neighbours is not None:
+        return settings.neighbours
+    return 1 if settings.z_step is not None and settings.z_step > FAR else REACH
 
 
 def _pool(group: Group, size: tuple[int, int], samples: int) -> list[tuple[tuple[Item, ...], range, Region]]:

@@ -23,6 +23,9 @@ KEPT = 2**29
 """Bytes of a lazy image that are kept from the check to the work, so that it is computed once; a larger one is computed
 twice, since the result alone takes as much memory again."""
 
+LATELY = 16
+"""Regions of a lazy image that were read last and are kept: planes that lie beside those at work are needed again."""
+
 
 @dataclass(frozen=True)
 class Plane:
@@ -106,6 +109,7 @@ class Source:
         self.size = self.sizes["Y"], self.sizes["X"]
         self.items = plan_planes([self.sizes[a] for a in self.outer], self.size)
         self.mask = None if mask is None else self._read_mask(mask)
+        self._lately: dict[tuple[tuple[int, ...], str], np.ndarray] = {}
         self._kept: dict[tuple[int, ...], np.ndarray] = {}
         self._keeps = not isinstance(self.array, np.ndarray) and self.array.nbytes <= keep
         self.range = 0.0, 0.0
@@ -122,7 +126,14 @@ class Source:
         """Read an item as (samples, y, x), in the caller's units and a native dtype; alpha, if any, comes last."""
         if item.index in self._kept:
             return self._kept[item.index][(slice(None), *item.read_region(self.size))]
-        return self.read(self.array, self.axes, item)
+        if isinstance(self.array, np.ndarray):
+            return self.read(self.array, self.axes, item)
+        key = item.index, repr(item.read_region(self.size))
+        if key not in self._lately:
+            self._lately[key] = self.read(self.array, self.axes, item)
+            while len(self._lately) > LATELY:
+                del self._lately[next(iter(self._lately))]
+        return self._lately[key]
 
     def scaling_of(self, items: Sequence[Item]) -> Scaling:
         """Find one range for some planes."""

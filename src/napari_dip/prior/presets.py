@@ -257,9 +257,9 @@ class StackPreset:
         """Find the noise of (n, y, x) values, of which (n, y, x) were `observed`."""
         return estimate_noise(planes, observed, known, self.estimation)
 
-    def view(self, reach: int) -> View:
+    def view(self, reach: int, context: int = 0) -> View:
         """Say how a network looks at planes."""
-        return View(reach, self.variance_head)
+        return View(reach, context, self.variance_head)
 
     def objectives(
         self, stacks: Sequence[Stack], noise: NoiseModel, view: View, generator: torch.Generator
