@@ -72,7 +72,8 @@ def prepare(job: dict[str, Any], image: np.ndarray) -> Callable[[], Any]:
         apply: Any = import_module("napari_dip.prior.apply")
         apply.SIDE = job["side"]
     # torch imports a good part of itself when it is first used
-    dip.denoise(image[..., :16, :16], axes=job["axes"], **{**job["settings"], "max_iterations": 1})
+    corner = image[(slice(2),) * (image.ndim - 2)][..., :16, :16]
+    dip.denoise(corner, axes=job["axes"], **{**job["settings"], "max_iterations": 1})
     if job["prior"]:
         prior = dip.load_prior(job["prior"])
         return lambda: prior.restore(image)
