@@ -1,7 +1,10 @@
 import json
+import os
 import re
 import signal
+import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +17,6 @@ from napari_dip import cli
 from napari_dip.files.formats import NAMES
 from napari_dip.settings import Settings, field
 from napari_dip.tasks import task_named
-from napari_dip.terminal import announce
 
 QUICK = ("--max-iterations", "3", "--threads", "1")
 COMMANDS = ["denoise", "inpaint", "super-resolve"]
@@ -167,11 +169,21 @@ def test_every_setting_reaches_the_run(run):
     assert {name: found[name] for name in options} == options
 
 
-def test_what_will_be_restored_is_said_on_a_terminal_alone(capsys, monkeypatch):
-    for there in (True, False):
-        monkeypatch.setattr(sys.stderr, "isatty", lambda there=there: there)
-        announce("24 frames of 128 x 128")
-        assert capsys.readouterr().err == "napari-dip: Restoring 24 frames of 128 x 128.\n" * there
+@pytest.mark.parametrize("there", [True, False])
+def test_what_will_be_restored_is_said_on_a_terminal_alone(here, there):
+    """On a real one: the bar puts something that is none in the place of stderr."""
+    pty = pytest.importorskip("pty")
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-c", "from napari_dip.cli import main; main()", "denoise", "in.npy", "out.npy", *QUICK]
+    with subprocess.Popen(command, stderr=theirs if there else subprocess.PIPE, stdout=subprocess.DEVNULL) as process:
+        os.close(theirs)
+        said = b"" if there else process.stderr.read()
+        with suppress(OSError):  # a terminal whose other end is closed
+            while there and (part := os.read(ours, 4096)):
+                said += part
+    os.close(ours)
+    assert process.returncode == 0
+    assert (b"Restoring one plane of 16 x 20." in said) is there
 
 
 def test_the_record_repeats_the_run(run, here):

@@ -23,7 +23,7 @@ from napari_dip.errors import InputError, in_words
 from napari_dip.files.formats import ABOUT, COARSE, NAMES
 from napari_dip.settings import Settings, field, read_settings
 from napari_dip.tasks import TASKS, Input, Task
-from napari_dip.terminal import announce, farewell, say, watching
+from napari_dip.terminal import farewell, say, watching
 
 # batch (files, then torch) is imported once there is work to do, so that --help comes at once
 
@@ -149,7 +149,7 @@ def _restore(task: Task, source: Path, target: Path, **given: Any) -> int:
     with watching() as watch:
         from napari_dip.batch import restore_file
 
-        others |= {"watch": watch, "announce": announce}
+        others |= {"watch": watch, "announce": watch.announce}
         result = restore_file(task.name, source, target, inputs=inputs, settings=given, **others)
     farewell(result, stopped=bool(watch.signal))
     return 128 + watch.signal if watch.signal else 0

@@ -21,12 +21,6 @@ def say(sentence: str) -> None:
     print(f"napari-dip: {' '.join(sentence.split())}", file=sys.stderr)
 
 
-def announce(words: str) -> None:
-    """Say what will be restored, where there is a terminal."""
-    if sys.stderr.isatty():
-        say(f"Restoring {words}.")
-
-
 def farewell(result: FileResult, *, stopped: bool) -> None:
     """Say how a run ended; where there is no terminal, only if it was stopped."""
     record = result.restoration.record
@@ -47,8 +41,9 @@ def farewell(result: FileResult, *, stopped: bool) -> None:
 @contextmanager
 def watching() -> Iterator[Watch]:
     """Give what watches a run: it draws a bar, and lets Ctrl-C end the run instead of the program."""
+    is_terminal = sys.stderr.isatty()  # the bar puts something else in its place
     with bar() as show:
-        watch = Watch(show)
+        watch = Watch(show, is_terminal=is_terminal)
         try:
             yield watch
         finally:
@@ -63,8 +58,9 @@ class Watch:
     Signals are taken from the first iteration on: before that there is nothing to keep, and Ctrl-C ends the program.
     """
 
-    def __init__(self, show: Callable[[Progress | None], None]):
+    def __init__(self, show: Callable[[Progress | None], None], *, is_terminal: bool = False):
         self.stop = Stop()
+        self.is_terminal = is_terminal
         self._show = show
         self._said = False
 
@@ -72,6 +68,11 @@ class Watch:
     def signal(self) -> int:
         """The number of the signal that asked for the end, or 0."""
         return self.stop.signal
+
+    def announce(self, words: str) -> None:
+        """Say what will be restored, where there is a terminal."""
+        if self.is_terminal:
+            say(f"Restoring {words}.")
 
     def __call__(self, progress: Progress) -> bool:
         """Show an iteration; give whether the run is to end."""
