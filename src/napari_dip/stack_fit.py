@@ -191,7 +191,7 @@ class StackFit:
             "plane": first.number,
             "index": list(first.index),
             "planes": self.numbers,
-            "blocks": [block.number for block in self.done],
+            "blocks": sorted(block.number for block in self.done),
             "neighbours": self.reach,
             "recipe": self.preset.name,
             "iterations_planned": fit.limits.iterations,
