@@ -192,7 +192,7 @@ def test_constants_and_resuming(folder, tmp_path):
     tables, told = measured("constants", *command, *numbers)
     assert [one["number"] for one in tables["PSNR"]] == numbers[1:] and len(tables["Uncertainty"]) == 1
     (stride, rate, gap), (apart,) = tables["PSNR"], tables["Uncertainty"]
-    assert (stride["today"], stride["images"]) == ("3", "1") and (rate["today"], rate["images"]) == ("0.01", "2")
+    assert (stride["today"], stride["images"]) == ("4", "1") and (rate["today"], rate["images"]) == ("0.01", "2")
     assert (gap["today"], gap["images"]) == ("4", "1") and apart["today"] == "9"
     assert told.count("\n") == 3 + 2 * (1 + 1 + 2 + 1)
 
@@ -205,7 +205,7 @@ def test_constants_and_resuming(folder, tmp_path):
         ("Refined.apart_over", "half"): 5,
         ("Refined.apart_over", "double"): 19,
         ("PatchGroups.stride", "half"): 2,
-        ("PatchGroups.stride", "double"): 6,
+        ("PatchGroups.stride", "double"): 8,
     }
 
 

@@ -57,11 +57,12 @@ class PatchGroups:
         Side of a patch in pixels, for images of several channels and of one: 48 and 36 values, fewer than a group has
         patches. Measured: benchmarks/constants.py.
     side_in_volume, depth_in_volume : int
-        Side and depth of a patch in a volume of one channel: 50 values, again fewer than a group has patches. Those of
-        several channels have patches of one plane.
+        Side and depth of a patch in a volume of one channel: 50 values, again fewer than a group has patches. A depth
+        of 3 is a little better where much is shared, and takes twice the time. Volumes of several channels have patches
+        of one plane.
     shared : int
-        So many neighbours along y and x look for their groups in one window. With more, windows are larger than they
-        need to be; with fewer, there is more to cut out.
+        So many groups along y and x have their patches looked for in one window. With more, windows are larger than
+        they need to be; with fewer, there is more to cut out.
     ridge : float
         Added to the diagonal of a covariance, over its mean diagonal: single precision has an error of 6e-8, and sums
         over some hundred values one of 1e-5. Measured: benchmarks/constants.py.
@@ -70,7 +71,7 @@ class PatchGroups:
         not be positive definite; noise weaker than this part of white noise is not told from that error.
         Measured: benchmarks/constants.py.
     at_once : int
-        Groups of a tile, which are solved in one go; 256 take some 20 MB for each thread, in volumes 40 MB. Memory
+        Groups of a tile, which are solved in one go; 256 take some 30 MB for each thread. Memory
         alone depends on it.
     """
 
@@ -109,7 +110,7 @@ ROUGH, NORMAL, FINE = (
         group_size=32, search_radius=6, search_radius_in_volume=4, search_depth=1, stride=5, stride_of_planes=2
     ),
     PatchGroups(),
-    PatchGroups(stride=3, stride_of_planes=1),
+    PatchGroups(stride=3, search_radius_in_volume=4, depth_in_volume=3),
 )
 """For a look while a fit runs, for the result of one network, and for that of several, which is worth more work."""
 
@@ -174,7 +175,7 @@ def nonlocal_bayes(
         sums[part] += found
     weight, totals = sums[0], sums[1:].view(-1, channels, *extent)
     image, *variance = (
-        torch.where(weight > 0, total / weight, otherwise).view_as(pilot)
+        torch.where(weight > 0, total.div_(weight), otherwise).view_as(pilot)
         for total, otherwise in zip(totals, (given.pilot, given.noise), strict=False)
     )
     return image, variance[0] if variance else None
@@ -264,18 +265,20 @@ def _summed(patches: Tensor, where: Tensor, places: Sequence[int]) -> Tensor:
 def _posterior(pilot: Tensor, measured: Tensor, noise: Tensor, trust: float, ridge: float) -> tuple[Tensor, Tensor]:
     """Posterior mean of each patch of some groups, (groups, patches, values), and variance of its (groups, values).
 
-    `pilot` and `measured` are (groups, patches, values), `noise` is a covariance (groups, values, values).
+    `pilot` and `measured` are (groups, patches, values), and are changed; `noise` is a covariance (groups, values,
+    values).
     """
     count, values = pilot.shape[1:]
     # with many patches the measured mean is nearly free of noise, and of the faults of the pilot
     middle, mean = pilot.mean(1, keepdim=True), measured.mean(1, keepdim=True)
-    pilot = pilot - middle
+    pilot -= middle
+    measured -= mean
     covariance = pilot.transpose(1, 2) @ pilot / max(count - 1, 1)
     scale = covariance.diagonal(dim1=1, dim2=2).mean(1)[:, None, None]
     added = ridge * scale * torch.eye(values, device=pilot.device)
     # the inverse is half the work of a solution for so many right sides
     taken = torch.cholesky_inverse(torch.linalg.cholesky(covariance + noise + added)) @ noise
-    image = measured + trust * (middle - mean) - (measured - mean) @ taken
+    image = torch.baddbmm(measured, measured, taken, alpha=-1).add_(mean + trust * (middle - mean))
     # of the values: noise - noise (covariance + noise)^-1 noise; of the mean: noise / count
     own = noise.diagonal(dim1=1, dim2=2)
     return image, (own - (noise * taken.transpose(1, 2)).sum(2)).clamp_min(0) + own / count
