@@ -10,9 +10,9 @@ from typing import Any
 
 import torch
 
+from napari_dip import checkpoint
 from napari_dip import record as records
 from napari_dip.errors import InputError
-from napari_dip.files.replace import replacing
 from napari_dip.fits import groups_at_work
 from napari_dip.prior.presets import STACK
 from napari_dip.prior.surroundings import surroundings
@@ -27,11 +27,10 @@ from napari_dip.stack_pool import Part
 from napari_dip.start import check_shape, check_start
 from napari_dip.tasks import task_named
 
-FORMAT, VERSION = "napari-dip prior", 1
+VERSION = 1
+"""Of what a file holds."""
 OWN = ("device", "threads", "max_iterations", "max_seconds", "uncertainty")
 """Settings of the fit alone; the others hold for what is restored with it, unless they are given anew."""
-UNFIT = ("preset", "max_iterations")
-"""Settings that a prior leaves no choice of."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,8 +119,8 @@ class FittedPrior:
         """
         if not isinstance(iterations, int) or isinstance(iterations, bool) or iterations < 0:
             raise InputError(f"The iterations {iterations!r} are not allowed; give a whole number, 0 or more.")
-        for name in UNFIT:
-            if settings.get(name) not in (None, getattr(self.settings, name) if name == "preset" else None):
+        for name, own in (("preset", self.settings.preset), ("max_iterations", None)):
+            if settings.get(name) not in (None, own):
                 raise InputError(f"With a fitted prior there is no {name} to choose; leave it out.")
         kept = {name: value for name, value in self.settings.model_dump().items() if name not in OWN}
         request = checked(self.task, image, axes, kept | settings)
@@ -138,19 +137,15 @@ class FittedPrior:
             If the file cannot be written.
         """
         channels = [None if channel is None else channel.to_dict() for channel in self.weights.channels]
-        with replacing(Path(path)) as file:
-            torch.save(
-                {
-                    "format": FORMAT,
-                    "version": VERSION,
-                    "task": self.task,
-                    "settings": self.settings.model_dump(mode="json"),
-                    "samples": self.weights.samples,
-                    "channels": channels,
-                    "record": self.record,
-                },
-                file,
-            )
+        content = {
+            "version": VERSION,
+            "task": self.task,
+            "settings": self.settings.model_dump(mode="json"),
+            "samples": self.weights.samples,
+            "channels": channels,
+            "record": self.record,
+        }
+        checkpoint.write_plain(Path(path), "prior", content)
 
     @classmethod
     def of(cls, run: Run) -> FittedPrior | None:
@@ -219,14 +214,7 @@ def load_prior(path: str | Path) -> FittedPrior:
     InputError
         If the file cannot be read, or holds anything else.
     """
-    try:
-        found = torch.load(path, map_location="cpu", weights_only=True)
-    except OSError as error:
-        raise InputError(f"The file {str(path)!r} cannot be read: {error.strerror or error}.") from None
-    except Exception:  # what else a damaged or foreign file makes of it is many a thing
-        found = None
-    if not isinstance(found, dict) or found.get("format") != FORMAT:
-        raise InputError(f"The file {str(path)!r} holds no prior that napari-dip has saved.")
+    found = checkpoint.read_plain(Path(path), "prior")
     if found.get("version") != VERSION:
         raise InputError(
             f"The prior in {str(path)!r} is of version {found.get('version')}, and this version of napari-dip knows "
@@ -250,7 +238,8 @@ def _read(found: dict[str, Any]) -> FittedPrior:
     preset, samples = STACK[prior.settings.preset], prior.weights.samples
     for channel in channels:
         for weights in () if channel is None else channel.networks:
-            inputs = preset.view(channel.reach).inputs(samples) if channel else 0
+            assert channel is not None
+            inputs = preset.view(channel.reach).inputs(samples)
             network = preset.network.build(inputs, samples + 1, 2, torch.Generator())
             network.load_state_dict(weights)
     return prior
