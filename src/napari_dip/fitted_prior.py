@@ -119,7 +119,11 @@ class FittedPrior:
         """
         if not isinstance(iterations, int) or isinstance(iterations, bool) or iterations < 0:
             raise InputError(f"The iterations {iterations!r} are not allowed; give a whole number, 0 or more.")
-        for name, own in (("preset", self.settings.preset), ("max_iterations", None)):
+        fixed = {
+            "max_iterations": None,
+            **{name: getattr(self.settings, name, None) for name in ("preset", "neighbours")},
+        }
+        for name, own in fixed.items():
             if settings.get(name) not in (None, own):
                 raise InputError(f"With a fitted prior there is no {name} to choose; leave it out.")
         kept = {name: value for name, value in self.settings.model_dump().items() if name not in OWN}
