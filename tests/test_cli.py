@@ -399,3 +399,44 @@ def test_signals_are_given_back(run):
     before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
     assert run("denoise", "in.npy", "out.npy", *QUICK)[0] == 0
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
+
+
+def test_a_prior_is_written_and_applied_to_another_file(run, here):
+    assert run("denoise", "in.npy", "out.npy", *QUICK, "--save-prior", "cells.prior", "--record", "first.json")[0] == 0
+    prior = dip.load_prior("cells.prior")
+    assert "3 iterations" in repr(prior)
+    first = json.loads(Path("first.json").read_text())
+    assert first["files"]["saved prior"] == "cells.prior"
+    assert (dip.replay(first, np.load("in.npy")).image == np.load("out.npy")).all()
+    one = ("--threads", "1")
+    assert run("denoise", "in.npy", "again.npy", *one, "--prior", "cells.prior", "--record", "second.json")[0] == 0
+    assert (np.load("again.npy") == np.load("out.npy")).all()
+    second = json.loads(Path("second.json").read_text())
+    assert second["prior"] == {"sha256": prior.weights.digest, "iterations": 0}
+    assert (here / second["files"]["prior"]).exists()
+    update = ("--prior", "cells.prior", "--update", "2", "--save-prior", "newer.prior")
+    assert run("denoise", "in.npy", "third.npy", *one, *update)[0] == 0
+    assert dip.load_prior("newer.prior").weights.digest != prior.weights.digest
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--prior", "none.prior"], "cannot be read"),
+        (["--prior", "in.npy"], "written over|holds no prior"),
+        (["--prior", "foreign.prior"], "holds no prior"),
+        (["--update", "3"], "no prior to bring up to date"),
+        (["--save-prior", "out.npy"], "written over"),
+        (["--save-prior", "mask.npy"], "exists"),
+        (["--save-prior", "new.prior", "--preset", "paper"], "paper fits to one image"),
+    ],
+)
+def test_a_prior_that_cannot_be_used_or_written_is_refused_before_any_work(run, here, options, words):
+    Path("foreign.prior").write_bytes(b"no prior")
+    assert re.search(words, refused(run("denoise", "in.npy", "out.npy", *QUICK, *options)))
+    assert not Path("out.npy").exists() and not Path("new.prior").exists()
+
+
+def test_only_commands_that_can_keep_a_prior_have_its_options(run):
+    assert all(option in run("denoise", "--help")[1] for option in ("--prior", "--update", "--save-prior"))
+    assert "prior" not in run("inpaint", "--help")[1].replace("deep image prior", "")

@@ -100,7 +100,7 @@ def test_the_plane_that_is_looked_at_comes_first_and_changes_nothing(small_block
         run.look_at((4,))
         run.look_at((77,))  # there is none
         assert now.preview().shape == (24, 20) and np.isfinite(now.preview()).all()
-        order += [index for index in now.finished]
+        order += now.finished
     assert order[0] in [(3,), (4,)] and (4,) in order[:2]
     assert run.result.image.tobytes() == plain.image.tobytes()
 

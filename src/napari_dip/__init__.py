@@ -16,6 +16,7 @@ from napari_dip.errors import InputError
 from napari_dip.settings import Settings
 
 if TYPE_CHECKING:
+    from napari_dip.fitted_prior import FittedPrior, fit, load_prior
     from napari_dip.restore import (
         Progress,
         Restoration,
@@ -30,14 +31,18 @@ if TYPE_CHECKING:
 
     __version__: str
 
+_PRIOR = ("FittedPrior", "fit", "load_prior")
 __all__ = [
+    "FittedPrior",
     "InputError",
     "Progress",
     "Restoration",
     "Run",
     "Settings",
     "denoise",
+    "fit",
     "inpaint",
+    "load_prior",
     "load_run",
     "replay",
     "restore_steps",
@@ -51,7 +56,7 @@ def __getattr__(name: str) -> Any:
 
         return version("napari-dip")
     if name in __all__:
-        return getattr(import_module("napari_dip.restore"), name)
+        return getattr(import_module(f"napari_dip.{'fitted_prior' if name in _PRIOR else 'restore'}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_dip import record as records
+from napari_dip.errors import InputError
 from napari_dip.files import formats as files
-from napari_dip.image.axes import guess_axes
-from napari_dip.settings import Settings, read_settings
+from napari_dip.settings import read_settings
 from napari_dip.summary import plan
 from napari_dip.tasks import Input, Task, task_named
 
 if TYPE_CHECKING:
     from napari_dip.files.metadata import Picture
     from napari_dip.restoration import Progress, Restoration
+    from napari_dip.run import Run
 
     Watch = Callable[[Progress], bool | None]
 
@@ -33,12 +34,15 @@ class FileResult:
     image : Path
     uncertainty, record : Path or None
         None where it was not asked for.
+    prior : Path or None
+        None also where the run ended before everything was fitted that belongs to it.
     """
 
     restoration: Restoration
     image: Path
     uncertainty: Path | None
     record: Path | None
+    prior: Path | None = None
 
 
 def restore_file(
@@ -53,6 +57,9 @@ def restore_file(
     settings: Mapping[str, Any] | None = None,
     watch: Watch | None = None,
     announce: Callable[[str], Any] | None = None,
+    prior: str | Path | None = None,
+    update: int = 0,
+    save_prior: str | Path | None = None,
 ) -> FileResult:
     """Restore an image file, and write the result to another.
 
@@ -79,6 +86,12 @@ def restore_file(
         raises, the run is dropped and nothing is written.
     announce : callable, optional
         Is handed a line that says what will be restored, once all is checked.
+    prior : path, optional
+        File of a fitted prior to begin with, instead of fitting anew.
+    update : int
+        Iterations that bring it up to date first.
+    save_prior : path, optional
+        Also write what was fitted, as a prior for other images.
 
     Returns
     -------
@@ -98,40 +111,54 @@ def restore_file(
     row.check(chosen, given)
     needed = {"input": source} | {one.name: Path(given[one.name]) for one in row.inputs if one.kind != "number"}
     made = _name_outputs(Path(target), record, with_uncertainty=chosen.uncertainty)
+    if prior is not None or save_prior is not None:
+        row.check_keeps(chosen.preset)
+    if prior is not None:
+        needed["prior"] = Path(prior)
+    elif update:
+        raise InputError("There is no prior to bring up to date; give its file, or leave the update out.")
+    if save_prior is not None:
+        made["saved prior"] = Path(save_prior)
     _check_outputs(made, needed, force=force)
     picture = files.read_image(source)
     files.check_fits(made["output"], picture, axes := axes.upper() if axes else picture.axes)
     values = {one.name: _read_input(one, given[one.name]) for one in row.inputs}
-    chosen = _with_z_step(chosen, row, picture, axes)
-    given = {"axes": axes, **values, **chosen.model_dump()}
-    restoration = _restored(row.name, picture.array, given, watch, announce)
-    return _write(restoration, picture, made, needed, values.get("factor", 1))
-
-
-def _with_z_step(settings: Settings, task: Task, picture: Picture, axes: str | None) -> Settings:
-    """Fill in what the file says of the distance between planes, where it matters and is not given."""
-    step = picture.metadata.z_step
-    if settings.z_step is not None or step is None:
-        return settings
-    axes = axes or guess_axes(picture.array.shape, picture.array.dtype)
-    used = task.uses("z_step", settings.preset, axes=axes)
-    return settings.model_copy(update={"z_step": step}) if used else settings
-
-
-def _restored(
-    task: str, image: Any, given: Mapping[str, Any], watch: Watch | None, announce: Callable[[str], Any] | None
-) -> Restoration:
-    """Walk a run, as long as whoever watches it lets it go on."""
-    from napari_dip.restore import restore_steps
-
-    run = restore_steps(task, image, **given)
+    given = {**values, **_z_step(chosen, row, picture, axes), **(settings or {})}
+    run = _begun(row, picture.array, axes, given, needed.get("prior"), update, made)
     if announce is not None:
-        source = run.request.source
-        announce(plan(source.axes, source.array.shape, run.request.factor))
+        image = run.request.source
+        announce(plan(image.axes, image.array.shape, run.request.factor))
     for progress in run:
         if watch is not None and watch(progress):
             run.stop()
-    return run.result
+    return _write(run, picture, made, needed, values.get("factor", 1))
+
+
+def _z_step(settings: Settings, task: Task, picture: Picture, axes: str | None) -> dict[str, float]:
+    """Give what the file says of the distance between planes, where it matters."""
+    step = picture.metadata.z_step
+    axes = axes or guess_axes(picture.array.shape, picture.array.dtype)
+    return {"z_step": step} if step is not None and task.uses("z_step", settings.preset, axes=axes) else {}
+
+
+def _begun(
+    task: Task,
+    image: Any,
+    axes: str | None,
+    given: dict[str, Any],
+    prior: Path | None,
+    update: int,
+    made: Mapping[str, Path],
+) -> Run:
+    """Make the run, with a prior if one is given; weights that are to be written are fitted on crops."""
+    from napari_dip.fitted_prior import load_prior
+    from napari_dip.restore import checked
+    from napari_dip.run import Run
+
+    kept = "saved prior" in made
+    if prior is None:
+        return Run(replace(checked(task.name, image, axes, given), on_crops=kept))
+    return Run(load_prior(prior).request(image, axes, update, given, on_crops=kept))
 
 
 def _name_outputs(target: Path, record: str | Path | None, *, with_uncertainty: bool) -> dict[str, Path]:
@@ -160,17 +187,28 @@ def _read_input(one: Input, given: Any) -> Any:
     return files.read_image(Path(given)).array if one.kind == "image" else given
 
 
-def _write(
-    restoration: Restoration, picture: Picture, made: Mapping[str, Path], needed: Mapping[str, Path], factor: int
-) -> FileResult:
-    """Write image and uncertainty, then the record, with the files that were read and written."""
+def _write(run: Run, picture: Picture, made: Mapping[str, Path], needed: Mapping[str, Path], factor: int) -> FileResult:
+    """Write image and uncertainty, then prior and record, with the files that were read and written."""
+    restoration = run.result
     for role, array in (("output", restoration.image), ("uncertainty", restoration.uncertainty)):
         if role in made and array is not None:
             files.write_image(made[role], array, restoration.axes, picture, factor)
+    if "saved prior" in made and not _save_prior(run, made["saved prior"]):
+        made = {role: file for role, file in made.items() if role != "saved prior"}
     if "record" in made:
         record, named = restoration.record.copy(), {**needed, **made}
         record["files"] = {role: str(file) for role, file in named.items() if role != "record"}
         record["command"] = f"napari-dip {record['versions']['napari-dip']}"
         with files.replacing(made["record"]) as file:
             file.write(records.write(record))
-    return FileResult(restoration, made["output"], made.get("uncertainty"), made.get("record"))
+    return FileResult(restoration, made["output"], made.get("uncertainty"), made.get("record"), made.get("saved prior"))
+
+
+def _save_prior(run: Run, path: Path) -> bool:
+    """Write what a run has fitted; False if it did not come to all of it."""
+    from napari_dip.fitted_prior import FittedPrior
+
+    prior = FittedPrior.of(run)
+    if prior is not None:
+        prior.save(path)
+    return prior is not None

@@ -1,4 +1,4 @@
-"""A run in a file, to be gone on with later: its record, and tensors, numbers and text in plain containers.
+"""A run or a prior in a file, to be gone on with later: tensors, numbers and text in plain containers.
 
 It is written by `torch.save` and read with `weights_only`, so that nothing but those is ever loaded.
 """
@@ -15,7 +15,8 @@ from napari_dip.errors import InputError
 from napari_dip.files.replace import replacing
 from napari_dip.record import Record
 
-FORMAT = "napari-dip run"
+FORMATS = {"run": "napari-dip run", "prior": "napari-dip prior"}
+"""What a file may hold, and how it says so."""
 
 
 def write(path: Path, record: Record, state: dict[str, Any]) -> None:
@@ -26,12 +27,35 @@ def write(path: Path, record: Record, state: dict[str, Any]) -> None:
     InputError
         If it cannot be written.
     """
-    with replacing(path) as file:
-        torch.save({"format": FORMAT, "record": records.write(record).decode(), "state": state}, file)
+    write_plain(path, "run", {"record": records.write(record).decode(), "state": state})
 
 
 def read(path: Path) -> tuple[Record, dict[str, Any]]:
     """Read a run.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read, or holds anything else.
+    """
+    found = read_plain(path, "run")
+    return records.read(found["record"]), found["state"]
+
+
+def write_plain(path: Path, kind: str, content: dict[str, Any]) -> None:
+    """Write one of `FORMATS`: tensors, numbers and text in plain containers.
+
+    Raises
+    ------
+    InputError
+        If it cannot be written.
+    """
+    with replacing(path) as file:
+        torch.save({"format": FORMATS[kind], **content}, file)
+
+
+def read_plain(path: Path, kind: str) -> dict[str, Any]:
+    """Read one of `FORMATS`.
 
     Raises
     ------
@@ -44,6 +68,6 @@ def read(path: Path) -> tuple[Record, dict[str, Any]]:
         raise InputError(f"The file {str(path)!r} cannot be read: {error.strerror or error}.") from None
     except Exception:  # what else a damaged or foreign file makes of it is many a thing
         found = None
-    if not isinstance(found, dict) or found.get("format") != FORMAT:
-        raise InputError(f"The file {str(path)!r} holds no run that napari-dip has saved.")
-    return records.read(found["record"]), found["state"]
+    if not isinstance(found, dict) or found.get("format") != FORMATS[kind]:
+        raise InputError(f"The file {str(path)!r} holds no {kind} that napari-dip has saved.")
+    return found

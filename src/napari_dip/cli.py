@@ -16,6 +16,7 @@ from types import NoneType
 from typing import Any, Literal, get_args, get_origin
 
 import click
+from click.core import ParameterSource
 from pydantic.fields import FieldInfo
 
 import napari_dip
@@ -35,6 +36,7 @@ says, or else a guess."""
 EPILOG = f"""{ABOUT} Ctrl-C ends a run and writes the best so far.
 Exit status: 0 done, 1 something cannot be used, 2 wrong usage, 130 interrupted
 (143 if it was the system that ended it; the best so far is written, too)."""
+KEPT = ("prior", "update", "save_prior")
 SECOND = f"""The uncertainty is written beside OUT, as cells-uncertainty.tif for cells.tif ({COARSE}).
 """
 
@@ -90,6 +92,15 @@ def _input(one: Input) -> click.Option:
     return _option(one.name, help=one.help, type=kind, **how)
 
 
+def _kept_options() -> list[click.Option]:
+    """Make the options of what can be kept of a fit."""
+    return [
+        _option("prior", help="Restore with a fitted prior from this file instead of fitting anew.", type=PATH),
+        _option("update", help="Iterations that bring it up to date first.", type=click.IntRange(0), default=0),
+        _option("save_prior", help="Also write what was fitted, as a prior for other images.", type=PATH),
+    ]
+
+
 def _command(task: Task) -> click.Command:
     """Make the command of a task: its files and inputs, what all commands have, and the settings that it uses."""
     params = [
@@ -99,6 +110,7 @@ def _command(task: Task) -> click.Command:
         _option("axes", help=AXES_HELP),
         *(_setting(name) for name in Settings.model_fields if task.uses(name)),
         _option("record", help="Write what is needed to repeat the run, as JSON.", type=PATH),
+        *(_kept_options() if task.keeps else []),
         _option("force", help="Replace files that exist.", is_flag=True),
     ]
     epilog = SECOND + EPILOG if task.uses("uncertainty") else EPILOG
@@ -145,11 +157,16 @@ def _guarded(work: Callable[[], int]) -> int:
 def _restore(task: Task, source: Path, target: Path, **given: Any) -> int:
     """Restore a file while its progress is shown; give the exit status."""
     inputs = {one.name: given.pop(one.name) for one in task.inputs}
-    others: dict[str, Any] = {name: given.pop(name) for name in ("axes", "record", "force")}
+    others: dict[str, Any] = {name: given.pop(name) for name in ("axes", "record", "force", *KEPT) if name in given}
+    if others.get("prior"):  # what was not said is as it was when that was fitted
+        said = click.get_current_context().get_parameter_source
+        given = {name: value for name, value in given.items() if said(name) is not ParameterSource.DEFAULT}
     with watching() as watch:
         from napari_dip.batch import restore_file
 
         others |= {"watch": watch, "announce": watch.announce}
         result = restore_file(task.name, source, target, inputs=inputs, settings=given, **others)
     farewell(result, stopped=bool(watch.signal))
+    if others.get("save_prior") and result.prior is None:
+        say("The run ended before everything was fitted, so no prior is written.")
     return 128 + watch.signal if watch.signal else 0

@@ -1,15 +1,17 @@
-"""Which planes of an image are fitted together, and which one by one."""
+"""Which planes of an image are fitted together, which one by one, and which of them have anything to do."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from napari_dip.image.work import Item, plan_groups
+from napari_dip.image.source import Source
+from napari_dip.image.work import Group, Item, channel_of, plan_groups
 from napari_dip.item_fit import ItemFit
 from napari_dip.prior.presets import STACK
 from napari_dip.record import PlaneRecord
 from napari_dip.request import Request
 from napari_dip.stack_fit import StackFit
+from napari_dip.tasks import Task
 
 LARGE = 400 * 400
 """Pixels of a plane from which on it is fitted on crops: then that costs less, and is as good."""
@@ -38,9 +40,21 @@ def fit_of(
 def shares(request: Request, item: Item) -> bool:
     """Whether a plane that is alone is fitted on crops, as groups of planes are: from some size on."""
     height, width = request.source.size
-    return is_grouped(request) and height * width >= LARGE
+    return is_grouped(request) and (request.on_crops or request.start is not None or height * width >= LARGE)
 
 
 def is_grouped(request: Request) -> bool:
     """Whether planes are restored together."""
     return request.task.name == "denoise" and request.settings.preset in STACK
+
+
+def has_work(source: Source, item: Item, task: Task) -> bool:
+    """Whether there is anything to do: constant planes, and those without a gap to fill, stay as they are."""
+    low, high = source.ranges.get(item.index, (0.0, 0.0))
+    return low < high and (task.writes == "everything" or source.gaps[item.index])
+
+
+def groups_at_work(source: Source, task: Task) -> dict[int, Group]:
+    """Give the planes that have anything to do, by their channel."""
+    groups = plan_groups(source.outer, [item for item in source.items if has_work(source, item, task)])
+    return {channel_of(source.outer, group.items[0]): group for group in groups}

@@ -64,6 +64,16 @@ class PlaneRecord(TypedDict):
     neighbours: NotRequired[int]
 
 
+class PriorRecord(TypedDict):
+    """The fitted prior that a run began with.
+
+    `sha256` tells its weights; `iterations` were planned to bring these up to date.
+    """
+
+    sha256: str
+    iterations: int
+
+
 class Record(TypedDict):
     """All that is needed to repeat a run, and what it found; ready for JSON.
 
@@ -71,7 +81,8 @@ class Record(TypedDict):
     clock may run otherwise next time. `inputs` are the numbers that the
     task takes; `digest` tells the image, and each array that the task takes, by a SHA-256 of shape, type and values.
     `unreached` are the numbers of planes that are NaN in the result: a run that was stopped did not come to them, or
-    they diverged, or nothing was measured in them.
+    they diverged, or nothing was measured in them. `prior` is there where weights were given, and `on_crops` where even
+    a small plane was fitted on crops.
     """
 
     schema: int
@@ -97,6 +108,8 @@ class Record(TypedDict):
     started: str
     versions: dict[str, str]
     machine: str
+    prior: NotRequired[PriorRecord]
+    on_crops: NotRequired[bool]
     files: NotRequired[dict[str, str]]
     command: NotRequired[str]
 
@@ -104,7 +117,7 @@ class Record(TypedDict):
 _adapter = TypeAdapter(Record)
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
     """Give the versions of what computes."""
     names = ("napari-dip", "torch", "numpy")
     return {**{name: metadata.version(name) for name in names}, "python": platform.python_version()}
@@ -113,6 +126,11 @@ def _versions() -> dict[str, str]:
 def numbers(plane: PlaneRecord) -> list[int]:
     """Give the numbers of all planes that a record is of."""
     return plane.get("planes", [plane["plane"]])
+
+
+def has_failed(plane: PlaneRecord) -> bool:
+    """Whether nothing came of it."""
+    return plane["stopped_by"] == "diverged" and not plane["iterations"]
 
 
 def thin(losses: list[float]) -> tuple[list[float], int]:
@@ -166,10 +184,10 @@ def compose(
     source, items = request.source, len(request.source.items)
     used = {"device": request.device, "threads": threads or None, "max_seconds": None}
     settings = request.settings.model_copy(update=used)
-    failed = [number for plane in planes if not plane["iterations"] for number in numbers(plane)]
+    failed = [number for plane in planes if has_failed(plane) for number in numbers(plane)]
     unreached = [number for number in range(items) if number not in written]
     left_out = len(unreached) > len(failed) + len(void)
-    return {
+    found: Record = {
         "schema": SCHEMA,
         "task": request.task.name,
         "settings": settings.model_dump(mode="json"),
@@ -191,9 +209,14 @@ def compose(
         "planes": planes,
         "losses": planes[-1].get("losses", []) if planes else [],
         "started": started.isoformat(timespec="seconds"),
-        "versions": _versions(),
+        "versions": versions(),
         "machine": f"{platform.system()} {platform.machine()}",
     }
+    if request.start is not None:
+        found["prior"] = {"sha256": request.start.weights.digest, "iterations": request.start.iterations}
+    if request.on_crops:
+        found["on_crops"] = True
+    return found
 
 
 def write(record: Record) -> bytes:

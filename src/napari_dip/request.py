@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from napari_dip.image.source import Source, digest_of
+from napari_dip.prior.weights import Start
 from napari_dip.settings import Settings
 from napari_dip.tasks import Task
 
@@ -27,6 +28,10 @@ class Request:
     settings : Settings
     device : str
         Of torch.
+    start : Start, optional
+        Weights to begin with.
+    on_crops : bool
+        Whether even a small plane is fitted on crops, so that its weights can be applied elsewhere.
     """
 
     task: Task
@@ -34,6 +39,8 @@ class Request:
     inputs: dict[str, Any]
     settings: Settings
     device: str
+    start: Start | None = None
+    on_crops: bool = False
 
     @property
     def factor(self) -> int:

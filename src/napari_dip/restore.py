@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,13 @@ from napari_dip import record as records
 from napari_dip.errors import InputError
 from napari_dip.image.source import Source, read_array
 from napari_dip.noise_settings import check_noise
+from napari_dip.prior.weights import HasWeights, Start
 from napari_dip.record import PlaneRecord, Record
 from napari_dip.request import Request
 from napari_dip.restoration import Progress, Restoration
 from napari_dip.run import Run
 from napari_dip.settings import read_settings
+from napari_dip.start import check_start
 from napari_dip.tasks import TASKS, task_named
 
 __all__ = [
@@ -146,10 +149,17 @@ def restore_steps(task: str, image: Any, *, axes: str | None = None, out: Any = 
     InputError
         As the function of that name does.
     """
-    return Run(_request(task, image, axes, given), out=out)
+    return Run(checked(task, image, axes, given), out=out)
 
 
-def replay(record: Record | str | bytes, image: Any, *, other_image: bool = False, **inputs: Any) -> Restoration:
+def replay(
+    record: Record | str | bytes,
+    image: Any,
+    *,
+    other_image: bool = False,
+    prior: HasWeights | None = None,
+    **inputs: Any,
+) -> Restoration:
     """Repeat a run from its record: the same bytes, with the same image on the same machine.
 
     A run that was stopped, by hand or by the clock, or gone on with, ends where it ended.
@@ -162,6 +172,8 @@ def replay(record: Record | str | bytes, image: Any, *, other_image: bool = Fals
         The image that was restored.
     other_image : bool
         Restore another image in the same way, instead of refusing it.
+    prior : FittedPrior, optional
+        The one that the run began with, if it did.
     **inputs
         Arrays that the task takes, such as `mask`; numbers stand in the record.
 
@@ -171,10 +183,10 @@ def replay(record: Record | str | bytes, image: Any, *, other_image: bool = Fals
         If the record cannot be used, or an array is not that of the run.
     """
     found = records.read(record)
-    return _repeated(found, image, inputs, script=found["planes"], other_image=other_image).result
+    return _repeated(found, image, inputs, script=found["planes"], other_image=other_image, prior=prior).result
 
 
-def load_run(path: str | Path, image: Any, **inputs: Any) -> Run:
+def load_run(path: str | Path, image: Any, *, prior: HasWeights | None = None, **inputs: Any) -> Run:
     """Take up a run that `Run.save` has written; it goes on to the same bytes as if it had never been broken off.
 
     Parameters
@@ -182,6 +194,8 @@ def load_run(path: str | Path, image: Any, **inputs: Any) -> Run:
     path : str or Path
     image : array-like
         The image that it was restoring.
+    prior : FittedPrior, optional
+        The one that the run began with, if it did.
     **inputs
         Arrays that the task takes, such as `mask`.
 
@@ -192,13 +206,19 @@ def load_run(path: str | Path, image: Any, **inputs: Any) -> Run:
     """
     record, state = checkpoint.read(Path(path))
     record["settings"]["max_seconds"] = state["max_seconds"]
-    run = _repeated(record, image, inputs)
+    run = _repeated(record, image, inputs, prior=prior)
     run.load_state(state)
     return run
 
 
-def _request(task: str, image: Any, axes: str | None, given: dict[str, Any]) -> Request:
-    """Check all that was given."""
+def checked(task: str, image: Any, axes: str | None, given: dict[str, Any]) -> Request:
+    """Check all that was given.
+
+    Raises
+    ------
+    InputError
+        If anything of it cannot be used.
+    """
     row = task_named(task)
     known = {one.name for other in TASKS for one in other.inputs}
     inputs = {name: value for name, value in given.items() if name in known}
@@ -218,16 +238,34 @@ def _repeated(
     *,
     script: list[PlaneRecord] | None = None,
     other_image: bool = False,
+    prior: HasWeights | None = None,
 ) -> Run:
     """Make a run like that of a record."""
-    request = _request(record["task"], image, record["axes"], {**record["inputs"], **inputs, **record["settings"]})
+    start = _start_of(record, prior)
+    request = checked(record["task"], image, record["axes"], {**record["inputs"], **inputs, **record["settings"]})
     changed = [name for name, digest in record["digest"].items() if request.digests.get(name) != digest]
     if changed and not other_image:
         raise InputError(
             f"The {changed[0]} is not the one of the record: its values differ; give that one, or other_image=True to "
             "restore this one in the same way."
         )
-    return Run(request, script=script)
+    if start is not None and changed:
+        check_start(request, start)
+    return Run(replace(request, start=start, on_crops=record.get("on_crops", False)), script=script)
+
+
+def _start_of(record: Record, prior: HasWeights | None) -> Start | None:
+    """Give what the run of a record began with; the prior has to be that one."""
+    noted = record.get("prior")
+    if noted is None:
+        if prior is not None:
+            raise InputError("The run of the record began without a prior; leave it out.")
+        return None
+    if prior is None:
+        raise InputError("The run of the record began with a fitted prior; give that one as prior=...")
+    if prior.weights.digest != noted["sha256"]:
+        raise InputError("The prior is not the one of the record: its weights differ; give that one.")
+    return Start(prior.weights, noted["iterations"])
 
 
 def choose_device(name: str) -> str:

@@ -18,9 +18,8 @@ import torch
 
 from napari_dip import checkpoint, record
 from napari_dip.errors import InputError
-from napari_dip.fits import fit_of, plan
+from napari_dip.fits import fit_of, has_work, plan
 from napari_dip.image.planes import place, restore_order
-from napari_dip.image.work import Item
 from napari_dip.item_fit import ItemFit
 from napari_dip.prior.fit import Diverged
 from napari_dip.prior.fit import Progress as Step
@@ -158,7 +157,7 @@ class Run:
     def snapshot(self) -> Restoration:
         """Give what `stop` would give now, without ending; its record repeats it."""
         state = self.state.copy()
-        if state.at is not None and state.at.fit.iteration:
+        if state.at is not None and state.at.fit.has_result:
             with self._surroundings():
                 state.finish(copy(state.at), "asked")
         state.asked = state.asked or not state.over
@@ -203,24 +202,15 @@ class Run:
         return surroundings(self.state.threads, self.request.device)
 
     def _settle_threads(self) -> None:
-        """Settle the threads at the first step: more than suit the size of a plane would mostly wait for each other."""
-        if not self.state.threads:
-            settings, (height, width) = self.request.settings, self.request.source.size
-            most = 1 if is_forked() else torch.get_num_threads()
-            suited = max(1, min(most, height * width * self.request.factor**2 // PIXELS_PER_THREAD))
-            self.state.threads = settings.threads or (most if settings.preset == "paper" else suited)
-        threads = self.state.threads
-        if threads > 1 and is_forked():
-            raise InputError(
-                f"This process was forked after torch had been loaded, where {threads} threads would wait for ever; "
-                'start it with multiprocessing.get_context("spawn"), or take one thread.'
-            )
+        """Settle the threads at the first step."""
+        self.state.threads = self.state.threads or suited_threads(self.request)
+        check_threads(self.state.threads)
 
     def _begin(self) -> ItemFit | StackFit | None:
         """Take up the next planes that have anything to do; None if there are none, or the run is to end."""
         state, done = self.state, len(self.state.planes)
         while state.next < len(self.plan):
-            items = [item for item in self.plan[state.next] if self._has_work(item)]
+            items = [item for item in self.plan[state.next] if has_work(self.request.source, item, self.request.task)]
             if items and self.script is not None and done >= len(self.script):
                 state.asked = True  # as the run that is repeated was
             if items and state.asked:
@@ -235,12 +225,6 @@ class Run:
                 state.at = fit_of(self.request, numbers, seconds=self._seconds(), script=script)
                 return state.at
         return None
-
-    def _has_work(self, item: Item) -> bool:
-        """Whether there is anything to do: constant planes, and those without a gap to fill, stay as they are."""
-        source = self.request.source
-        low, high = source.ranges.get(item.index, (0.0, 0.0))
-        return low < high and (self.request.task.writes == "everything" or source.gaps[item.index])
 
     def _seconds(self) -> float | None:
         """Share what is left of the time among the fits that are left."""
@@ -268,6 +252,8 @@ class Run:
         if not at.left or not pieces:
             self.state.planes.append(at.note(fit.stopped_by or "asked"))
             self.state.at, self.state.last = None, at
+            if isinstance(at, StackFit) and self.request.on_crops:
+                self.state.fitted[at.channel] = at.weights()
         if isinstance(at, ItemFit) or not pieces:
             return None
         held_out = fit.held_out_error
@@ -303,7 +289,7 @@ class Run:
 
     def _end(self) -> None:
         self.state.over = True
-        if self.state.planes and not any(plane["iterations"] for plane in self.state.planes):
+        if self.state.planes and all(map(record.has_failed, self.state.planes)):
             self.close()
             raise Diverged("The optimisation diverged from its first steps on and has no result.")
 
@@ -320,3 +306,26 @@ class Run:
         )
         uncertainty = None if state.uncertainty is None else state.uncertainty.array
         return Restoration(state.image.array, self.request.source.axes, found, uncertainty)
+
+
+def suited_threads(request: Request) -> int:
+    """Give the threads that are asked for, or suit the size of a plane: more would mostly wait for each other."""
+    settings, (height, width) = request.settings, request.source.size
+    most = 1 if is_forked() else torch.get_num_threads()
+    suited = max(1, min(most, height * width * request.factor**2 // PIXELS_PER_THREAD))
+    return settings.threads or (most if settings.preset == "paper" else suited)
+
+
+def check_threads(threads: int) -> None:
+    """Refuse more than a process can have.
+
+    Raises
+    ------
+    InputError
+        If it was forked after torch had been loaded.
+    """
+    if threads > 1 and is_forked():
+        raise InputError(
+            f"This process was forked after torch had been loaded, where {threads} threads would wait for ever; "
+            'start it with multiprocessing.get_context("spawn"), or take one thread.'
+        )

@@ -16,6 +16,7 @@ from napari_dip.image.sink import Sink, sink_for
 from napari_dip.image.source import Plane
 from napari_dip.image.work import Item
 from napari_dip.item_fit import ItemFit, Piece
+from napari_dip.prior.weights import ChannelWeights
 from napari_dip.record import PlaneRecord
 from napari_dip.request import Request
 from napari_dip.stack_fit import StackFit
@@ -44,6 +45,8 @@ class RunState:
         Whether it was asked to stop, and even to leave out planes that are fitted but not restored yet.
     over, given_out : bool
         Whether it has come to its end, and its result was handed to somebody.
+    fitted : dict
+        What was fitted, by channel, if that is to be kept.
     at, last : ItemFit, StackFit or None
         The item at work, and, if there is none, the one that was at work last.
     """
@@ -60,6 +63,7 @@ class RunState:
     cut: bool = False
     over: bool = False
     given_out: bool = False
+    fitted: dict[int, ChannelWeights] = field(default_factory=dict)
     at: ItemFit | StackFit | None = None
     last: ItemFit | StackFit | None = None
 
@@ -78,7 +82,7 @@ class RunState:
         """Give a state whose arrays and lists are its own."""
         other = copy(self)
         other.image, other.planes, other.written = self.image.copy(), list(self.planes), set(self.written)
-        other.void = list(self.void)
+        other.void, other.fitted = list(self.void), dict(self.fitted)
         other.uncertainty = None if self.uncertainty is None else self.uncertainty.copy()
         return other
 
@@ -140,6 +144,7 @@ class RunState:
             "written": sorted(self.written),
             "image": torch.from_numpy(np.array(self.image.array)),
             "uncertainty": None if self.uncertainty is None else torch.from_numpy(np.array(self.uncertainty.array)),
+            "fitted": {channel: found.to_dict() for channel, found in self.fitted.items()},
             "numbers": None if at is None else at.numbers,
             "at_work": self.at is not None,
             "fit": None if at is None else at.state(),
@@ -150,6 +155,7 @@ class RunState:
         for name in _PLAIN:
             setattr(self, name, state[name])
         self.written = set(state["written"])
+        self.fitted = {channel: ChannelWeights.of(found) for channel, found in state["fitted"].items()}
         for name in ("image", "uncertainty"):
             if state[name] is not None:
                 self._put_back(getattr(self, name), state[name].numpy())

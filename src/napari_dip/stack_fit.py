@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from itertools import product
 from time import perf_counter
 from typing import Any
 
@@ -13,28 +12,23 @@ import torch
 from torch import Tensor
 
 from napari_dip import record as records
-from napari_dip.image.work import Block, Group, Item, Region, grown, plan_blocks, within
+from napari_dip.image.work import Block, Group, Item, Region, channel_of, grown, plan_blocks, within
 from napari_dip.item_fit import Piece, found_noise
-from napari_dip.noise_settings import known_noise
 from napari_dip.prior.apply import HALO, predict_planes
 from napari_dip.prior.crop_prediction import JUDGED, SETTLING
 from napari_dip.prior.fit import Fit
 from napari_dip.prior.likelihood import NoiseVariance
 from napari_dip.prior.network import Prior
-from napari_dip.prior.noise_estimation import NoiseModel, variance_left
+from napari_dip.prior.noise_estimation import variance_left
 from napari_dip.prior.observation import Observation
 from napari_dip.prior.posterior import Averaged, Estimate
 from napari_dip.prior.presets import STACK
-from napari_dip.prior.stack import Stack
 from napari_dip.prior.stopping import Limits
+from napari_dip.prior.weights import ChannelWeights
 from napari_dip.record import PlaneRecord
 from napari_dip.request import Request
-from napari_dip.settings import Settings
+from napari_dip.stack_pool import LOOKED_AT, Part, Pool, context_of, reach_of, read_stack, sample
 
-POOL = 2**23
-"""Pixels that a network is fitted to at the most, spread over all there are: 32 planes of 512 x 512, 100 MB."""
-SAMPLED = 8, 512
-"""Planes and side of each part that is taken where there are more."""
 BLOCK = 2**21
 """Pixels of a block: 8 planes of 512 x 512, some 600 MB at work."""
 SIDE, SIDE_ALONE = 512, 1024
@@ -42,14 +36,8 @@ SIDE, SIDE_ALONE = 512, 1024
 MARGIN = 32
 """Pixels around a block that the last step may look at: its search radius and a patch, and a multiple of the coarsest
 step of the network."""
-LOOKED_AT = 2**19
-"""Pixels from which the strength of the noise, and what a fit leaves of it, are found."""
 PREVIEWED = 384
 """Side of the part of a plane that a preview restores, around its centre."""
-REACH = 2
-"""Planes on each side that are looked at: one more gains nothing, none loses 0.35 dB. Measured: benchmarks/scale.py."""
-FAR = 8.0
-"""Distance of planes, in pixels, from which on only the next plane on each side tells anything of one."""
 APPLYING = 6.0
 """What it takes to restore a pixel, over what it takes to learn from one: for the time that is left."""
 
@@ -66,8 +54,8 @@ class StackFit:
         Computing time that the fit may take.
     script : PlaneRecord, optional
         End after the iterations that this one had, and apply what it applied.
-    weights : list of dict, optional
-        Of networks that were fitted before.
+    others : sequence of Part, optional
+        Planes of other images that it is fitted to as well.
 
     Attributes
     ----------
@@ -86,24 +74,29 @@ class StackFit:
         *,
         seconds: float | None = None,
         script: PlaneRecord | None = None,
+        others: Sequence[Part] = (),
     ):
         self.request, self.group = request, group
-        settings, source = request.settings, request.source
-        self.preset = STACK[settings.preset]
-        self.scaling = source.scaling_of(group.items)
-        self.reach = _reach(settings, max(map(len, group.rows)))
-        pool = [self._stack(row, planes, region) for row, planes, region in _pool(group, source.size, source.samples)]
-        noise = self._noise_of(pool)
-        view = self.preset.view(self.reach, source.samples * len(self._others(group.items[0])))
+        settings, source, parts = request.settings, request.source, [(request.source, group), *others]
+        given, self.preset = self._given(), STACK[settings.preset]
+        if given is not None:
+            self.preset = self.preset.begun_with(len(given.networks))
+        self.reach = reach_of(settings, parts) if given is None else given.reach
+        self.pool = Pool.of(parts, settings, request.device)
+        self.scaling, self.noise, self.view = (
+            self.pool.scaling,
+            self.pool.noise,
+            self.preset.view(self.reach, context_of(source, settings)),
+        )
         generator = torch.Generator().manual_seed(settings.seed)
-        self._objectives = self.preset.objectives(pool, noise, view, generator)
+        self._objectives = self.preset.objectives(self.pool.stacks, self.noise, self.view, generator)
         problem = self.preset.problem(self._objectives, generator)
-        pixels = len(group.items) * source.size[0] * source.size[1]
-        limits = Limits(settings.max_iterations or self.preset.planned(pixels), seconds=seconds)
+        pixels = sum(len(group.items) * source.size[0] * source.size[1] for source, group in parts)
+        planned = settings.max_iterations or self.preset.planned(pixels)
+        limits = Limits(planned if request.start is None else request.start.iterations, seconds=seconds)
         if script is not None:
             limits.stop_at, limits.stopped_by = script["iterations"], script["stopped_by"]
-        self.noise, self.view = noise, view
-        self.fit = Fit(problem, limits, judged=script is None)
+        self.fit = Fit(problem, limits, judged=script is None, given=given.networks if given else ())
         alone = max(map(len, group.rows)) == 1
         self.blocks = plan_blocks(group, source.size, BLOCK // source.samples, SIDE_ALONE if alone else SIDE)
         wanted = None if script is None else script.get("blocks")
@@ -118,6 +111,11 @@ class StackFit:
     def item(self) -> Item:
         """The plane that is looked at."""
         return self.focus
+
+    @property
+    def channel(self) -> int:
+        """Which one the planes are of."""
+        return channel_of(self.request.source.outer, self.group.items[0])
 
     @property
     def numbers(self) -> list[int]:
@@ -173,6 +171,11 @@ class StackFit:
                 spread = estimate.variance[0, :, at].float().sqrt().cpu().numpy()
                 deviation = self.scaling.deviation(np.broadcast_to(spread, image[: len(spread)].shape))
             yield Piece(item, image, deviation, complete=item.number in complete)
+
+    def weights(self) -> ChannelWeights:
+        """Give what was fitted, by itself."""
+        networks = [{name: value.cpu().clone() for name, value in one.items()} for one in self.fit.weights()]
+        return ChannelWeights(tuple(networks), self.reach, self.pool.relative_noise)
 
     def extend(self, iterations: int) -> None:
         """Let it go on for so many iterations, whatever rule and clock say; then all is restored anew."""
@@ -236,6 +239,10 @@ class StackFit:
         self.applied_seconds = state["seconds"]
         self.focus = next(item for item in self.group.items if item.number == state["focus"])
 
+    def _given(self) -> ChannelWeights | None:
+        """Give the weights that it begins with, if there are any."""
+        return None if self.request.start is None else self.request.start.weights.channels[self.channel]
+
     def _complete(self) -> list[Item]:
         """Give the planes of which nothing is left to restore."""
         left = {item.number for block in self.left for item in block.row[block.planes.start : block.planes.stop]}
@@ -266,7 +273,9 @@ class StackFit:
     ) -> list[Averaged]:
         """Predict a region of some planes with each network, as an image of three dimensions."""
         read, wide = _around(planes, self.reach, len(row)), grown(region, HALO, self.request.source.size)
-        stack = self._stack(row, read, wide)
+        stack = read_stack(
+            self.request.source, row, read, wide, self.scaling, self.request.settings, self.request.device
+        )
         wanted, inside = range(planes.start - read.start, planes.stop - read.start), (..., *within(region, wide))
         values, observed = (_as_volume(x[wanted.start : wanted.stop])[inside] for x in (stack.values, stack.observed))
         observation = Observation(values, observed, noise=self.noise)
@@ -278,54 +287,10 @@ class StackFit:
             averaged.append(Averaged(observation, mean, total, left))
         return averaged
 
-    def _stack(self, row: Sequence[Item], planes: range, region: Region) -> Stack:
-        """Read a part of a row."""
-        source = self.request.source
-        found = [source.plane(replace(row[i], region=region), self.scaling) for i in planes]
-        values = torch.from_numpy(np.stack([plane.values for plane in found])).to(self.request.device)
-        observed = torch.from_numpy(np.stack([plane.observed[None] for plane in found]).astype(np.float32))
-        stack = Stack.of(values, observed.to(self.request.device))
-        others = [self._others(row[i]) for i in planes]
-        if not others[0]:
-            return stack
-        beside = [self._other_channel([one[n] for one in others], region) for n in range(len(others[0]))]
-        return replace(stack, context=torch.cat(beside, 1))
-
-    def _others(self, item: Item) -> list[Item]:
-        """Give the same plane of the other channels, if these are to be looked at."""
-        source = self.request.source
-        if self.request.settings.channels == "separate" or "C" not in source.outer:
-            return []
-        at = source.outer.index("C")
-        return [
-            other
-            for other in source.items
-            if other.index != item.index
-            and all(a == b for n, (a, b) in enumerate(zip(other.index, item.index, strict=True)) if n != at)
-        ]
-
-    def _other_channel(self, items: Sequence[Item], region: Region) -> Tensor:
-        """Read planes of another channel as they are shown."""
-        source = self.request.source
-        planes = [source.plane(replace(item, region=region)) for item in items]
-        values, observed = (np.stack(x) for x in ([p.values for p in planes], [p.observed[None] for p in planes]))
-        stack = Stack.of(torch.from_numpy(values), torch.from_numpy(observed.astype(np.float32)))
-        return stack.relative.to(self.request.device)
-
-    def _noise_of(self, pool: Sequence[Stack]) -> NoiseModel:
-        """Find the noise from a part of the pool that is bounded in size."""
-        known = known_noise(self.request.settings, self.scaling.low, self.scaling.span)
-        parts = _sample(pool, LOOKED_AT)
-        values, observed = (
-            torch.cat([getattr(part, name)[rows].expand_as(part.values[rows]).flatten(0, 1) for part, rows in parts])
-            for name in ("values", "observed")
-        )
-        return self.preset.noise_model(values.cpu().numpy(), observed.cpu().numpy() > 0, known)
-
     def _look_at_residuals(self, networks: Sequence[Prior]) -> NoiseVariance:
         """Find what the fit leaves behind, from a part of the pool that is bounded in size."""
         means, values, observed = [], [], []
-        for stack, rows in _sample(self._objectives[0].stacks, LOOKED_AT):
+        for stack, rows in sample(self._objectives[0].stacks, LOOKED_AT):
             means.append(predict_planes(networks[0], self.view, stack, rows, self.noise.correlation_radius)[0])
             values.append(stack.values[rows])
             observed.append(stack.observed[rows])
@@ -338,58 +303,6 @@ class StackFit:
         if self.request.source.samples == self.request.source.sizes.get("S", 1):
             return values
         return np.concatenate([values, self.request.source.raw(item)[len(values) :].astype(np.float32)])
-
-
-def _reach(settings: Settings, longest: int) -> int:
-    """Say how many planes on each side are looked at."""
-    if longest == 1:
-        return 0
-    if settings.neighbours is not None:
-        return settings.neighbours
-    return 1 if settings.z_step is not None and settings.z_step > FAR else REACH
-
-
-def _pool(group: Group, size: tuple[int, int], samples: int) -> list[tuple[tuple[Item, ...], range, Region]]:
-    """Say what is read to fit a network to: all planes, or parts that are spread over them."""
-    whole = slice(0, size[0]), slice(0, size[1])
-    most = POOL // samples
-    if len(group.items) * size[0] * size[1] <= most:
-        return [(row, range(len(row)), whole) for row in group.rows]
-    depth, side = SAMPLED
-    alone = max(map(len, group.rows)) == 1
-    parts = [
-        (row, planes, (slice(y.start, y.stop), slice(x.start, x.stop)))
-        for row in group.rows
-        for planes in _spread(len(row), depth)
-        for y, x in product(*(_spread(n, side) for n in size))
-    ]
-    count = max(1, most // (side**2 * (1 if alone else depth)))
-    step = max(1.0, len(parts) / count)
-    return [parts[int(step * (n + 0.5))] for n in range(min(count, len(parts)))]
-
-
-def _spread(length: int, part: int) -> list[range]:
-    """Cover a length with parts of one size; they may overlap."""
-    part = min(part, length)
-    count = -(-length // part)
-    starts = [(length - part) * n // max(count - 1, 1) for n in range(count)]
-    return [range(start, start + part) for start in starts]
-
-
-def _sample(stacks: Sequence[Stack], pixels: int) -> list[tuple[Stack, list[int]]]:
-    """Take so many pixels at the most: planes spread over the largest stacks, or the middle of planes."""
-    largest = max(stack.size for stack in stacks)
-    stacks = [stack for stack in stacks if stack.size == largest]
-    height, width = (min(n, int((pixels / 4) ** 0.5)) for n in largest)
-    planes = [(n, plane) for n, stack in enumerate(stacks) for plane in range(len(stack))]
-    count = min(len(planes), max(1, pixels // (height * width)))
-    step = len(planes) / count
-    chosen: dict[int, list[int]] = {}
-    for n, plane in (planes[int(step * (i + 0.5))] for i in range(count)):
-        chosen.setdefault(n, []).append(plane)
-    top, left = (largest[0] - height) // 2, (largest[1] - width) // 2
-    where = (..., slice(top, top + height), slice(left, left + width))
-    return [(stacks[n].crop(where), rows) for n, rows in chosen.items()]
 
 
 def _as_volume(planes: Tensor) -> Tensor:

@@ -101,6 +101,8 @@ class Task:
         What each preset has a use for.
     inputs : tuple of Input
         What is needed beside the image.
+    keeps : bool
+        Whether what was fitted can be kept, as a prior for other images.
     """
 
     name: str
@@ -114,6 +116,7 @@ class Task:
     bounded: bool
     presets: dict[str, Offer]
     inputs: tuple[Input, ...] = field(default=())
+    keeps: bool = False
 
     @property
     def command(self) -> str:
@@ -161,6 +164,21 @@ class Task:
             one.check(inputs[name])
         self._check_settings(settings)
         self._check_stack(settings)
+
+    def check_keeps(self, preset: str) -> None:
+        """See that what is fitted can be kept.
+
+        Raises
+        ------
+        InputError
+        """
+        if not self.keeps:
+            kept = " and ".join(task.doing for task in TASKS if task.keeps)
+            raise InputError(f"A prior for other images is fitted for {kept} only, not for {self.doing}.")
+        if preset == "paper":
+            raise InputError(
+                "The preset paper fits to one image alone and leaves no prior for others; take fast or best."
+            )
 
     def _check_settings(self, settings: Settings) -> None:
         preset, kind = settings.preset, settings.noise
@@ -213,6 +231,7 @@ TASKS = (
         writes="everything",
         bounded=True,
         presets={"fast": _told, "best": _told, "paper": _published},
+        keeps=True,
     ),
     Task(
         name="inpaint",

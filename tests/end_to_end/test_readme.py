@@ -34,3 +34,13 @@ def test_the_example_in_python_runs_as_it_stands(tmp_path):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=900, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1].startswith("walked") and (tmp_path / "cells.run").exists()
+
+
+def test_the_example_of_a_prior_runs_as_it_stands(tmp_path):
+    section = README.read_text(encoding="utf-8").split("## Fit once, restore many")[1].split("\n## ")[0]
+    (block,) = re.findall(r"```python\n(.*?)```", section, re.S)
+    code = BEFORE + "import napari_dip as dip\nfirst = second = image\nthird = image.T\n" + block
+    code += "assert result.image.shape == (14, 12) and result.record['iterations'] == 50\n"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=900, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "cells.prior").exists()

@@ -133,6 +133,11 @@ class Block:
     region: tuple[slice, slice]
 
 
+def channel_of(outer: str, item: Item) -> int:
+    """Give the channel of an item; 0 where there is no axis C."""
+    return dict(zip(outer, item.index, strict=True)).get("C", 0)
+
+
 def plan_groups(outer: str, items: Sequence[Item]) -> list[Group]:
     """Plan a group for each channel; its planes lie beside each other along Z, or else along T.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -61,6 +62,11 @@ class WeightAverage:
     def __init__(self, keep: float, warm_up: int):
         self.keep, self.warm_up, self.count = keep, warm_up, 0
         self.weights: dict[str, Tensor] = {}
+
+    def begin(self, weights: Mapping[str, Tensor]) -> None:
+        """Begin with weights that are an average already."""
+        self.count = round(self.warm_up * self.keep / (1 - self.keep))
+        self.weights = {name: value.clone() for name, value in weights.items()}
 
     def take(self, objective: Any, prediction: Prediction) -> None:
         """Take in the weights as they are now."""

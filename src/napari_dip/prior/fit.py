@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 from time import perf_counter
@@ -95,6 +95,8 @@ class Fit:
         May be changed from outside at any time; a fit that has ended goes on if they leave room again.
     judged : bool
         Whether the rule may end it.
+    given : sequence of dict, optional
+        Weights to begin with, of each network. They have a result by themselves: such a fit may end at once.
 
     Attributes
     ----------
@@ -110,7 +112,14 @@ class Fit:
     held_out_error : float or None
     """
 
-    def __init__(self, problem: Problem, limits: Limits, *, judged: bool = True):
+    def __init__(
+        self,
+        problem: Problem,
+        limits: Limits,
+        *,
+        judged: bool = True,
+        given: Sequence[Mapping[str, torch.Tensor]] = (),
+    ):
         self.problem, self.limits, self.judged = problem, limits, judged
         self.network = nn.ModuleList(objective.network for objective in problem.objectives)
         self.optimisers = problem.optimisation.build(self.network)
@@ -127,6 +136,7 @@ class Fit:
         self.scale, self.fallbacks = 1.0, 0
         self.schedulers = self._schedulers()
         self.good: list[dict[str, Any]] = []
+        self._begin(given)
         self._keep()
 
     def __iter__(self) -> Fit:
@@ -151,9 +161,14 @@ class Fit:
                 )
             if self.fallbacks > self.problem.safeguard.retries:
                 self.stopped_by = "diverged"
-        if not self.iteration:
+        if not self.has_result:
             raise Diverged("The optimisation diverged from its first steps on and has no result.")
         raise StopIteration
+
+    @property
+    def has_result(self) -> bool:
+        """Whether there is anything to apply."""
+        return self.iteration > 0 or self._was_given
 
     @property
     def turn(self) -> int:
@@ -217,9 +232,17 @@ class Fit:
         vars(self).update(state["here"])
         self.schedulers = self._schedulers()
 
+    def _begin(self, given: Sequence[Mapping[str, torch.Tensor]]) -> None:
+        self._was_given = bool(given)
+        if given:
+            for network, average, weights in zip(self.network, self.averages, given, strict=True):
+                network.load_state_dict(weights)
+                assert isinstance(average, WeightAverage)
+                average.begin(network.state_dict())
+
     def _ended(self) -> StoppedBy | None:
         """Say what ends the fit now."""
-        if not self.iteration:
+        if not self.has_result:
             return None  # without an iteration there is no image
         if self.stopped_by == "diverged":
             return "diverged"

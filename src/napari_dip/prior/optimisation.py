@@ -54,7 +54,7 @@ class Optimisation:
 
     def schedule(self, iteration: int, iterations: int) -> float:
         """Part of the learning rate that is used in an iteration, counted from 0; the last one goes on for ever."""
-        angle = math.pi * min(iteration, iterations) / iterations
+        angle = math.pi * min(iteration, iterations) / max(iterations, 1)
         return self.final_rate + (1 - self.final_rate) * 0.5 * (1 + math.cos(angle))
 
 

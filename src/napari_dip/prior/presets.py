@@ -36,6 +36,8 @@ MUON = Optimisation("muon", final_rate=0.05, bfloat16=True)
 """Rates of Muon and of Adam beside it. Measured: benchmarks/constants.py."""
 FASTER_MUON = replace(MUON, kernel_rate=0.04)
 """For noisy images, where the fit ends early. Measured: benchmarks/constants.py."""
+WARM = 1.0
+"""Rate at which fitted weights are brought up to date, over that at the end of a fit."""
 OF_WEIGHTS = Averaging(0.98, 9, of="weights")
 """Averages of weights."""
 OF_TARGETS = Averaging(0.985, 9)
@@ -231,10 +233,10 @@ class StackPreset:
     """
 
     name: str = "one network for all planes"
-    iterations: int = 400
+    iterations: int = 300
     visits: float = 10.0
     least_iterations: int = 150
-    network: Slim = field(default_factory=lambda: Slim(remembers=True))
+    network: Slim = field(default_factory=lambda: Slim(thin=32, dropout=0.0, remembers=True))
     optimisation: Optimisation = FASTER_MUON
     averaging: Averaging = OF_WEIGHTS
     last_step: Refined = field(default_factory=Refined)
@@ -256,6 +258,20 @@ class StackPreset:
     def noise_model(self, planes: np.ndarray, observed: np.ndarray, known: KnownNoise | None) -> NoiseModel:
         """Find the noise of (n, y, x) values, of which (n, y, x) were `observed`."""
         return estimate_noise(planes, observed, known, self.estimation)
+
+    def begun_with(self, networks: int) -> StackPreset:
+        """Say how so many networks that were fitted before are brought up to date: all plans are short ones.
+
+        The rate stays what is left at the end of a fit, so that nothing is lost. Measured: benchmarks/warm.py.
+        """
+        last = self.optimisation.final_rate
+        slow = replace(
+            self.optimisation,
+            rate=WARM * last * self.optimisation.rate,
+            kernel_rate=WARM * last * self.optimisation.kernel_rate,
+            final_rate=1.0,
+        )
+        return replace(self, members=networks, optimisation=slow, held_out=0.0, stopping=None)
 
     def view(self, reach: int, context: int = 0) -> View:
         """Say how a network looks at planes."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -53,8 +54,15 @@ class Stack:
 
     def crop(self, where: tuple[Any, ...]) -> Stack:
         """Cut a part out of all planes; `where` indexes (..., y, x)."""
+        return self._with(lambda part: part[where])
+
+    def to(self, device: str) -> Stack:
+        """Give it on a device of torch."""
+        return self._with(lambda part: part.to(device))
+
+    def _with(self, change: Callable[[Tensor], Tensor]) -> Stack:
         parts = {one.name: getattr(self, one.name) for one in fields(self)}
-        return replace(self, **{name: part[where] for name, part in parts.items() if part is not None})
+        return replace(self, **{name: change(part) for name, part in parts.items() if part is not None})
 
     @property
     def relative(self) -> Tensor:

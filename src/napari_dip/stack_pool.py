@@ -1,0 +1,180 @@
+"""What a network is fitted to: crops of planes of one image or several, in one range, and the noise found in them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+
+import numpy as np
+import torch
+
+from napari_dip.image.scaling import Scaling
+from napari_dip.image.source import Plane, Source
+from napari_dip.image.work import Group, Item, Region
+from napari_dip.noise_settings import known_noise
+from napari_dip.prior.noise_estimation import NoiseModel
+from napari_dip.prior.presets import STACK
+from napari_dip.prior.stack import Stack
+from napari_dip.prior.weights import relative_noise
+from napari_dip.settings import Settings
+
+POOL = 2**23
+"""Pixels that a network is fitted to at the most, spread over all there are: 32 planes of 512 x 512, 100 MB."""
+SAMPLED = 8, 512
+"""Planes and side of each part that is taken where there are more."""
+LOOKED_AT = 2**19
+"""Pixels from which the strength of the noise, and what a fit leaves of it, are found."""
+REACH = 2
+"""Planes on each side that are looked at: one more gains nothing, none loses 0.35 dB. Measured: benchmarks/scale.py."""
+FAR = 8.0
+"""Distance of planes, in pixels, from which on only the next plane on each side tells anything of one."""
+
+Part = tuple[Source, Group]
+"""An image, and the planes of it that are fitted together."""
+
+
+@dataclass(frozen=True)
+class Pool:
+    """What a network is fitted to.
+
+    Attributes
+    ----------
+    stacks : list of Stack
+    scaling : Scaling
+        Of all of them.
+    noise : NoiseModel
+    """
+
+    stacks: list[Stack]
+    scaling: Scaling
+    noise: NoiseModel
+
+    @classmethod
+    def of(cls, parts: Sequence[Part], settings: Settings, device: str) -> Pool:
+        """Read it, and find its noise; all planes have something to learn from."""
+        scaling = _scaling_of(parts)
+        stacks = [
+            read_stack(source, row, planes, region, scaling, settings, device)
+            for source, group in parts
+            for row, planes, region in _chosen(group, source.size, POOL // source.samples // len(parts))
+        ]
+        return cls(stacks, scaling, _noise_of(stacks, scaling, settings))
+
+    @property
+    def relative_noise(self) -> float:
+        """How strong the noise is beside what the image holds."""
+        return relative_noise(self.noise, sample(self.stacks, LOOKED_AT))
+
+
+def read_stack(
+    source: Source,
+    row: Sequence[Item],
+    planes: range,
+    region: Region,
+    scaling: Scaling,
+    settings: Settings,
+    device: str,
+) -> Stack:
+    """Read a part of a row, with the other channels where these are to be looked at."""
+    items = [replace(row[i], region=region) for i in planes]
+    stack = _as_stack([source.plane(item, scaling) for item in items]).to(device)
+    if not context_of(source, settings):
+        return stack
+    others = zip(*(_other_channels(source, item) for item in items), strict=True)
+    beside = [_as_stack([source.plane(item) for item in channel]).relative for channel in others]
+    return replace(stack, context=torch.cat(beside, 1).to(device))
+
+
+def _as_stack(planes: Sequence[Plane]) -> Stack:
+    values = torch.from_numpy(np.stack([plane.values for plane in planes]))
+    return Stack.of(values, torch.from_numpy(np.stack([plane.observed[None] for plane in planes]).astype(np.float32)))
+
+
+def context_of(source: Source, settings: Settings) -> int:
+    """Say how many channels of others are shown beside each."""
+    return source.samples * (source.sizes.get("C", 1) - 1) if settings.channels == "together" else 0
+
+
+def _other_channels(source: Source, item: Item) -> list[Item]:
+    """Give the same plane of all other channels."""
+    at = source.outer.index("C")
+
+    def elsewhere(index: tuple[int, ...]) -> tuple[int, ...]:
+        return index[:at] + index[at + 1 :]
+
+    alike = [one for one in source.items if elsewhere(one.index) == elsewhere(item.index) and one.index != item.index]
+    return [replace(one, region=item.region, halo=item.halo) for one in alike]
+
+
+def reach_of(settings: Settings, parts: Sequence[Part]) -> int:
+    """Say how many planes on each side are looked at: none, if any plane lies by itself."""
+    if shortest(parts) == 1:
+        return 0
+    if settings.neighbours is not None:
+        return settings.neighbours
+    return 1 if settings.z_step is not None and settings.z_step > FAR else REACH
+
+
+def shortest(parts: Sequence[Part]) -> int:
+    """Give the number of planes of the shortest row."""
+    return min(len(row) for _, group in parts for row in group.rows)
+
+
+def sample(stacks: Sequence[Stack], pixels: int) -> list[tuple[Stack, list[int]]]:
+    """Take so many pixels at the most: planes spread over the largest stacks, or the middle of planes."""
+    largest = max(stack.size for stack in stacks)
+    stacks = [stack for stack in stacks if stack.size == largest]
+    height, width = (min(n, int((pixels / 4) ** 0.5)) for n in largest)
+    planes = [(n, plane) for n, stack in enumerate(stacks) for plane in range(len(stack))]
+    count = min(len(planes), max(1, pixels // (height * width)))
+    step = len(planes) / count
+    chosen: dict[int, list[int]] = {}
+    for n, plane in (planes[int(step * (i + 0.5))] for i in range(count)):
+        chosen.setdefault(n, []).append(plane)
+    top, left = (largest[0] - height) // 2, (largest[1] - width) // 2
+    where = (..., slice(top, top + height), slice(left, left + width))
+    return [(stacks[n].crop(where), rows) for n, rows in chosen.items()]
+
+
+def _scaling_of(parts: Sequence[Part]) -> Scaling:
+    """Find one range for all planes."""
+    ends = [source.ranges[item.index] for source, group in parts for item in group.items if item.index in source.ranges]
+    return Scaling.of(np.array(ends, np.float64))
+
+
+def _noise_of(stacks: Sequence[Stack], scaling: Scaling, settings: Settings) -> NoiseModel:
+    """Find the noise from a part that is bounded in size."""
+    known = known_noise(settings, scaling.low, scaling.span)
+    parts = sample(stacks, LOOKED_AT)
+    values, observed = (
+        torch.cat([getattr(part, name)[rows].expand_as(part.values[rows]).flatten(0, 1) for part, rows in parts])
+        for name in ("values", "observed")
+    )
+    return STACK[settings.preset].noise_model(values.cpu().numpy(), observed.cpu().numpy() > 0, known)
+
+
+def _chosen(group: Group, size: tuple[int, int], most: int) -> list[tuple[tuple[Item, ...], range, Region]]:
+    """Say what is read to fit a network to: all planes, or parts of so many pixels that are spread over them."""
+    whole = slice(0, size[0]), slice(0, size[1])
+    if len(group.items) * size[0] * size[1] <= most:
+        return [(row, range(len(row)), whole) for row in group.rows]
+    depth, side = SAMPLED
+    alone = max(map(len, group.rows)) == 1
+    parts = [
+        (row, planes, (slice(y.start, y.stop), slice(x.start, x.stop)))
+        for row in group.rows
+        for planes in _spread(len(row), depth)
+        for y, x in product(*(_spread(n, side) for n in size))
+    ]
+    count = max(1, most // (side**2 * (1 if alone else depth)))
+    step = max(1.0, len(parts) / count)
+    return [parts[int(step * (n + 0.5))] for n in range(min(count, len(parts)))]
+
+
+def _spread(length: int, part: int) -> list[range]:
+    """Cover a length with parts of one size; they may overlap."""
+    part = min(part, length)
+    count = -(-length // part)
+    starts = [(length - part) * n // max(count - 1, 1) for n in range(count)]
+    return [range(start, start + part) for start in starts]
