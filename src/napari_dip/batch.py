@@ -72,8 +72,9 @@ def restore_file(
     settings : dict, optional
         Fields of `Settings`, by name. With `uncertainty`, a second image is written beside the target.
     watch : callable, optional
-        Is handed the `Progress` of each iteration. Once it returns True, the run ends and its result is written; if it
-        raises, the run is dropped and nothing is written.
+        Is handed the `Progress` of each step. Once it returns True, the run ends and its result is written: planes that
+        are fitted together are all restored first, unless it returns True again, or does so while they are restored.
+        If it raises, the run is dropped and nothing is written.
 
     Returns
     -------
@@ -105,10 +106,12 @@ def _restored(task: str, image: Any, given: Mapping[str, Any], watch: Watch | No
     """Walk a run, as long as whoever watches it lets it go on."""
     from napari_dip.restore import restore_steps
 
-    run = restore_steps(task, image, **given)
+    run, asked = restore_steps(task, image, **given), False
     for progress in run:
         if watch is not None and watch(progress):
-            run.stop()
+            restoring = progress.stage == "apply" and progress.together > 1  # a part of one plane is of no use
+            run.stop(now=asked or restoring)
+            asked = True
     return run.result
 
 
