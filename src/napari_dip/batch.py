@@ -73,7 +73,7 @@ def restore_file(
         Fields of `Settings`, by name. With `uncertainty`, a second image is written beside the target.
     watch : callable, optional
         Is handed the `Progress` of each step. Once it returns True, the run ends and its result is written: planes that
-        are fitted together are all restored first, unless it returns True again, or does so while they are restored.
+        are fitted together are all restored first, unless some of them are already, or it returns True again.
         If it raises, the run is dropped and nothing is written.
 
     Returns
@@ -109,8 +109,7 @@ def _restored(task: str, image: Any, given: Mapping[str, Any], watch: Watch | No
     run, asked = restore_steps(task, image, **given), False
     for progress in run:
         if watch is not None and watch(progress):
-            restoring = progress.stage == "apply" and progress.together > 1  # a part of one plane is of no use
-            run.stop(now=asked or restoring)
+            run.stop(now=asked or (progress.together > 1 and progress.restored > 0))
             asked = True
     return run.result
 

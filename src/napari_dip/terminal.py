@@ -71,8 +71,8 @@ class Watch:
 
     def __call__(self, progress: Progress) -> bool:
         """Show a step; give whether a signal has come since the one before."""
-        if not self.signal:
-            self.stop.spare = int(progress.together > 1 and progress.stage == "fit")
+        if not self._said:
+            self.stop.spare = int(progress.together > 1 and not progress.restored)
         self.stop.take()
         self._show(progress)
         if self.stop.count == self._said:

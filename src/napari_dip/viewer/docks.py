@@ -73,6 +73,7 @@ class Dock(QWidget):  # type: ignore[misc]
         """Hold the run."""
         self.runner.pause()
         self.panel.set_state("paused")
+        self.panel.say_soon("Pausing")
 
     def resume(self) -> None:
         """Go on with the run."""
@@ -88,7 +89,7 @@ class Dock(QWidget):  # type: ignore[misc]
         """End the run and drop its result."""
         self.runner.cancel()
         self.panel.set_state("cancelling")
-        self.panel.say("Cancelling ...")
+        self.panel.say_soon("Cancelling")
 
     def shut(self) -> None:
         """Drop the run, if any, and listen to nothing any more."""

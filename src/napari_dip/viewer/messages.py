@@ -149,7 +149,7 @@ class Control:
         "go", "stop" (learning, and keep the result), "keep" (what is restored, and nothing more), or "cancel".
     paused : bool
         Whether the run is to wait.
-    looked_at : tuple of int or None
+    looked_at : tuple of int
         The plane that the viewer shows, by its place along the outer axes (T, Z, C) of the image, in their order.
     watched : bool
         Whether anybody looks at the pictures.
@@ -163,7 +163,7 @@ class Control:
 
     wish: Wish = "go"
     paused: bool = False
-    looked_at: tuple[int, ...] | None = None
+    looked_at: tuple[int, ...] = ()
     watched: bool = True
     shown: bool = True
     wake: threading.Event = field(default_factory=threading.Event)

@@ -20,7 +20,7 @@ STOP_LEARNING = (
     "Stop learning now: the planes are then restored with what was learned so far.",
 )
 STOP_RESTORING = "Stop now", "Keep only the planes that are restored; the others stay empty."
-AFTER_STOP = f"Press “{STOP_RESTORING[0]}” to keep only those; the others stay empty."
+AFTER_STOP = f"“{STOP_RESTORING[0]}” keeps only what is done by then."
 
 
 class RunPanel(QWidget):  # type: ignore[misc]
@@ -53,7 +53,7 @@ class RunPanel(QWidget):  # type: ignore[misc]
         self.status = QLabel()
         self.status.setWordWrap(True)
         self.status.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        self.status.setMinimumHeight(3 * self.status.fontMetrics().lineSpacing())
+        self.status.setMinimumHeight(4 * self.status.fontMetrics().lineSpacing())
         self.status.setAlignment(Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeft)
         self.curve = Curve()
         self.curve.hide()  # until there is something to see
@@ -124,11 +124,17 @@ class RunPanel(QWidget):  # type: ignore[misc]
         if done is not None:
             self.bar.setValue(round(STEPS * done))
         self.say(words)
+        self.report, self.stopped = None, False
         self.set_state(state)
 
     def say(self, words: str) -> None:
         """Show a sentence."""
         self.status.setText(words)
+
+    def say_soon(self, words: str) -> None:
+        """Show what will be as soon as the run can: an iteration takes a moment, to restore some planes may not."""
+        restoring = self.report is not None and self.report.stage == "apply"
+        self.say(f"{words} after the planes at work ..." if restoring else f"{words} ...")
 
     def _words(self, report: Report) -> list[str]:
         words = [where_it_stands(report)]

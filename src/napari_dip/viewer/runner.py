@@ -169,12 +169,17 @@ def _run(job: Job, control: Control, restore_steps: Callable[..., Run]) -> Gener
     out = None if job.axes is None else np.empty(result_shape(job.image.shape, job.axes, job.factor), np.float32)
     inputs = {name: _read(value) for name, value in job.inputs.items()}
     run = restore_steps(job.task, job.image, axes=job.axes, out=out, **inputs, **job.settings)
-    clock, turned = _Clock(job, control, out), None
+    clock, turned = _Clock(job, control, out), ((), -1)
     for now in run:
         clock.note(now)
+        wanted = control.looked_at, now.fit  # each fit has to be told: it knows only of its own planes
+        turns = now.together > 1 and turned != wanted
+        if turns:
+            run.look_at(control.looked_at)
+            turned = wanted
         # a pause lets the report of its last iteration out, and goes on yielding so that napari can end it
         if clock.wants_report(now) or control.paused:
-            yield clock.report(now)
+            yield clock.report(now, turns=turns)
         while control.paused:
             control.wake.clear()
             if control.paused and not control.wake.wait(REPORT_EVERY):
@@ -184,10 +189,6 @@ def _run(job: Job, control: Control, restore_steps: Callable[..., Run]) -> Gener
             return Cancelled()
         if control.wish != "go":
             run.stop(now=control.wish == "keep")
-        looked_at = control.looked_at
-        if looked_at is not None and turned != (looked_at, now.fit):  # a fit knows only of its own planes
-            run.look_at(looked_at)
-            turned = looked_at, now.fit
     result = run.result
     kind = Stopped if result.record["stopped_by"] == "asked" else Done
     spread = None if result.uncertainty is None else without_colours(result.uncertainty, rgb=job.rgb)
@@ -228,8 +229,8 @@ class _Clock:
         steps = now.finished or (now.stage == "apply" and not now.restored)  # these are few, and may take long
         return bool(steps) or now.done >= 1 or perf_counter() - self.reported >= REPORT_EVERY
 
-    def report(self, now: Progress) -> Report:
-        """Say where the run stands."""
+    def report(self, now: Progress, *, turns: bool = False) -> Report:
+        """Say where the run stands; while it turns to another plane, a picture would be of neither."""
         self.reported = perf_counter()
         losses, self.losses = self.losses, []
         return Report(
@@ -246,7 +247,7 @@ class _Clock:
             together=now.together,
             restored=now.restored,
             losses=losses,
-            pictures=self._pictures(now),
+            pictures=[] if turns else self._pictures(now),
         )
 
     def _pictures(self, now: Progress) -> list[Picture]:
