@@ -169,7 +169,8 @@ def _run(job: Job, control: Control, restore_steps: Callable[..., Run]) -> Gener
     out = None if job.axes is None else np.empty(result_shape(job.image.shape, job.axes, job.factor), np.float32)
     inputs = {name: _read(value) for name, value in job.inputs.items()}
     run = restore_steps(job.task, job.image, axes=job.axes, out=out, **inputs, **job.settings)
-    clock, turned = _Clock(job, control, out), ((), -1)
+    clock = _Clock(job, control, out)
+    turned: tuple[tuple[int, ...], int] = (), -1
     for now in run:
         clock.note(now)
         wanted = control.looked_at, now.fit  # each fit has to be told: it knows only of its own planes
