@@ -128,6 +128,32 @@ def test_who_watches_may_end_the_run(here):
     assert np.load("out.npy").shape == (16, 20)
 
 
+@pytest.mark.parametrize(
+    ("asks", "stages", "restored"),
+    [
+        (lambda now: now.iteration == 2 and now.stage == "fit", "ffaaaa", 6),
+        (lambda now: now.stage == "apply" and not now.restored and not now.finished, "fffaaaa", 6),
+        (lambda now: now.restored > 0, "fffaa", 2),
+        (lambda now: now.iteration >= 2, "ffaa", 2),
+    ],
+)
+def test_who_watches_a_stack_may_end_its_fit_or_all_of_it(here, asks, stages, restored):
+    np.save("stack.npy", np.random.default_rng(0).random((3, 2, 16, 20), np.float32))
+    seen = []
+    done = restore_file(
+        "denoise",
+        "stack.npy",
+        "out.npy",
+        axes="TZYX",
+        settings=QUICK,
+        watch=lambda now: seen.append(now.stage[0]) or asks(now),
+    )
+    image = np.load("out.npy")
+    assert "".join(seen) == stages
+    assert np.isfinite(image).all((-2, -1)).sum() == restored
+    assert len(done.restoration.record["unreached"]) == 6 - restored
+
+
 def test_who_raises_while_watching_drops_the_run(here):
     def give_up(progress):
         raise KeyboardInterrupt

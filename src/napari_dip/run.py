@@ -181,6 +181,8 @@ class Run:
             return np.array(self.state.image.array[place(source.axes, at.item.index)])
         with self._surroundings():
             image = at.image()
+        if isinstance(at, StackFit):
+            self.state.cover(image, at.item, at.regions())
         return restore_order(image, self.request.source.axes)
 
     def save(self, path: str | Path) -> None:
@@ -247,14 +249,19 @@ class Run:
 
     def _apply(self, at: ItemFit | StackFit) -> Progress | None:
         """Restore the next part; None if no more than one plane was to be restored, or this is cut short."""
-        pieces = [] if self.state.cut and isinstance(at, StackFit) and at.done else self.state.apply_next(at)
-        fit = at.fit
-        if not at.left or not pieces:
+        fit, pieces = at.fit, []
+        if isinstance(at, StackFit) and not at.announced:
+            at.announced = begins = True  # a block may take a while, so it is said before
+        else:
+            begins = False
+            cut = self.state.cut and isinstance(at, StackFit) and at.done
+            pieces = [] if cut else self.state.apply_next(at)
+        if not begins and not (at.left and pieces):
             self.state.planes.append(at.note(fit.stopped_by or "asked"))
             self.state.at, self.state.last = None, at
             if isinstance(at, StackFit) and self.request.on_crops:
                 self.state.fitted[at.channel] = at.weights()
-        if isinstance(at, ItemFit) or not pieces:
+        if isinstance(at, ItemFit) or not (begins or pieces):
             return None
         held_out = fit.held_out_error
         now = Step(fit.iteration, fit.limits.iterations, fit.loss, fit.error, held_out, fit.seconds)
@@ -283,6 +290,10 @@ class Run:
             done=min((before + at.part * len(self.plan[self.state.next - 1])) / items, 1.0),
             stage=stage,
             finished=finished,
+            fit=self.state.next - 1,
+            fits=len(self.plan),
+            together=len(at.numbers),
+            restored=len(self.state.written.intersection(at.numbers)),
             preview=self.preview,
             stop=self.stop,
         )

@@ -65,6 +65,8 @@ class StackFit:
     done : list of Block
     focus : Item
         The plane that is looked at.
+    announced : bool
+        Whether it was said that planes are restored now.
     """
 
     def __init__(
@@ -104,6 +106,7 @@ class StackFit:
         self.done: list[Block] = []
         self.focus = group.items[len(group.items) // 2]
         self.applied_seconds = 0.0
+        self.announced = False
         self._networks: list[Prior] | None = None
         self._variance_left: NoiseVariance | None = None
 
@@ -134,9 +137,13 @@ class StackFit:
         side = min(crops.side, *self.request.source.size)
         learned = float(crops.count * side**2)
         pixels = APPLYING * len(self.group.items) * self.request.source.size[0] * self.request.source.size[1]
-        planned = fit.iteration if fit.stopped_by else max(fit.limits.iterations, fit.iteration)
+        planned = fit.iteration if fit.stopped_by else max(self._planned(), fit.iteration)
         done = learned * fit.iteration + pixels * len(self.done) / len(self.blocks)
         return min(done / (learned * planned + pixels), 1.0)
+
+    def regions(self) -> list[Region]:
+        """Give the regions of the plane in focus that are restored."""
+        return [block.region for block in self.done if self.focus in block.row[block.planes.start : block.planes.stop]]
 
     def look_at(self, item: Item) -> None:
         """Restore this plane first."""
@@ -159,8 +166,8 @@ class StackFit:
         started = perf_counter()
         block = next((b for b in self.left if self.focus in b.row[b.planes.start : b.planes.stop]), self.left[0])
         estimate = self._restored(block)
-        self.left.remove(block)
-        self.done.append(block)
+        # new lists: a copy of this one, which a snapshot finishes, has them in common
+        self.left, self.done = [b for b in self.left if b is not block], [*self.done, block]
         complete = {item.number for item in self._complete()}
         self.applied_seconds += perf_counter() - started
         for at, plane in enumerate(block.planes):
@@ -182,7 +189,7 @@ class StackFit:
         limits = self.fit.limits
         limits.stop_at, limits.stopped_by = self.fit.iteration + iterations, "asked"
         limits.asked, limits.seconds, self.fit.judged = False, None, False
-        self.left, self.done = list(self.blocks), []
+        self.left, self.done, self.announced = list(self.blocks), [], False
         self._networks = self._variance_left = None
 
     def note(self, stopped_by: str) -> PlaneRecord:
@@ -242,6 +249,15 @@ class StackFit:
     def _given(self) -> ChannelWeights | None:
         """Give the weights that it begins with, if there are any."""
         return None if self.request.start is None else self.request.start.weights.channels[self.channel]
+
+    def _planned(self) -> float:
+        """Say how many iterations there will be at the most: as planned, or as the time allows."""
+        fit, limits = self.fit, self.fit.limits
+        if limits.stop_at is not None:
+            return limits.stop_at
+        if not limits.seconds or not fit.seconds:
+            return limits.iterations
+        return min(limits.iterations, fit.iteration * limits.seconds / fit.seconds)
 
     def _complete(self) -> list[Item]:
         """Give the planes of which nothing is left to restore."""

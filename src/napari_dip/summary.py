@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from statistics import median
+from typing import Literal, Protocol
 
 from napari_dip.record import FoundNoise, Record
 from napari_dip.settings import NOISE_KINDS
@@ -45,6 +46,53 @@ def plan(axes: str, shape: Sequence[int], factor: int = 1) -> str:
         words = f"{' x '.join(many) or 'one plane'} of {small}"
     colours = COLOURS.get(size.get("S", 1), "")
     return ", ".join(filter(None, (words, colours, f"enlarged to {large}" if factor > 1 else "")))
+
+
+class _Standing(Protocol):
+    """Where a run stands: a `Progress`, or what was taken from one."""
+
+    @property
+    def plane(self) -> int: ...
+    @property
+    def planes(self) -> int: ...
+    @property
+    def iteration(self) -> int: ...
+    @property
+    def iterations(self) -> int: ...
+    @property
+    def stage(self) -> Literal["fit", "apply"]: ...
+    @property
+    def fit(self) -> int: ...
+    @property
+    def fits(self) -> int: ...
+    @property
+    def together(self) -> int: ...
+    @property
+    def restored(self) -> int: ...
+
+
+def where_it_stands(now: _Standing) -> str:
+    """Say what a run does; most end long before their plan, so that is said to be the most there will be.
+
+    >>> from types import SimpleNamespace
+    >>> stack = {"plane": 7, "planes": 48, "iteration": 120, "iterations": 400, "together": 24, "restored": 6}
+    >>> where_it_stands(SimpleNamespace(**stack, stage="fit", fit=0, fits=1))
+    'Learning from 24 planes: iteration 120 of at most 400'
+    >>> where_it_stands(SimpleNamespace(**stack, stage="apply", fit=1, fits=2))
+    'Channel 2 of 2, restoring planes: 6 of 24 done'
+    """
+    iteration = f"iteration {now.iteration} of at most {now.iterations}"
+    plane = f"plane {now.plane + 1} of {now.planes}"
+    if now.together == 1:
+        alone = iteration if now.planes == 1 else f"{plane}, {iteration}"
+        words = alone if now.stage == "fit" else f"restoring {'the image' if now.planes == 1 else plane}"
+    elif now.stage == "fit":
+        words = f"learning from {now.together} planes: {iteration}"
+    else:
+        words = f"restoring planes: {now.restored} of {now.together} done"
+    if now.together > 1 and now.fits > 1:
+        words = f"channel {now.fit + 1} of {now.fits}, {words}"
+    return words[0].upper() + words[1:]
 
 
 def why_it_ended(record: Record) -> str:

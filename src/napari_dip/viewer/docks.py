@@ -17,7 +17,7 @@ from napari_dip.viewer.connections import Links
 from napari_dip.viewer.form import Form
 from napari_dip.viewer.live_layer import LiveLayer
 from napari_dip.viewer.messages import Done, Failed, Outcome, Report, Stopped
-from napari_dip.viewer.run_panel import FINISHING, RunPanel, in_time
+from napari_dip.viewer.run_panel import RunPanel, in_time
 from napari_dip.viewer.runner import Runner, make_run
 
 if TYPE_CHECKING:
@@ -74,6 +74,7 @@ class Dock(QWidget):  # type: ignore[misc]
         """Hold the run."""
         self.runner.pause()
         self.panel.set_state("paused")
+        self.panel.say_soon("Pausing")
 
     def resume(self) -> None:
         """Go on with the run."""
@@ -81,16 +82,15 @@ class Dock(QWidget):  # type: ignore[misc]
         self.panel.set_state("running")
 
     def stop(self) -> None:
-        """End the run and keep its result."""
-        self.runner.stop()
-        self.panel.set_state("ending")
-        self.panel.say(FINISHING)
+        """End the run and keep its result; planes that were learned from are still restored, unless asked again."""
+        self.runner.stop(now=self.panel.keeps_only_done)
+        self.panel.show_stop()
 
     def cancel(self) -> None:
         """End the run and drop its result."""
         self.runner.cancel()
-        self.panel.set_state("ending")
-        self.panel.say("Cancelling ...")
+        self.panel.set_state("cancelling")
+        self.panel.say_soon("Cancelling")
 
     def shut(self) -> None:
         """Drop the run, if any, and listen to nothing any more."""

@@ -76,6 +76,16 @@ def place_of(axes: str, index: tuple[int, ...]) -> tuple[int | slice, ...]:
     return tuple(position.get(axis, slice(None)) for axis in axes)
 
 
+def index_of(axes: str, shape: Sequence[int], where: Sequence[float]) -> tuple[int, ...]:
+    """Give the index along the outer axes of the plane that is nearest to a point in the coordinates of an array.
+
+    >>> index_of("YTXC", (64, 5, 64, 3), (30.0, 1.2, 30.0, 7.0))
+    (1, 2)
+    """
+    position = dict(zip(axes, zip(where, shape, strict=False), strict=False))  # colours are no dimension of a layer
+    return tuple(min(max(round(float(at)), 0), int(n) - 1) for at, n in (position[axis] for axis in outer_axes(axes)))
+
+
 def displayable(image: np.ndarray, dtype: np.dtype[Any], *, rgb: bool) -> np.ndarray:
     """Give a restored array as a layer's data.
 
