@@ -18,7 +18,7 @@ import torch
 
 from napari_dip import checkpoint, record
 from napari_dip.errors import InputError
-from napari_dip.fits import fit_of, has_work, plan
+from napari_dip.fits import fit_of, has_work, is_shared, plan
 from napari_dip.image.planes import place, restore_order
 from napari_dip.item_fit import ItemFit
 from napari_dip.prior.fit import Diverged
@@ -33,6 +33,9 @@ from napari_dip.stack_fit import StackFit
 
 PIXELS_PER_THREAD = 40_000
 """256 x 256 pixels are done sooner by one thread than by two."""
+
+MOST_THREADS, ENOUGH_FOR_TWO = 8, 32
+"""Where a network is fitted to crops, threads are worth it from crops of 32 x 32 pixels on, and up to some number."""
 
 
 class Run:
@@ -320,10 +323,12 @@ class Run:
 
 
 def suited_threads(request: Request) -> int:
-    """Give the threads that are asked for, or suit the size of a plane: more would mostly wait for each other."""
+    """Give the threads that are asked for, or suit what is computed at once: more would mostly wait for each other."""
     settings, (height, width) = request.settings, request.source.size
     most = 1 if is_forked() else torch.get_num_threads()
     suited = max(1, min(most, height * width * request.factor**2 // PIXELS_PER_THREAD))
+    if any(is_shared(request, items) for items in plan(request)):
+        suited = min(most, MOST_THREADS) if min(height, width) >= ENOUGH_FOR_TWO else 1
     return settings.threads or (most if settings.preset == "paper" else suited)
 
 
