@@ -243,12 +243,12 @@ def test_the_record_tells_every_array_that_a_task_takes(monkeypatch, tmp_path):
 def test_the_result_is_written_to_an_array_that_is_given(tmp_path):
     mapped = np.lib.format.open_memmap(tmp_path / "out.npy", mode="w+", dtype=np.float32, shape=(2, 16, 18))
     image = stack(2)
-    run = dip.restore_steps("denoise", image, axes="ZYX", out=mapped, **QUICK)
+    run = dip.restore_steps("denoise", image, axes="CYX", out=mapped, **QUICK)
     for number, _ in enumerate(run, 1):
         if number == 8:
             assert np.isfinite(mapped[0]).all() and np.isnan(mapped[1]).all()
     assert run.result.image is mapped
-    np.testing.assert_array_equal(np.load(tmp_path / "out.npy"), dip.denoise(image, axes="ZYX", **QUICK).image)
+    np.testing.assert_array_equal(np.load(tmp_path / "out.npy"), dip.denoise(image, axes="CYX", **QUICK).image)
     with pytest.raises(dip.InputError, match=r"float32 and of the shape \(24, 20\)"):
         dip.denoise(picture(), out=np.zeros((24, 20)))
 

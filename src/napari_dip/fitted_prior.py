@@ -119,11 +119,8 @@ class FittedPrior:
         """
         if not isinstance(iterations, int) or isinstance(iterations, bool) or iterations < 0:
             raise InputError(f"The iterations {iterations!r} are not allowed; give a whole number, 0 or more.")
-        fixed = {
-            "max_iterations": None,
-            **{name: getattr(self.settings, name, None) for name in ("preset", "neighbours", "channels")},
-        }
-        for name, own in fixed.items():
+        for name in ("preset", "neighbours", "channels", "max_iterations"):
+            own = None if name in OWN else getattr(self.settings, name, None)
             if settings.get(name) not in (None, own):
                 raise InputError(f"With a fitted prior there is no {name} to choose; leave it out.")
         kept = {name: value for name, value in self.settings.model_dump().items() if name not in OWN}

@@ -14,7 +14,7 @@ from torch import Tensor
 from napari_dip.prior.noise_estimation import NoiseModel
 from napari_dip.prior.stack import Stack
 
-LEAST_SIGNAL = 0.1
+LEAST_SIGNAL = 0.02
 """Part of the variance of an image that is taken for signal at the least: of less nothing could be told."""
 
 
