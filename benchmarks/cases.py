@@ -2,20 +2,39 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from napari_dip.files import tiff
 from napari_dip.tasks import TASKS
 
 BORDER = 4
 
 
+class NoTask(SystemExit):
+    """No task takes what a case has beside its image; the message says which case and what that is."""
+
+
 @dataclass(frozen=True)
 class Case:
-    """One image to restore: arrays as read from the files, cropped where asked for."""
+    """One image to restore: arrays as read from the files, cropped where asked for.
+
+    Attributes
+    ----------
+    suite, image : str
+    input, truth : array
+    mask : array or None
+        True where a pixel is missing.
+    factor : int
+        How many times larger than the input the truth is along Y and X.
+    file_axes : str
+        Of a TIFF file, ending in YX. Empty for an image that is gray or RGB.
+    psf : array or None
+        What the instrument makes of a point.
+    """
 
     suite: str
     image: str
@@ -23,6 +42,8 @@ class Case:
     truth: np.ndarray
     mask: np.ndarray | None
     factor: int
+    file_axes: str = ""
+    psf: np.ndarray | None = None
 
     @property
     def task(self) -> str:
@@ -30,23 +51,38 @@ class Case:
         for task in TASKS:
             if {one.name for one in task.inputs} == self.inputs.keys():
                 return task.name
-        raise SystemExit(f"{self.suite}/{self.image}: no task takes {' and '.join(self.inputs)}.")
+        raise NoTask(f"{self.suite}/{self.image}: no task takes {' and '.join(self.inputs)}.")
 
     @property
     def inputs(self) -> dict[str, Any]:
         """What there is beside the image."""
-        mask = {} if self.mask is None else {"mask": self.mask}
-        return mask | ({"factor": self.factor} if self.factor > 1 else {})
+        found = {"mask": self.mask, "factor": self.factor if self.factor > 1 else None, "psf": self.psf}
+        return {name: value for name, value in found.items() if value is not None}
 
     @property
     def axes(self) -> str:
-        """Of the input: gray or RGB."""
-        return "YXS" if self.input.ndim == 3 else "YX"
+        """Of the input."""
+        return self.file_axes or ("YXS" if self.input.ndim == 3 else "YX")
+
+    @property
+    def is_volume(self) -> bool:
+        """Whether it is measured as a volume or series: in its own units, over the range of the truth."""
+        return bool(self.file_axes)
+
+    @property
+    def white(self) -> float:
+        """What values of the input are divided by to be measured; volumes keep their units."""
+        return 1.0 if self.is_volume else full(self.input)
+
+    @property
+    def scaled(self) -> np.ndarray:
+        """The input in the units in which results are measured."""
+        return np.asarray(self.input / self.white)
 
     @property
     def size(self) -> str:
-        """Height and width of the truth."""
-        return "{}x{}".format(*self.truth.shape[:2])
+        """Height and width of the truth, after its planes if it has any."""
+        return "x".join(map(str, self.truth.shape if self.is_volume else self.truth.shape[:2]))
 
 
 def unit(image: np.ndarray) -> np.ndarray:
@@ -59,30 +95,73 @@ def full(image: np.ndarray) -> float:
     return np.iinfo(image.dtype).max if image.dtype.kind == "u" else 1.0
 
 
-def load(folder: Path, crop: int | None) -> Case:
-    """Read one image folder, and cut out its centre."""
-    from skimage.io import imread
+def load(folder: Path, crop: int | None, planes: int | None = None) -> Case:
+    """Read one image folder, and cut out its centre, and of a volume the first planes."""
+    if (folder / "truth.tif").exists():
+        case = _load_volume(folder, planes)
+    else:
+        from skimage.io import imread
 
-    noisy, truth = imread(folder / "input.png"), imread(folder / "truth.png")
-    mask = imread(folder / "mask.png") > 0 if (folder / "mask.png").exists() else None
-    factor = round(truth.shape[0] / noisy.shape[0])
-    if truth.shape[:2] != tuple(factor * n for n in noisy.shape[:2]):
+        mask = imread(folder / "mask.png") > 0 if (folder / "mask.png").exists() else None
+        noisy, truth = imread(folder / "input.png"), imread(folder / "truth.png")
+        case = _case(folder, noisy, truth, mask)
+    return _cropped(case, crop) if crop else case
+
+
+def _load_volume(folder: Path, planes: int | None) -> Case:
+    """Read TIFF files, whose axes have to be alike and to end in YX."""
+    read = {name: tiff.read(folder / f"{name}.tif") for name in ("input", "truth")}
+    axes = {name: picture.metadata.axes or "unknown" for name, picture in read.items()}
+    if axes["input"] != axes["truth"] or not axes["input"].endswith("YX"):
+        raise SystemExit(f"{folder}: the axes {axes['input']} and {axes['truth']} are not alike, or do not end in YX.")
+    # only outer axes of a stack are counted in planes
+    first = slice(planes if len(axes["input"]) > 2 else None)
+    noisy, truth = (read[name].array[first] for name in ("input", "truth"))
+    psf, mask = (tiff.read(path).array if path.exists() else None for path in (folder / "psf.tif", folder / "mask.tif"))
+    if mask is not None:
+        mask = mask[first] > 0 if mask.ndim > 2 else mask > 0
+    return _case(folder, noisy, truth, mask, axes["input"], psf)
+
+
+def _case(
+    folder: Path,
+    noisy: np.ndarray,
+    truth: np.ndarray,
+    mask: np.ndarray | None,
+    axes: str = "",
+    psf: np.ndarray | None = None,
+) -> Case:
+    """Find the factor between input and truth."""
+    y = noisy.ndim - 2 if axes else 0
+    factor = round(truth.shape[y] / noisy.shape[y])
+    enlarged = tuple(factor * n if axis in (y, y + 1) else n for axis, n in enumerate(noisy.shape))
+    if truth.shape != enlarged:
         raise SystemExit(f"{folder}: the truth {truth.shape} is no whole multiple of the input {noisy.shape}.")
-    if crop:
-        if crop % factor:
-            raise SystemExit(f"--crop {crop} is no multiple of {factor}, the factor of {folder.parent.name}.")
-        height, width = (min(crop // factor, n) for n in noisy.shape[:2])
-        top, left = (noisy.shape[0] - height) // 2, (noisy.shape[1] - width) // 2
-        noisy = noisy[top : top + height, left : left + width]
-        mask = None if mask is None else mask[top : top + height, left : left + width]
-        truth = truth[top * factor : (top + height) * factor, left * factor : (left + width) * factor]
-    return Case(folder.parent.name, folder.name, noisy, truth, mask, factor)
+    return Case(folder.parent.name, folder.name, noisy, truth, mask, factor, axes, psf)
+
+
+def _cropped(case: Case, crop: int) -> Case:
+    """Cut out the centre, along Y and X; the size is that of the truth."""
+    factor, outer = case.factor, (slice(None),) * (case.input.ndim - 2 if case.is_volume else 0)
+    if crop % factor:
+        raise SystemExit(f"--crop {crop} is no multiple of {factor}, the factor of {case.suite}.")
+    sizes = case.input.shape[len(outer) :][:2]
+    start = [(n - min(crop // factor, n)) // 2 for n in sizes]
+    stop = [a + min(crop // factor, n) for a, n in zip(start, sizes, strict=True)]
+    inside = tuple(slice(a, b) for a, b in zip(start, stop, strict=True))
+    enlarged = tuple(slice(a * factor, b * factor) for a, b in zip(start, stop, strict=True))
+    mask = case.mask
+    if mask is not None:
+        mask = mask[(*outer[: mask.ndim - 2], *inside)]
+    return replace(case, input=case.input[(*outer, *inside)], truth=case.truth[(*outer, *enlarged)], mask=mask)
 
 
 def measure(result: np.ndarray, case: Case) -> tuple[float, float]:
-    """PSNR (dB) and SSIM of a result in [0, 1], by the protocol of its task."""
+    """PSNR (dB) and SSIM of a result in [0, 1], or of a volume in its own units, by the protocol of its task."""
     from skimage.metrics import structural_similarity
 
+    if case.is_volume:
+        return _measure_volume(result, case.truth)
     result, truth = np.clip(result, 0, 1), unit(case.truth)
     if case.task == "super_resolve":
         inside = (slice(BORDER, -BORDER),) * 2
@@ -91,6 +170,18 @@ def measure(result: np.ndarray, case: Case) -> tuple[float, float]:
     psnr = -10 * np.log10(error) if error else np.inf
     ssim = structural_similarity(result, truth, data_range=1, channel_axis=-1 if truth.ndim == 3 else None)
     return float(psnr), float(ssim)
+
+
+def _measure_volume(result: np.ndarray, truth: np.ndarray) -> tuple[float, float]:
+    """PSNR over all planes at once and the mean SSIM of planes, both over the range of the truth."""
+    from skimage.metrics import structural_similarity
+
+    result, truth = result.astype(np.float64), truth.astype(np.float64)
+    span = float(np.ptp(truth)) or 1.0
+    error = float(np.mean((result - truth) ** 2))
+    pairs = zip(*(x.reshape(-1, *truth.shape[-2:]) for x in (result, truth)), strict=True)
+    ssim = np.mean([structural_similarity(one, other, data_range=span) for one, other in pairs])
+    return (float(10 * np.log10(span**2 / error)) if error else np.inf), float(ssim)
 
 
 def luma(image: np.ndarray) -> np.ndarray:

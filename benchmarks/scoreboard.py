@@ -1,11 +1,14 @@
 """Score restorations of a folder of images with known truth: quality and time, ours beside classical methods.
 
-The folder holds SUITE/IMAGE/input.png and truth.png. What a suite is for is seen from its content: with a mask.png
-(255 where a pixel is missing) it is inpainting, with a truth larger than the input it is super-resolution, else
-denoising. Figures of a published.csv (suite, image, method, size, psnr, ssim) in the folder are shown beside ours.
+The folder holds SUITE/IMAGE/input.png and truth.png, or input.tif and truth.tif for volumes and series with their axes
+in the file. What a suite is for is seen from its content: with a mask.png (255 where a pixel is missing) it is
+inpainting, with a truth larger than the input it is super-resolution, else denoising. Figures of a published.csv
+(suite, image, method, size, psnr, ssim) in the folder are shown beside ours.
 
 Protocol: values in [0, 1], the result clipped to [0, 1]; PSNR over all pixels and channels, SSIM from scikit-image.
 Super-resolution is scored on the luma of BT.601 without a border of 4 pixels. Seconds are the wall time of the call.
+TIFF files are scored in their own units, nothing clipped: PSNR over the range of the truth (largest less smallest
+value), all planes at once; SSIM over the same range, the mean of the planes.
 
     python benchmarks/scoreboard.py FOLDER --suite denoise-sigma25 --methods fast nlm bm3d --crop 256 --json scores.json
 """
@@ -31,9 +34,11 @@ from typing import Any
 
 import baselines
 import numpy as np
-from cases import Case, full, load, measure, unit
+from cases import Case, NoTask, load, measure
 
 from napari_dip.tasks import TASKS
+
+SUFFIXES = (".png", ".tif")
 
 
 @dataclass
@@ -51,7 +56,17 @@ class Score:
 
 
 Method = Callable[[Case, dict[str, Any]], tuple[np.ndarray, dict[str, Any]]]
-"""Takes a case and settings for our presets; gives the restored image in [0, 1] and notes."""
+"""Takes a case and settings for our presets; gives the restored image as `Case.scaled` has it, and notes."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A method, the tasks it can do, and whether it does images, volumes or both."""
+
+    tasks: tuple[str, ...]
+    run: Method
+    images: bool = True
+    volumes: bool = False
 
 
 def ours(preset: str) -> Method:
@@ -62,7 +77,7 @@ def ours(preset: str) -> Method:
 
         given = {"preset": preset, "axes": case.axes, **case.inputs, **settings}
         restored = napari_dip.restore_steps(case.task, case.input, **given).result
-        return restored.image / full(case.input), dict(restored.record)
+        return restored.image / case.white, dict(restored.record)
 
     return run
 
@@ -73,40 +88,73 @@ def told_sigma(suite: str) -> float | None:
     return int(found[1]) / 255 if found else None
 
 
+def enlarged(case: Case) -> np.ndarray:
+    """Repeat each pixel of the input as often as the truth is larger."""
+    y = case.axes.index("Y")
+    return case.scaled.repeat(case.factor, y).repeat(case.factor, y + 1)
+
+
+def in_volume(method: Callable[[np.ndarray, int], baselines.Restored]) -> Method:
+    """Give a method for volumes the threads it may take; 0 is as many as it likes."""
+    return lambda case, settings: method(case.scaled, int(settings.get("threads", 0)))
+
+
 EVERY = tuple(task.name for task in TASKS)
-METHODS: dict[str, tuple[tuple[str, ...], Method]] = {
-    "input": (EVERY, lambda case, _: (unit(case.input).repeat(case.factor, 0).repeat(case.factor, 1), {})),
-    **{preset: (EVERY, ours(preset)) for preset in ("fast", "best", "paper")},
-    "nlm": (("denoise",), lambda case, _: baselines.nlm(unit(case.input))),
-    "bm3d": (("denoise",), lambda case, _: baselines.bm3d(unit(case.input))),
-    "bm3d-told": (("denoise",), lambda case, _: baselines.bm3d(unit(case.input), told_sigma(case.suite))),
-    "bicubic": (("super_resolve",), lambda case, _: baselines.bicubic(unit(case.input), case.factor)),
-    "biharmonic": (("inpaint",), lambda case, _: baselines.biharmonic(unit(case.input), np.asarray(case.mask))),
+METHODS: dict[str, Row] = {
+    "input": Row(EVERY, lambda case, _: (enlarged(case), {}), volumes=True),
+    **{preset: Row(EVERY, ours(preset), volumes=True) for preset in ("fast", "best", "paper")},
+    "nlm": Row(("denoise",), lambda case, _: baselines.nlm(case.scaled)),
+    "bm3d": Row(("denoise",), lambda case, _: baselines.bm3d(case.scaled)),
+    "bm3d-told": Row(("denoise",), lambda case, _: baselines.bm3d(case.scaled, told_sigma(case.suite))),
+    "bicubic": Row(("super_resolve",), lambda case, _: baselines.bicubic(case.scaled, case.factor)),
+    "biharmonic": Row(("inpaint",), lambda case, _: baselines.biharmonic(case.scaled, np.asarray(case.mask))),
+    "bm3d-planes": Row(("denoise",), in_volume(baselines.bm3d_planes), images=False, volumes=True),
+    "bm4d": Row(("denoise",), in_volume(baselines.bm4d), images=False, volumes=True),
 }
-"""Each method with the tasks it can do."""
-DEFAULT = ["fast", "nlm", "bm3d", "bm3d-told", "bicubic", "biharmonic"]
+"""Each method by name."""
+DEFAULT = ["fast", "nlm", "bm3d", "bm3d-told", "bicubic", "biharmonic", "bm3d-planes", "bm4d"]
 
 
 def score(method: str, case: Case, settings: dict[str, Any]) -> Score:
     """Run one method on one case."""
     started = time.perf_counter()
-    result, notes = METHODS[method][1](case, settings)
+    result, notes = METHODS[method].run(case, settings)
     seconds = None if method == "input" else time.perf_counter() - started
     return Score(case.suite, case.image, method, *measure(result, case), seconds, case.size, notes)
 
 
-def usable(methods: list[str], suite: str, task: str) -> list[str]:
-    """Pick the methods for a suite, and say which are left out for want of something."""
-    chosen = [m for m in ["input", *(m for m in methods if m != "input")] if task in METHODS[m][0]]
-    if any(m.startswith("bm3d") for m in chosen):
-        try:
-            import bm3d  # noqa: F401
-        except ImportError:
-            say("BM3D is left out: its package is not installed (pip install --group benchmark; see its licence).")
-            chosen = [m for m in chosen if not m.startswith("bm3d")]
-    if "bm3d-told" in chosen and told_sigma(suite) is None:
+def usable(methods: list[str], case: Case) -> list[str]:
+    """Pick the methods for a suite, of which a case is given, and say which are left out for want of something."""
+    ordered = ["input", *(m for m in methods if m != "input")]
+    rows = {m: METHODS[m] for m in ordered}
+    chosen = [
+        m for m, row in rows.items() if case.task in row.tasks and (row.volumes if case.is_volume else row.images)
+    ]
+    for package in ("bm3d", "bm4d"):
+        if any(m.startswith(package) for m in chosen):
+            try:
+                import_module(package)
+            except ImportError:
+                missing = "its package is not installed (pip install --group benchmark; see its licence)"
+                say(f"{package.upper()} is left out: {missing}.")
+                chosen = [m for m in chosen if not m.startswith(package)]
+    if "bm3d-told" in chosen and told_sigma(case.suite) is None:
         chosen.remove("bm3d-told")
     return chosen
+
+
+def load_suite(paths: list[Path], arguments: argparse.Namespace) -> list[Case]:
+    """Read the images of a suite for which there is a task, and say which are left out."""
+    cases = []
+    for path in paths:
+        case = load(path, arguments.crop, arguments.planes)
+        try:
+            case.task  # noqa: B018 (asked for, since it is refused here)
+        except NoTask as error:
+            say(f"{error} It is left out.")
+            continue
+        cases.append(case)
+    return cases
 
 
 def read_published(folder: Path) -> dict[tuple[str, str], list[Score]]:
@@ -167,12 +215,13 @@ def score_suite(
 
 def about(arguments: argparse.Namespace, settings: dict[str, Any]) -> dict[str, Any]:
     """Gather what is needed to judge and repeat the figures."""
-    packages = ("napari-dip", "torch", "numpy", "scipy", "scikit-image", "pillow", "bm3d")
+    packages = ("napari-dip", "torch", "numpy", "scipy", "scikit-image", "pillow", "bm3d", "bm4d")
     versions = {name: metadata.version(name) for name in packages if any(metadata.distributions(name=name))}
     return {
         "command": arguments.command,
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "crop": arguments.crop,
+        "planes": getattr(arguments, "planes", None),
         "settings": settings,
         "versions": {"python": platform.python_version(), **versions},
         "machine": {"cpu": cpu_name(), "cores": os.cpu_count(), "threads": arguments.threads},
@@ -189,13 +238,14 @@ def cpu_name() -> str:
 def read_arguments(given: list[str] | None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path, help="holds SUITE/IMAGE/input.png and truth.png")
+    parser.add_argument("folder", type=Path, help="holds SUITE/IMAGE/input.png and truth.png, or .tif")
     parser.add_argument("--suite", nargs="+", metavar="NAME", help="only these suites")
     parser.add_argument("--images", nargs="+", metavar="NAME", help="only images of these names")
     parser.add_argument(
         "--methods", nargs="+", choices=METHODS, default=DEFAULT, metavar="NAME", help=", ".join(METHODS)
     )
     parser.add_argument("--crop", type=int, metavar="N", help="score the centre, N x N pixels of the truth")
+    parser.add_argument("--planes", type=int, metavar="N", help="score the first N planes of volumes")
     parser.add_argument("--set", nargs="+", default=[], metavar="NAME=VALUE", help="settings for our presets")
     parser.add_argument("--threads", type=int, metavar="N", help="CPU threads, for every method")
     parser.add_argument(
@@ -206,6 +256,16 @@ def read_arguments(given: list[str] | None) -> argparse.Namespace:
     return arguments
 
 
+def find(arguments: argparse.Namespace) -> dict[str, list[Path]]:
+    """Find the folders of the images that were asked for, by suite."""
+    folders: dict[str, list[Path]] = defaultdict(list)
+    for found in sorted({path.parent for path in arguments.folder.glob("*/*/truth.*") if path.suffix in SUFFIXES}):
+        image, suite = found.name, found.parent.name
+        if suite in (arguments.suite or [suite]) and image in (arguments.images or [image]):
+            folders[suite].append(found)
+    return folders
+
+
 def main(given: list[str] | None = None) -> int:
     """Score a folder; the exit status is 1 if any method failed."""
     arguments = read_arguments(given)
@@ -214,11 +274,7 @@ def main(given: list[str] | None = None) -> int:
         settings["threads"] = arguments.threads
         for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
             os.environ[name] = str(arguments.threads)  # read when torch and scipy are loaded, which is later
-    folders: dict[str, list[Path]] = defaultdict(list)
-    for found in sorted(arguments.folder.glob("*/*/truth.png")):
-        image, suite = found.parent.name, found.parent.parent.name
-        if suite in (arguments.suite or [suite]) and image in (arguments.images or [image]):
-            folders[suite].append(found.parent)
+    folders = find(arguments)
     if not folders:
         say(f"There is no image to score in {arguments.folder}: nothing like SUITE/IMAGE/truth.png that was asked for.")
         return 1
@@ -231,9 +287,11 @@ def main(given: list[str] | None = None) -> int:
         print(f"The published figures are on whole images, all others on a centre crop of {arguments.crop}.")
     results: list[dict[str, Any]] = []
     expected = 0
-    for suite, paths in folders.items():
-        cases = [load(path, arguments.crop) for path in paths]
-        methods = usable(arguments.methods, suite, cases[0].task)
+    for paths in folders.values():
+        cases = load_suite(paths, arguments)
+        if not cases:
+            continue
+        methods = usable(arguments.methods, cases[0])
         expected += len(methods) * len(cases)
         for one in score_suite(cases, methods, settings, published):
             results.append(asdict(one))

@@ -134,3 +134,34 @@ def psnr(result: np.ndarray, truth: np.ndarray) -> float:
     """PSNR (dB) of a result clipped to [0, 1]."""
     error = float(np.mean((result.clip(0, 1).astype(np.float64) - truth) ** 2))
     return float(-10 * np.log10(error)) if error else float("inf")
+
+
+def cells(shape: tuple[int, ...], seed: int = 0) -> np.ndarray:
+    """Draw textured cells with a soft rim on a dim background, as many in each part of a plane or volume."""
+    from scipy.ndimage import gaussian_filter
+
+    rng = np.random.default_rng(seed)
+    truth = np.full(shape, 0.05, np.float32)
+    texture = gaussian_filter(rng.standard_normal(shape, np.float32), 1.5)
+    texture = 1 + 0.25 * texture / texture.std()
+    most = np.array([14] * len(shape)) / ([3, 1, 1] if len(shape) == 3 else [1, 1])  # planes are far apart
+    for _ in range(max(1, round(np.prod(shape) / np.prod(2.5 * most)))):
+        middle, radius = rng.uniform(0, shape), most * rng.uniform(0.4, 1)
+        start = np.maximum(middle - 1.5 * radius, 0).astype(int)
+        part = tuple(slice(a, int(b) + 1) for a, b in zip(start, middle + 1.5 * radius, strict=True))
+        grid = np.indices(truth[part].shape, np.float32)
+        away = sum(((g + a - m) / r) ** 2 for g, a, m, r in zip(grid, start, middle, radius, strict=True))
+        inside = 1 / (1 + np.exp(8 * (np.sqrt(away) - 1)))
+        truth[part] += rng.uniform(0.2, 0.6) * inside * texture[part]
+    return truth.clip(0, 1)
+
+
+def camera(truth: np.ndarray, peak: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Take a picture of 16 bits, `peak` photons where the truth is 1; give also the truth in its units.
+
+    Each photon adds 2 to an offset of 100, and reading out a deviation of 2.
+    """
+    rng = np.random.default_rng(seed)
+    read = rng.standard_normal(truth.shape, np.float32)
+    image = 100 + 2 * (counted(truth, peak, rng) * peak + read)
+    return image.round().clip(0, 65535).astype(np.uint16), np.asarray(100 + 2 * peak * truth, np.float32)

@@ -20,7 +20,7 @@ from time import perf_counter
 from typing import Any
 
 import numpy as np
-from cases import Case, full, load, measure
+from cases import Case, load, measure
 from report import options, read, save, table
 
 import napari_dip as dip
@@ -169,7 +169,7 @@ def row(name: str, found: list[Preview], finish: float, final: float) -> list[ob
 
 def psnr(image: np.ndarray, case: Case) -> float:
     """PSNR by the protocol of the scoreboard."""
-    return measure(image / full(case.input), case)[0]
+    return measure(image / case.white, case)[0]
 
 
 if __name__ == "__main__":

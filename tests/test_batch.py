@@ -77,6 +77,35 @@ def test_axes_may_be_told(here):
     assert done.restoration.axes == "TYX" and done.restoration.record["planes_in_image"] == 2
 
 
+STACK_OF = {"unit": "micron", "spacing": 2.0, "axes": "ZYX"}
+
+
+@pytest.mark.parametrize(
+    ("options", "settings", "step"),
+    [
+        ({}, {}, 10.0),
+        ({"axes": "zyx"}, {}, 10.0),
+        ({"axes": "TYX"}, {}, None),
+        ({}, {"z_step": 3.5}, 3.5),
+        ({}, {"preset": "paper"}, None),
+    ],
+)
+def test_the_distance_of_planes_is_what_the_file_says(here, options, settings, step):
+    stack = np.random.default_rng(0).random((2, 16, 16)).astype("float32")
+    tifffile.imwrite("in.tif", stack, imagej=True, resolution=(10, 5), metadata=STACK_OF)
+    done = restore_file("denoise", "in.tif", "out.tif", settings={**settings, **QUICK}, **options)
+    assert done.restoration.record["settings"]["z_step"] == step
+    with tifffile.TiffFile("out.tif") as file:
+        assert (file.imagej_metadata or {}).get("spacing") == 2.0
+
+
+def test_what_does_not_look_at_other_planes_is_not_told_of_them(here):
+    stack = np.random.default_rng(0).random((2, 16, 16)).astype("float32")
+    tifffile.imwrite("in.tif", stack, imagej=True, resolution=(10, 5), metadata=STACK_OF)
+    done = restore_file("super_resolve", "in.tif", "out.tif", inputs={"factor": 2}, settings=QUICK)
+    assert done.restoration.record["settings"]["z_step"] is None
+
+
 def test_who_watches_sees_each_iteration(here):
     seen = []
     restore_file("denoise", "in.npy", "out.npy", settings=QUICK, watch=seen.append)
@@ -84,11 +113,45 @@ def test_who_watches_sees_each_iteration(here):
     assert seen[-1].done == 1
 
 
+def test_what_will_be_restored_is_said_before_the_work(here):
+    said = []
+    told = {"watch": said.append, "announce": said.append}
+    restore_file("super_resolve", "in.npy", "out.npy", inputs={"factor": 2}, settings=QUICK, **told)
+    assert said[0] == "one plane of 16 x 20, enlarged to 32 x 40"
+    assert [now.iteration for now in said[1:]] == [1, 2, 3]
+
+
 def test_who_watches_may_end_the_run(here):
     settings = {"max_iterations": 1000, "threads": 1}
     done = restore_file("denoise", "in.npy", "out.npy", settings=settings, watch=lambda now: now.iteration >= 2)
     assert done.restoration.record["stopped_by"] == "asked" and done.restoration.record["iterations"] == 2
     assert np.load("out.npy").shape == (16, 20)
+
+
+@pytest.mark.parametrize(
+    ("asks", "stages", "restored"),
+    [
+        (lambda now: now.iteration == 2 and now.stage == "fit", "ffaaaa", 6),
+        (lambda now: now.stage == "apply" and not now.restored and not now.finished, "fffaaaa", 6),
+        (lambda now: now.restored > 0, "fffaa", 2),
+        (lambda now: now.iteration >= 2, "ffaa", 2),
+    ],
+)
+def test_who_watches_a_stack_may_end_its_fit_or_all_of_it(here, asks, stages, restored):
+    np.save("stack.npy", np.random.default_rng(0).random((3, 2, 16, 20), np.float32))
+    seen = []
+    done = restore_file(
+        "denoise",
+        "stack.npy",
+        "out.npy",
+        axes="TZYX",
+        settings=QUICK,
+        watch=lambda now: seen.append(now.stage[0]) or asks(now),
+    )
+    image = np.load("out.npy")
+    assert "".join(seen) == stages
+    assert np.isfinite(image).all((-2, -1)).sum() == restored
+    assert len(done.restoration.record["unreached"]) == 6 - restored
 
 
 def test_who_raises_while_watching_drops_the_run(here):

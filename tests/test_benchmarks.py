@@ -15,7 +15,19 @@ from skimage.io import imsave
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 PRIOR = Path(__file__).parents[1] / "src" / "napari_dip" / "prior"
-MODULES = ("cases", "scoreboard", "baselines", "report", "opened", "simulate", "stopping", "vary", "constants")
+MODULES = (
+    "cases",
+    "scoreboard",
+    "baselines",
+    "report",
+    "opened",
+    "simulate",
+    "stopping",
+    "vary",
+    "constants",
+    "scale",
+    "scale_process",
+)
 SCRIPTS = (
     "scoreboard",
     "speed",
@@ -26,6 +38,7 @@ SCRIPTS = (
     "ablation",
     "compression",
     "constants",
+    "scale",
 )
 
 
@@ -179,7 +192,7 @@ def test_constants_and_resuming(folder, tmp_path):
     tables, told = measured("constants", *command, *numbers)
     assert [one["number"] for one in tables["PSNR"]] == numbers[1:] and len(tables["Uncertainty"]) == 1
     (stride, rate, gap), (apart,) = tables["PSNR"], tables["Uncertainty"]
-    assert (stride["today"], stride["images"]) == ("3", "1") and (rate["today"], rate["images"]) == ("0.01", "2")
+    assert (stride["today"], stride["images"]) == ("4", "1") and (rate["today"], rate["images"]) == ("0.01", "2")
     assert (gap["today"], gap["images"]) == ("4", "1") and apart["today"] == "9"
     assert told.count("\n") == 3 + 2 * (1 + 1 + 2 + 1)
 
@@ -192,7 +205,7 @@ def test_constants_and_resuming(folder, tmp_path):
         ("Refined.apart_over", "half"): 5,
         ("Refined.apart_over", "double"): 19,
         ("PatchGroups.stride", "half"): 2,
-        ("PatchGroups.stride", "double"): 6,
+        ("PatchGroups.stride", "double"): 8,
     }
 
 
@@ -301,3 +314,130 @@ def test_rules_are_judged_by_what_they_lose(modules):
     assert not verdicts[PRODUCT]["late"] and verdicts["60 iterations"]["late"]
     assert verdicts["60 iterations"]["gap"] == pytest.approx(3)
     assert verdicts["never"]["stop_at"] == 160 and verdicts["never"]["gap"] == 13
+
+
+VERSION = """
+import os
+from types import SimpleNamespace
+import numpy as np
+from napari_dip.prior import apply
+
+def denoise(image, axes, threads, device, max_iterations=None, trouble=None):
+    if image.shape[-1] == 48 and trouble == "error":
+        raise ValueError("no such luck")
+    if image.shape[-1] == 48 and trouble == "killed":
+        os.kill(os.getpid(), 9)
+    y, x = np.indices(image.shape[-2:]) // apply.SIDE
+    slope = np.indices(image.shape[-2:]).sum(0)
+    return SimpleNamespace(image=image * 0.0 + slope + 2 * (y + x))
+
+def load_prior(file):
+    return SimpleNamespace(restore=lambda image: SimpleNamespace(image=image.astype(float)))
+"""
+
+
+@pytest.fixture
+def version(tmp_path):
+    """Make another version of the package, as far as the measurement needs one."""
+    package = tmp_path / "version" / "napari_dip"
+    (package / "prior").mkdir(parents=True)
+    (package / "__init__.py").write_text(VERSION)
+    (package / "prior" / "__init__.py").touch()
+    (package / "prior" / "apply.py").write_text("SIDE = 1000\n")
+    return package.parent
+
+
+def scaled(*arguments):
+    done = run("scale", "--threads", 1, "--repeat", 1, *arguments)
+    assert "Traceback" not in done.stderr, done.stderr
+    rows = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in done.stdout.splitlines() if "|" in line]
+    return [dict(zip(rows[0], row, strict=True)) for row in rows[2:]], done
+
+
+def test_scale(version, tmp_path):
+    file, figure = tmp_path / "scale.json", tmp_path / "scale.png"
+    command = ["--sizes", 16, "--planes", 2, "--plane-side", 16, "--settings", "max_iterations=2", "--against", version]
+    rows, done = scaled(*command, "--json", file, "--figure", figure)
+    assert done.returncode == 0, done.stderr
+    of = [(one["image"], one["call"]) for one in rows]
+    assert of == [(image, call) for image in ("16 x 16", "2 x 16 x 16") for call in ("this", "against")]
+    for ours, other in (rows[:2], rows[2:]):  # torch is in one of them only
+        assert float(ours["peak (GiB)"]) >= float(ours["before (GiB)"]) > float(other["peak (GiB)"]) > 0
+        assert float(ours["PSNR (dB)"]) > float(other["PSNR (dB)"])
+    assert figure.exists() or "matplotlib is not installed" in done.stderr
+    written = json.loads(file.read_text())
+    assert [one["shape"] for one in written["results"]] == [[16, 16]] * 2 + [[2, 16, 16]] * 2
+    assert {"command", "versions", "machine"} <= written.keys()
+
+
+def test_scale_of_seams_and_of_a_warm_start(version, tmp_path):
+    command = ["--sizes", 48, "--planes", "--seams", 16, "--prior", tmp_path / "prior.npz", "--against", version]
+    rows, done = scaled(*command, "--settings", "max_iterations=1")
+    assert done.returncode == 1  # for this version has neither
+    jumps = {one["call"]: one["jump at borders"] for one in rows}
+    assert jumps["against, whole for 16"] == "1.00" and jumps["against, tiles of 16"] == "3.00"
+    assert float(next(one for one in rows if one["call"] == "against, warm")["PSNR (dB)"]) > 15
+
+
+@pytest.mark.parametrize("trouble, told", [("error", "ValueError: no such luck"), ("killed", "ended by signal 9")])
+def test_scale_tells_what_failed_and_goes_on(version, trouble, told):
+    command = ["--sizes", 48, 32, "--planes", "--settings", f"trouble={trouble}", "--against", version]
+    rows, done = scaled(*command)
+    assert done.returncode == 1
+    seconds = {(one["image"], one["call"]): one["s (min - max)"] for one in rows}
+    assert seconds["48 x 48", "against"] == told
+    assert "no setting named 'trouble'" in seconds["32 x 32", "this"]
+    assert float(seconds["32 x 32", "against"].split()[0]) >= 0
+
+
+def test_scale_gives_up_after_a_while(version):
+    rows, _ = scaled("--sizes", 16, "--planes", "--against", version, "--timeout", 0.01)
+    assert [one["s (min - max)"] for one in rows] == ["took more than 0.01 s"] * 2
+
+
+def test_jumps_across_the_borders_of_tiles(modules):
+    from scale_process import seam_ratio
+
+    smooth = np.random.default_rng(0).normal(0, 1, (2, 40, 60))
+    assert seam_ratio(smooth, 20) == pytest.approx(1, abs=0.1)
+    assert seam_ratio(np.add.outer(np.arange(40), 2.0 * np.arange(60)), 20) == pytest.approx(1, abs=0.2)
+    y, x = np.indices((40, 60)) // 20
+    assert seam_ratio(smooth + 100 * ((y + x) % 2), 20) > 50
+    assert 0.9 < seam_ratio(smooth, 19) < 1.1
+    assert np.isnan(seam_ratio(smooth, 60))
+
+
+def test_medians_and_curves_of_scale(modules):
+    from scale import Measured, curves, medians
+
+    seconds = [1.0, 9.0, 2.0]
+    found = [Measured("this", (8, 8), 2, one, peak=one / 2, before=0.1, psnr=30) for one in seconds]
+    found += [Measured("this", (4, 4), 2, 0.5, peak=0.2, before=0.1, psnr=30)]
+    found += [Measured("this", (2, 8, 8), 1, failed="ended by signal 9")]
+    rows = medians(found)
+    assert rows[0] == ["8 x 8", "this", 2, "2 (1 - 9)", 3, 1.0, 0.1, 30.0, "-"]
+    assert rows[2] == ["2 x 8 x 8", "this", 1, "ended by signal 9", *["-"] * 5]
+    assert curves(found, "seconds", 2) == {"this, 2 threads": [(16, 0.5), (64, 2.0)]}
+    assert curves(found, "peak", 3) == {}
+
+
+def test_curves_are_drawn(modules, tmp_path):
+    pytest.importorskip("matplotlib")
+    from scale import Measured, draw
+
+    draw([Measured("this", (8 * n, 8), 1, float(n), peak=0.1 * n) for n in (1, 2)], tmp_path / "curves.png")
+    assert (tmp_path / "curves.png").stat().st_size > 1000
+
+
+def test_simulated_cells_are_taken_by_a_camera(modules):
+    from simulate import camera, cells
+
+    for shape in ((64, 48), (4, 32, 32)):
+        truth = cells(shape)
+        assert truth.shape == shape and truth.dtype == np.float32 and np.array_equal(truth, cells(shape))
+        assert truth.min() >= 0 and 0.2 < truth.max() <= 1 and np.median(truth) < 0.2
+        image, in_units = camera(truth, 50)
+        assert image.dtype == np.uint16
+        left = image - in_units
+        assert left.mean() == pytest.approx(0, abs=0.3)
+        assert left.var() == pytest.approx(2 * np.mean(in_units - 100) + 4, rel=0.2)

@@ -1,6 +1,10 @@
 import json
+import os
 import re
 import signal
+import subprocess
+import sys
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +13,7 @@ import tifffile
 from PIL import Image
 
 import napari_dip as dip
-from napari_dip import cli
+from napari_dip import cli, terminal
 from napari_dip.files.formats import NAMES
 from napari_dip.settings import Settings, field
 from napari_dip.tasks import task_named
@@ -98,6 +102,10 @@ def test_help_says_of_every_setting_what_the_settings_say(run, command):
         (("denoise", "in.npy", "out.npy", "--sigma", "0"), "greater than 0"),
         (("denoise", "in.npy", "out.npy", "--gain", "-2"), "greater than 0"),
         (("denoise", "in.npy", "out.npy", "--offset", "dark"), "--offset"),
+        (("denoise", "in.npy", "out.npy", "--z-step", "0"), "greater than 0"),
+        (("denoise", "in.npy", "out.npy", "--neighbours", "5"), "--neighbours"),
+        (("denoise", "in.npy", "out.npy", "--channels", "all"), "together"),
+        (("super-resolve", "in.npy", "out.npy", "--z-step", "2"), "--z-step"),
         (("denoise", "in.npy", "out.npy", "--stop-at", "3"), "--stop-at"),
         (("denoise", "in.npy", "out.npy", "--mask", "mask.npy"), "--mask"),
         (("inpaint", "in.npy", "out.npy", "--mask", "mask.npy", "--noise", "gaussian"), "--noise"),
@@ -148,6 +156,9 @@ def test_every_setting_reaches_the_run(run):
         "uncertainty": True,
         "threads": 1,
         "nonfinite": "inpaint",
+        "z_step": 2.5,
+        "neighbours": 0,
+        "channels": "together",
     }
     assert set(options) == set(Settings.model_fields)
     words = [(f"--{name.replace('_', '-')}", value) for name, value in options.items()]
@@ -156,6 +167,23 @@ def test_every_setting_reaches_the_run(run):
     found = json.loads(Path("r.json").read_text())["settings"]
     del options["max_seconds"]  # a record leaves the clock out
     assert {name: found[name] for name in options} == options
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_what_will_be_restored_is_said_on_a_terminal_alone(here, there):
+    """On a real one: the bar puts something that is none in the place of stderr."""
+    pty = pytest.importorskip("pty")
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-c", "from napari_dip.cli import main; main()", "denoise", "in.npy", "out.npy", *QUICK]
+    with subprocess.Popen(command, stderr=theirs if there else subprocess.PIPE, stdout=subprocess.DEVNULL) as process:
+        os.close(theirs)
+        said = b"" if there else process.stderr.read()
+        with suppress(OSError):  # a terminal whose other end is closed
+            while there and (part := os.read(ours, 4096)):
+                said += part
+    os.close(ours)
+    assert process.returncode == 0
+    assert (b"Restoring one plane of 16 x 20." in said) is there
 
 
 def test_the_record_repeats_the_run(run, here):
@@ -412,3 +440,49 @@ def test_a_prior_that_cannot_be_used_or_written_is_refused_before_any_work(run, 
 def test_only_commands_that_can_keep_a_prior_have_its_options(run):
     assert all(option in run("denoise", "--help")[1] for option in ("--prior", "--update", "--save-prior"))
     assert "prior" not in run("inpaint", "--help")[1].replace("deep image prior", "")
+
+
+@pytest.fixture
+def run_stack(run, monkeypatch):
+    """Restore a stack, with a signal at each step where `when` says so; give status, errors and result."""
+
+    def run_it(when):
+        @contextmanager
+        def bar():
+            yield lambda now: signal.raise_signal(signal.SIGINT) if now is not None and when(now) else None
+
+        monkeypatch.setattr(terminal, "bar", bar)
+        np.save("stack.npy", np.random.default_rng(0).random((3, 2, 16, 20), np.float32))
+        status, out, err = run("denoise", "stack.npy", "out.npy", "--axes", "TZYX", *QUICK)
+        assert out == ""
+        return status, err, np.load("out.npy") if Path("out.npy").exists() else None
+
+    before = signal.getsignal(signal.SIGINT)
+    yield run_it
+    signal.signal(signal.SIGINT, before)  # who gives up the result leaves it ignored
+
+
+def test_a_signal_while_it_learns_lets_all_planes_be_restored(run_stack):
+    status, err, image = run_stack(lambda now: now.iteration == 2 and now.stage == "fit")
+    assert status == 130 and np.isfinite(image).all()
+    assert "restoring the planes. Ctrl-C once more keeps only" in err
+    assert "Interrupted after 2 iterations" in err and "empty" not in err
+
+
+def test_a_second_signal_keeps_the_planes_that_are_restored(run_stack):
+    status, err, image = run_stack(lambda now: now.iteration == 2 and not now.restored)
+    assert status == 130 and np.isfinite(image).all((-2, -1)).sum() == 2
+    assert err.count("restoring the planes") == 1 and err.count("gives up the result") == 1
+    assert "2 of 6 planes are restored; the others are empty." in err
+
+
+def test_a_signal_while_planes_are_restored_keeps_those(run_stack):
+    status, err, image = run_stack(lambda now: now.restored == 2)
+    assert status == 130 and np.isfinite(image).all((-2, -1)).sum() == 2
+    assert "restoring the planes" not in err and "gives up the result" in err
+
+
+def test_a_third_signal_gives_up_the_result(run_stack):
+    status, err, image = run_stack(lambda now: now.iteration == 2)
+    assert status == 130 and image is None
+    assert err.endswith("Interrupted; there is no result.\n")

@@ -185,10 +185,10 @@ def test_a_run_stopped_by_hand_keeps_its_result_and_repeats():
 
 
 @pytest.mark.parametrize("stop_after", [1, 3, 4, 5, 6])
-def test_a_stack_stopped_by_hand_keeps_what_is_done_and_repeats(stop_after):
+def test_channels_stopped_by_hand_keep_what_is_done_and_repeat(stop_after):
     image = stack()
-    whole = dip.denoise(image, **QUICK).image
-    stopped, _ = walk(dip.restore_steps("denoise", image, **QUICK), stop_after)
+    whole = dip.denoise(image, axes="CYX", **QUICK).image
+    stopped, _ = walk(dip.restore_steps("denoise", image, axes="CYX", **QUICK), stop_after)
     done, begun = stop_after // 3, -(-stop_after // 3)
     np.testing.assert_array_equal(stopped.image[:done], whole[:done])
     assert np.isnan(stopped.image[begun:]).all() and stopped.record["unreached"] == list(range(begun, 3))
@@ -200,7 +200,7 @@ def test_a_stack_stopped_by_hand_keeps_what_is_done_and_repeats(stop_after):
 
 def test_a_run_stopped_by_the_clock_repeats():
     image = stack(2)
-    result = dip.denoise(image, max_seconds=1e-6, **QUICK | {"max_iterations": 50})
+    result = dip.denoise(image, axes="CYX", max_seconds=1e-6, **QUICK | {"max_iterations": 50})
     assert result.record["stopped_by"] == "seconds"
     assert result.record["iterations"] == 2  # one for each plane
     assert repeats("denoise", image, result)
@@ -212,9 +212,9 @@ def test_a_limit_in_seconds_that_was_not_reached_cannot_disturb_the_repetition()
     assert result.record["settings"]["max_seconds"] is None
 
 
-def test_the_planes_of_a_stack_are_restored_one_by_one():
+def test_the_channels_of_an_image_are_restored_one_by_one():
     image = stack()
-    result = dip.denoise(image, axes="TYX", **QUICK)
+    result = dip.denoise(image, axes="CYX", **QUICK)
     assert result.record["planes_in_image"] == result.record["planes_restored"] == 3
     alone = dip.denoise(image[1], **QUICK).image
     np.testing.assert_array_equal(result.image[1], alone)
@@ -296,7 +296,7 @@ def test_nan_is_refused_or_filled_in(task):
 def test_progress_counts_and_shows(task):
     image = stack(2)
     given = {"inpaint": {"mask": hole((16, 18))}, "super_resolve": {"factor": 2}}.get(task, {})
-    steps = dip.restore_steps(task, image, **given, **QUICK)
+    steps = dip.restore_steps(task, image, axes="CYX", **given, **QUICK)
     seen = []
     for now in steps:
         seen.append((now.plane, now.planes, now.iteration, now.iterations, now.done))
@@ -405,9 +405,9 @@ def test_a_run_that_stops_by_itself_repeats():
     assert repeats("denoise", image, result)
 
 
-def test_a_stack_that_stops_by_itself_and_then_by_hand_repeats():
+def test_channels_that_stop_by_themselves_and_then_by_hand_repeat():
     image = stack(3)
-    run, first = dip.restore_steps("denoise", image, **LONG), []
+    run, first = dip.restore_steps("denoise", image, axes="CYX", **LONG), []
     for now in run:
         first += [now.iteration] * (now.plane == 0)
         if now.plane == 1 and now.iteration == 3:

@@ -102,8 +102,8 @@ def test_a_run_goes_on_past_its_plan_and_is_repeated():
     assert same(dip.replay(after.record, picture()), after)
 
 
-def test_a_stack_that_was_stopped_goes_on_with_its_other_planes():
-    run = steps(stack(), axes="ZYX")
+def test_channels_that_were_stopped_go_on_with_the_others():
+    run = steps(stack(), axes="CYX")
     for number, _ in enumerate(run, 1):
         if number == 8:
             run.stop()
@@ -111,7 +111,7 @@ def test_a_stack_that_was_stopped_goes_on_with_its_other_planes():
     run.extend(4)
     end = run.result
     assert [plane["iterations"] for plane in end.record["planes"]] == [6, 6, 6] and end.record["unreached"] == []
-    assert end.image.tobytes() == dip.denoise(stack(), axes="ZYX", **QUICK).image.tobytes()
+    assert end.image.tobytes() == dip.denoise(stack(), axes="CYX", **QUICK).image.tobytes()
 
 
 def test_there_is_nothing_to_extend_before_a_run_has_begun():
@@ -125,7 +125,7 @@ def test_there_is_nothing_to_extend_before_a_run_has_begun():
 
 def test_a_snapshot_is_what_stopping_would_give_and_changes_nothing():
     image = stack(2)
-    run, stopped = (steps(image, axes="ZYX", uncertainty=True) for _ in range(2))
+    run, stopped = (steps(image, axes="CYX", uncertainty=True) for _ in range(2))
     for number, progress in enumerate(run, 1):
         if number == 8:
             snapshot = run.snapshot()
@@ -135,8 +135,8 @@ def test_a_snapshot_is_what_stopping_would_give_and_changes_nothing():
             stopped.stop()
     assert same(snapshot, stopped.result) and snapshot.record["stopped_by"] == "asked"
     assert same(dip.replay(snapshot.record, image), snapshot)
-    assert same(run.result, dip.denoise(image, axes="ZYX", uncertainty=True, **QUICK))
-    begun = steps(image, axes="ZYX").snapshot()
+    assert same(run.result, dip.denoise(image, axes="CYX", uncertainty=True, **QUICK))
+    begun = steps(image, axes="CYX").snapshot()
     assert np.isnan(begun.image).all() and begun.record["unreached"] == [0, 1]
 
 
@@ -144,6 +144,7 @@ RUNS = {
     "denoise": lambda: dip.restore_steps("denoise", picture(), uncertainty=True, **QUICK | {"max_iterations": 12}),
     "best": lambda: dip.restore_steps("denoise", picture(), preset="best", **QUICK | {"max_iterations": 12}),
     "a stack": lambda: dip.restore_steps("denoise", stack(2), axes="ZYX", **QUICK),
+    "channels": lambda: dip.restore_steps("denoise", stack(2), axes="CYX", **QUICK),
     "inpaint": lambda: dip.restore_steps("inpaint", picture(), mask=hole(), **QUICK | {"max_iterations": 12}),
     "super-resolve": lambda: dip.restore_steps("super_resolve", picture(), factor=2, **QUICK | {"max_iterations": 12}),
 }
@@ -152,7 +153,7 @@ INPUTS = {"inpaint": {"mask": hole()}}
 
 @pytest.mark.parametrize("kind", RUNS)
 def test_a_run_that_was_broken_off_and_taken_up_again_gives_the_same_bytes(kind, tmp_path):
-    image, inputs = stack(2) if kind == "a stack" else picture(), INPUTS.get(kind, {})
+    image, inputs = stack(2) if kind in ("a stack", "channels") else picture(), INPUTS.get(kind, {})
     whole = RUNS[kind]().result
     for after in (1, 7):
         broken = RUNS[kind]()

@@ -3,9 +3,12 @@
 import json
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
+import tifffile
+from scipy.ndimage import gaussian_filter
 from skimage.io import imsave
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
@@ -25,6 +28,27 @@ def write(folder, **arrays):
     folder.mkdir(parents=True)
     for name, array in arrays.items():
         imsave(folder / f"{name}.png", array, check_contrast=False)
+
+
+def write_volume(folder, axes, **others):
+    """Write spots that get brighter from plane to plane, with photon and read noise, as a camera has them."""
+    folder.mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    z, y, x = np.mgrid[:6, :24, :20]
+    truth = (110 + 20 * (1 + z) * np.sin(y / 4) ** 2 * np.sin(x / 4) ** 2).astype(np.float32)
+    noisy = np.round(100 + 2 * rng.poisson((truth - 100) / 2) + rng.normal(0, 2, truth.shape)).astype(np.uint16)
+    for name, array in {"input": noisy, "truth": truth, **others}.items():
+        tifffile.imwrite(
+            folder / f"{name}.tif", array, metadata={"axes": axes}, compression="zlib", photometric="minisblack"
+        )
+
+
+@pytest.fixture
+def volumes(tmp_path):
+    write_volume(tmp_path / "volume" / "spots", "ZYX")
+    write_volume(tmp_path / "series" / "spots", "TYX")
+    write_volume(tmp_path / "blurred" / "spots", "ZYX", psf=np.ones((3, 3, 3), np.float32) / 27)
+    return tmp_path
 
 
 @pytest.fixture
@@ -111,3 +135,110 @@ def test_a_failing_method_is_said_and_the_rest_goes_on(scoreboard, folder, capsy
 def test_nothing_to_score(scoreboard, tmp_path, capsys):
     assert scoreboard.main([str(tmp_path)]) == 1
     assert "no image to score" in capsys.readouterr().err
+
+
+def test_scores_volumes_and_series(scoreboard, volumes, capsys):
+    report = volumes / "report.json"
+    command = [str(volumes), "--methods", "fast", "nlm", "--set", "max_iterations=2", "--planes", "2", "--crop", "16"]
+    assert scoreboard.main([*command, "--threads", "1", "--json", str(report)]) == 0
+    told = capsys.readouterr()
+    assert "spots 2x16x16" in told.out
+    assert "blurred/spots: no task takes psf. It is left out." in told.err
+    written = json.loads(report.read_text())
+    found = [(one["suite"], one["method"], one["size"]) for one in written["results"]]
+    assert found == [(suite, method, "2x16x16") for suite in ("series", "volume") for method in ("input", "fast")]
+    assert [one["notes"]["axes"] for one in written["results"] if one["notes"]] == ["TYX", "ZYX"]
+    assert (written["crop"], written["planes"]) == (16, 2)
+
+
+def test_protocol_of_volumes(scoreboard, volumes):
+    case = scoreboard.load(volumes / "volume" / "spots", None)
+    assert case.input.dtype == np.uint16 and case.axes == "ZYX" and case.size == "6x24x20"
+    span = np.ptp(case.truth)
+    assert scoreboard.measure(case.truth + span / 10, case)[0] == pytest.approx(20, abs=1e-4)
+    assert scoreboard.measure(case.truth, case) == (np.inf, pytest.approx(1))
+    error = np.mean((case.input.astype(float) - case.truth) ** 2)
+    assert scoreboard.score("input", case, {}).psnr == pytest.approx(10 * np.log10(span**2 / error))
+
+
+def test_crop_and_planes_of_a_volume(scoreboard, volumes):
+    whole = scoreboard.load(volumes / "volume" / "spots", None)
+    cropped = scoreboard.load(volumes / "volume" / "spots", 16, 3)
+    assert np.array_equal(cropped.truth, whole.truth[:3, 4:20, 2:18])
+    assert np.array_equal(cropped.input, whole.input[:3, 4:20, 2:18])
+
+
+def test_a_volume_that_is_larger_than_its_input_is_super_resolution(scoreboard, tmp_path):
+    write_volume(tmp_path / "small" / "spots", "ZYX")
+    truth = tifffile.imread(tmp_path / "small" / "spots" / "truth.tif")
+    tifffile.imwrite(tmp_path / "small" / "spots" / "input.tif", truth[:, ::2, ::2], metadata={"axes": "ZYX"})
+    case = scoreboard.load(tmp_path / "small" / "spots", 12)
+    assert (case.task, case.factor) == ("super_resolve", 2)
+    assert np.array_equal(case.input, case.truth[:, ::2, ::2])
+    assert scoreboard.score("input", case, {}).psnr > 10
+
+
+def test_axes_that_differ_are_refused(scoreboard, tmp_path):
+    write_volume(tmp_path / "volume" / "spots", "ZYX")
+    truth = tifffile.imread(tmp_path / "volume" / "spots" / "truth.tif")
+    tifffile.imwrite(tmp_path / "volume" / "spots" / "truth.tif", truth, metadata={"axes": "TYX"})
+    with pytest.raises(SystemExit, match="axes ZYX and TYX are not alike"):
+        scoreboard.load(tmp_path / "volume" / "spots", None)
+
+
+def test_methods_for_volumes_and_images_are_apart(scoreboard, volumes, folder, monkeypatch, capsys):
+    for package in ("bm3d", "bm4d"):  # as if they were installed
+        monkeypatch.setitem(sys.modules, package, ModuleType(package))
+    volume = scoreboard.load(volumes / "volume" / "spots", None)
+    assert scoreboard.usable(scoreboard.DEFAULT, volume) == ["input", "fast", "bm3d-planes", "bm4d"]
+    image = scoreboard.load(folder / "noise-sigma25" / "waves", None)
+    assert scoreboard.usable(scoreboard.DEFAULT, image) == ["input", "fast", "nlm", "bm3d", "bm3d-told"]
+    monkeypatch.setitem(sys.modules, "bm4d", None)
+    assert scoreboard.usable(scoreboard.DEFAULT, volume) == ["input", "fast", "bm3d-planes"]
+    assert "BM4D is left out" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("gain, read, offset", [(2.0, 2.0, 100.0), (0.5, 3.0, 0.0), (10.0, 0.0, 20.0)])
+def test_variance_is_stabilised_and_the_mean_comes_back(scoreboard, gain, read, offset):
+    rng, intercept = np.random.default_rng(0), read**2 - gain * offset
+    for photons in (1, 3, 10, 100):
+        values = offset + gain * rng.poisson(photons, 40_000) + rng.normal(0, read, 40_000)
+        stable = scoreboard.baselines.anscombe(values, gain, intercept)
+        assert stable.var() == pytest.approx(1, abs=0.1 if photons > 1 else 0.3)
+        back = scoreboard.baselines.inverse_anscombe(stable.mean(keepdims=True), gain, intercept)
+        assert back[0] == pytest.approx(offset + gain * photons, abs=0.03 * gain * photons + 0.05 * read)
+
+
+def test_a_mean_of_planes_is_better_in_stabilised_units_too(scoreboard, volumes):
+    case = scoreboard.load(volumes / "volume" / "spots", None)
+    same, notes = scoreboard.baselines.stabilised(case.scaled, lambda planes, _: planes)
+    assert same.shape == case.input.shape and notes["gain"] > 0
+    noise = notes["gain"] * case.truth.mean() + notes["intercept"]
+    assert noise == pytest.approx(np.var(case.input - case.truth), rel=0.5)
+
+    def blurred(planes, sigma):
+        assert planes.shape == case.input.shape and sigma == pytest.approx(1, abs=0.2)
+        return gaussian_filter(planes, 1)
+
+    better, _ = scoreboard.baselines.stabilised(case.scaled, blurred)
+    assert scoreboard.measure(better, case)[0] > scoreboard.score("input", case, {}).psnr + 2
+    assert better.mean() == pytest.approx(case.truth.mean(), rel=0.02)
+
+
+def test_noise_that_is_the_same_everywhere_can_be_stabilised(scoreboard):
+    rng = np.random.default_rng(0)
+    volume = 50 + rng.normal(0, 4, (3, 40, 40))
+    gain, intercept = scoreboard.baselines.estimate_line(volume)
+    stable = scoreboard.baselines.anscombe(volume, gain, intercept)
+    assert stable.var() == pytest.approx(1, abs=0.2)
+    assert scoreboard.baselines.inverse_anscombe(stable, gain, intercept) == pytest.approx(volume, abs=gain)
+    flat, _ = scoreboard.baselines.stabilised(np.full((2, 16, 16), 7.0), lambda planes, _: planes)
+    assert flat == pytest.approx(7, abs=0.01)
+
+
+def test_rivals_for_volumes_improve_on_the_input(scoreboard, volumes):
+    pytest.importorskip("bm3d")
+    pytest.importorskip("bm4d")
+    case = scoreboard.load(volumes / "volume" / "spots", None)
+    for method in ("bm3d-planes", "bm4d"):
+        assert scoreboard.score(method, case, {"threads": 1}).psnr > scoreboard.score("input", case, {}).psnr + 2

@@ -42,6 +42,12 @@ def test_an_unknown_name_is_refused_with_the_known_ones():
         ("max_seconds", -3.0),
         ("threads", 0),
         ("nonfinite", "ignore"),
+        ("z_step", 0),
+        ("z_step", -2.0),
+        ("neighbours", -1),
+        ("neighbours", 5),
+        ("neighbours", 1.5),
+        ("channels", "all"),
     ],
 )
 def test_a_value_out_of_bounds_is_refused_by_name(name, value):

@@ -1,8 +1,10 @@
 """What a record says in sentences. Those of real runs stand in the tests of the two faces."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from napari_dip.summary import noise_found, what_is_missing, why_it_ended
+from napari_dip.summary import noise_found, plan, what_is_missing, why_it_ended
 
 STRENGTH = {"sigma": 20.0, "gain": 6.0, "multiplicative": 0.01, "offset": 100.0}
 
@@ -79,3 +81,34 @@ def test_why_a_run_ended():
 )
 def test_what_a_run_did_not_come_to(planes, unreached, words):
     assert what_is_missing({"planes_in_image": planes, "unreached": unreached}) == words
+
+
+@pytest.mark.parametrize(
+    ("axes", "shape", "factor", "words"),
+    [
+        ("TCZYX", (12, 2, 40, 512, 512), 1, "12 frames x 2 channels, each a volume of 40 x 512 x 512"),
+        ("TZYX", (12, 40, 512, 512), 1, "12 frames, each a volume of 40 x 512 x 512"),
+        ("TYX", (24, 128, 128), 1, "24 frames of 128 x 128"),
+        ("TCYX", (24, 2, 128, 64), 1, "24 frames x 2 channels of 128 x 64"),
+        ("CYX", (3, 512, 512), 1, "3 channels of 512 x 512"),
+        ("ZYX", (40, 512, 512), 1, "a volume of 40 x 512 x 512"),
+        ("YX", (512, 512), 1, "one plane of 512 x 512"),
+        ("YXS", (512, 512, 3), 1, "one plane of 512 x 512, RGB"),
+        ("YXS", (512, 512, 4), 1, "one plane of 512 x 512, RGB with alpha left as it is"),
+        ("YXS", (512, 512, 1), 1, "one plane of 512 x 512"),
+        ("TYXS", (5, 64, 64, 3), 1, "5 frames of 64 x 64, RGB"),
+        ("TZCYX", (1, 1, 1, 64, 64), 1, "one plane of 64 x 64"),
+        ("TZYX", (1, 9, 64, 64), 1, "a volume of 9 x 64 x 64"),
+        ("ZYX", (9, 64, 32), 4, "a volume of 9 x 64 x 32, enlarged to 9 x 256 x 128"),
+        ("TYX", (9, 64, 32), 2, "9 frames of 64 x 32, enlarged to 128 x 64"),
+    ],
+)
+def test_what_will_be_restored(axes, shape, factor, words):
+    assert plan(axes, shape, factor) == words
+
+
+@given(st.permutations("TZCYX"))
+def test_what_will_be_restored_does_not_depend_on_the_order_of_axes(axes):
+    size = {"T": 12, "Z": 40, "C": 2, "Y": 512, "X": 256}
+    words = "12 frames x 2 channels, each a volume of 40 x 512 x 256"
+    assert plan("".join(axes), [size[a] for a in axes]) == words

@@ -6,7 +6,7 @@ from typing import get_args
 import pytest
 
 from napari_dip.errors import InputError
-from napari_dip.settings import NOISE_KINDS, STRENGTH, Settings
+from napari_dip.settings import NOISE_KINDS, STACK, STRENGTH, Settings
 from napari_dip.tasks import TASKS, task_named
 
 PRESETS = get_args(Settings.model_fields["preset"].annotation)
@@ -48,6 +48,24 @@ def test_what_would_do_nothing_is_refused(task):
     for preset in PRESETS:
         used = task.uses("uncertainty", preset)
         assert refused(task, preset=preset, uncertainty=True) is not used
+
+
+@pytest.mark.parametrize("given", [{"z_step": 1.0}, {"neighbours": 0}, {"neighbours": 2}, {"channels": "together"}])
+@pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
+def test_only_denoising_looks_at_other_planes(task, given):
+    (name,) = given
+    assert name in STACK and task.uses(name) is (task.name == "denoise")
+    for preset in PRESETS:
+        used = task.name == "denoise" and preset != "paper"
+        assert task.uses(name, preset) is used
+        assert refused(task, preset=preset, **given) is not used
+
+
+def test_a_setting_of_stacks_is_refused_with_what_would_use_it():
+    with pytest.raises(InputError, match=r"z_step changes nothing.*paper.*take the preset fast or best"):
+        task_named("denoise").check(Settings(preset="paper", z_step=2), {})
+    with pytest.raises(InputError, match=r"neighbours changes nothing in inpainting.*leave it out"):
+        task_named("inpaint").check(Settings(neighbours=0), {"mask": object()})
 
 
 def test_the_published_method_is_not_told_of_photons():

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 from napari_dip import record as records
 from napari_dip.errors import InputError
 from napari_dip.files import formats as files
-from napari_dip.settings import read_settings
+from napari_dip.image.axes import guess_axes
+from napari_dip.settings import Settings, read_settings
+from napari_dip.summary import plan
 from napari_dip.tasks import Input, Task, task_named
 
 if TYPE_CHECKING:
@@ -55,6 +57,7 @@ def restore_file(
     force: bool = False,
     settings: Mapping[str, Any] | None = None,
     watch: Watch | None = None,
+    announce: Callable[[str], Any] | None = None,
     prior: str | Path | None = None,
     update: int = 0,
     save_prior: str | Path | None = None,
@@ -80,8 +83,11 @@ def restore_file(
     settings : dict, optional
         Fields of `Settings`, by name. With `uncertainty`, a second image is written beside the target.
     watch : callable, optional
-        Is handed the `Progress` of each iteration. Once it returns True, the run ends and its result is written; if it
-        raises, the run is dropped and nothing is written.
+        Is handed the `Progress` of each step. Once it returns True, the run ends and its result is written: planes that
+        are fitted together are all restored first, unless some of them are already, or it returns True again.
+        If it raises, the run is dropped and nothing is written.
+    announce : callable, optional
+        Is handed a line that says what will be restored, once all is checked.
     prior : path, optional
         File of a fitted prior to begin with, instead of fitting anew.
     update : int
@@ -119,11 +125,26 @@ def restore_file(
     picture = files.read_image(source)
     files.check_fits(made["output"], picture, axes := axes.upper() if axes else picture.axes)
     values = {one.name: _read_input(one, given[one.name]) for one in row.inputs}
-    run = _begun(row, picture.array, axes, {**values, **(settings or {})}, needed.get("prior"), update, made)
+    given = {**values, **(settings or {}), **_z_step(chosen, row, picture, axes)}
+    run = _begun(row, picture.array, axes, given, needed.get("prior"), update, made)
+    if announce is not None:
+        image = run.request.source
+        announce(plan(image.axes, image.array.shape, run.request.factor))
+    asked = False
     for progress in run:
         if watch is not None and watch(progress):
-            run.stop()
+            run.stop(now=asked or (progress.together > 1 and progress.restored > 0))
+            asked = True
     return _write(run, picture, made, needed, values.get("factor", 1))
+
+
+def _z_step(settings: Settings, task: Task, picture: Picture, axes: str | None) -> dict[str, float]:
+    """Give what the file says of the distance between planes, where it matters and is not given."""
+    step = picture.metadata.z_step
+    if settings.z_step is not None or step is None:
+        return {}
+    axes = axes or guess_axes(picture.array.shape, picture.array.dtype)
+    return {"z_step": step} if task.uses("z_step", settings.preset, axes=axes) else {}
 
 
 def _begun(

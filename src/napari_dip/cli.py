@@ -31,6 +31,8 @@ from napari_dip.terminal import farewell, say, watching
 PATH = click.Path(path_type=Path)
 FORMATS = f"{NAMES}, by its suffix"
 FILES = [("IN", f"Image to restore: {FORMATS}."), ("OUT", f"File to write: {FORMATS}.")]
+AXES_HELP = """One letter of T Z C Y X S for each dimension, in their order, such as TCYX; left out, what the file
+says, or else a guess."""
 EPILOG = f"""{ABOUT} Ctrl-C ends a run and writes the best so far.
 Exit status: 0 done, 1 something cannot be used, 2 wrong usage, 130 interrupted
 (143 if it was the system that ended it; the best so far is written, too)."""
@@ -105,7 +107,7 @@ def _command(task: Task) -> click.Command:
         click.Argument(["source"], metavar="IN", type=PATH),
         click.Argument(["target"], metavar="OUT", type=PATH),
         *map(_input, task.inputs),
-        _option("axes", help="One letter of T Z C Y X S for each dimension; left out, what the file says."),
+        _option("axes", help=AXES_HELP),
         *(_setting(name) for name in Settings.model_fields if task.uses(name)),
         _option("record", help="Write what is needed to repeat the run, as JSON.", type=PATH),
         *(_kept_options() if task.keeps else []),
@@ -155,14 +157,15 @@ def _guarded(work: Callable[[], int]) -> int:
 def _restore(task: Task, source: Path, target: Path, **given: Any) -> int:
     """Restore a file while its progress is shown; give the exit status."""
     inputs = {one.name: given.pop(one.name) for one in task.inputs}
-    others = {name: given.pop(name) for name in ("axes", "record", "force", *KEPT) if name in given}
+    others: dict[str, Any] = {name: given.pop(name) for name in ("axes", "record", "force", *KEPT) if name in given}
     if others.get("prior"):  # what was not said is as it was when that was fitted
         said = click.get_current_context().get_parameter_source
         given = {name: value for name, value in given.items() if said(name) is not ParameterSource.DEFAULT}
     with watching() as watch:
         from napari_dip.batch import restore_file
 
-        result = restore_file(task.name, source, target, inputs=inputs, settings=given, watch=watch, **others)
+        others |= {"watch": watch, "announce": watch.announce}
+        result = restore_file(task.name, source, target, inputs=inputs, settings=given, **others)
     farewell(result, stopped=bool(watch.signal))
     if others.get("save_prior") and result.prior is None:
         say("The run ended before everything was fitted, so no prior is written.")

@@ -30,17 +30,18 @@ def fit_of(
 ) -> ItemFit | StackFit:
     """Make the fit of some planes: of one by itself, or of a group together."""
     source = request.source
-    if len(numbers) == 1 and not shares(request, source.items[numbers[0]]):
-        item = source.items[numbers[0]]
-        return ItemFit(request, item, source.plane(item), seconds=seconds, script=script)
-    group = plan_groups(source.outer, [source.items[number] for number in numbers])[0]
+    items = [source.items[number] for number in numbers]
+    if not is_shared(request, items):
+        return ItemFit(request, items[0], source.plane(items[0]), seconds=seconds, script=script)
+    group = plan_groups(source.outer, items)[0]
     return StackFit(request, group, seconds=seconds, script=script)
 
 
-def shares(request: Request, item: Item) -> bool:
-    """Whether a plane that is alone is fitted on crops, as groups of planes are: from some size on."""
+def is_shared(request: Request, items: Sequence[Item]) -> bool:
+    """Whether a network is fitted to crops: of several planes, and of a single one from some size on."""
     height, width = request.source.size
-    return is_grouped(request) and (request.on_crops or request.start is not None or height * width >= LARGE)
+    wanted = request.on_crops or request.start is not None or len(items) > 1 or height * width >= LARGE
+    return wanted and is_grouped(request)
 
 
 def is_grouped(request: Request) -> bool:

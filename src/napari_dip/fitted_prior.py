@@ -119,7 +119,7 @@ class FittedPrior:
         """
         if not isinstance(iterations, int) or isinstance(iterations, bool) or iterations < 0:
             raise InputError(f"The iterations {iterations!r} are not allowed; give a whole number, 0 or more.")
-        for name in ("preset", "neighbours", "max_iterations"):
+        for name in ("preset", "neighbours", "channels", "max_iterations"):
             own = None if name in OWN else getattr(self.settings, name, None)
             if settings.get(name) not in (None, own):
                 raise InputError(f"With a fitted prior there is no {name} to choose; leave it out.")
@@ -237,10 +237,11 @@ def _read(found: dict[str, Any]) -> FittedPrior:
         dict(found["record"]),
     )
     preset, samples = STACK[prior.settings.preset], prior.weights.samples
+    context = samples * (len(channels) - 1) if prior.settings.channels == "together" else 0
     for channel in channels:
         for weights in () if channel is None else channel.networks:
             assert channel is not None
-            inputs = preset.view(channel.reach).inputs(samples)
+            inputs = preset.view(channel.reach, context).inputs(samples)
             network = preset.network.build(inputs, samples + 1, 2, torch.Generator())
             network.load_state_dict(weights)
     return prior

@@ -65,6 +65,11 @@ class Progress:
         "fit" while it learns, "apply" while planes that were fitted together are restored with what was learned.
     finished : tuple of tuple of int
         Planes that were completed in this step, by their place along the outer axes.
+    fit, fits : int
+        The fit at work, counted from 0, and how many are planned: one for each plane, or for each channel where planes
+        are fitted together.
+    together, restored : int
+        Planes that are fitted together in it, and how many of these are restored.
     preview : callable
         Gives the plane at work as it is now, float32 in the caller's units, with the axes of the image but for the
         outer ones. Call it before taking the next step.
@@ -84,5 +89,9 @@ class Progress:
     done: float
     stage: Literal["fit", "apply"]
     finished: tuple[tuple[int, ...], ...]
+    fit: int
+    fits: int
+    together: int
+    restored: int
     preview: Callable[[], np.ndarray] = field(repr=False)
     stop: Callable[[], None] = field(repr=False)

@@ -49,7 +49,9 @@ def denoise(image: Any, *, axes: str | None = None, out: Any = None, **settings:
         not changed. The channels of axis C are restored one by one, so that none bleeds into another; the samples of
         axis S (RGB) are restored together, and an alpha sample is left as it is.
     axes : str, optional
-        One letter of T Z C Y X S for each dimension. Left out, it is guessed, and the guess is in the record.
+        One letter of T Z C Y X S for each dimension, in their order, which may be any. Left out, they are guessed to be
+        YX, ZYX, TZYX or TZCYX; three samples after that are RGB, four RGBA in 8 bits and channels otherwise. The guess
+        is in the record.
     out : array, optional
         float32 array of the shape of the result, in memory or mapped to a file, that it is written to plane by plane.
     **settings
@@ -80,7 +82,8 @@ def inpaint(image: Any, mask: Any, *, axes: str | None = None, out: Any = None, 
     image : array-like
         As in `denoise`.
     mask : array-like
-        Nonzero where a pixel is to be filled in. Of the shape of the image, with or without axis S, or of one plane.
+        Nonzero where a pixel is to be filled in. Of the shape of the image, or without any of its axes but Y and X, in
+        the same order: a mask ZYX serves all frames of an image TZYX. Where sizes fit several, the innermost count.
     axes, out, **settings
         As in `denoise`.
 

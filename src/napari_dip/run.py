@@ -18,7 +18,7 @@ import torch
 
 from napari_dip import checkpoint, record
 from napari_dip.errors import InputError
-from napari_dip.fits import fit_of, has_work, plan
+from napari_dip.fits import fit_of, has_work, is_shared, plan
 from napari_dip.image.planes import place, restore_order
 from napari_dip.item_fit import ItemFit
 from napari_dip.prior.fit import Diverged
@@ -33,6 +33,9 @@ from napari_dip.stack_fit import StackFit
 
 PIXELS_PER_THREAD = 40_000
 """256 x 256 pixels are done sooner by one thread than by two."""
+
+MOST_THREADS, ENOUGH_FOR_TWO = 8, 32
+"""Where a network is fitted to crops, threads are worth it from crops of 32 x 32 pixels on, and up to some number."""
 
 
 class Run:
@@ -181,6 +184,8 @@ class Run:
             return np.array(self.state.image.array[place(source.axes, at.item.index)])
         with self._surroundings():
             image = at.image()
+        if isinstance(at, StackFit):
+            self.state.cover(image, at.item, at.regions())
         return restore_order(image, self.request.source.axes)
 
     def save(self, path: str | Path) -> None:
@@ -247,14 +252,19 @@ class Run:
 
     def _apply(self, at: ItemFit | StackFit) -> Progress | None:
         """Restore the next part; None if no more than one plane was to be restored, or this is cut short."""
-        pieces = [] if self.state.cut and isinstance(at, StackFit) and at.done else self.state.apply_next(at)
-        fit = at.fit
-        if not at.left or not pieces:
+        fit, pieces = at.fit, []
+        if isinstance(at, StackFit) and not at.announced:
+            at.announced = begins = True  # a block may take a while, so it is said before
+        else:
+            begins = False
+            cut = self.state.cut and isinstance(at, StackFit) and at.done
+            pieces = [] if cut else self.state.apply_next(at)
+        if not begins and not (at.left and pieces):
             self.state.planes.append(at.note(fit.stopped_by or "asked"))
             self.state.at, self.state.last = None, at
             if isinstance(at, StackFit) and self.request.on_crops:
                 self.state.fitted[at.channel] = at.weights()
-        if isinstance(at, ItemFit) or not pieces:
+        if isinstance(at, ItemFit) or not (begins or pieces):
             return None
         held_out = fit.held_out_error
         now = Step(fit.iteration, fit.limits.iterations, fit.loss, fit.error, held_out, fit.seconds)
@@ -283,6 +293,10 @@ class Run:
             done=min((before + at.part * len(self.plan[self.state.next - 1])) / items, 1.0),
             stage=stage,
             finished=finished,
+            fit=self.state.next - 1,
+            fits=len(self.plan),
+            together=len(at.numbers),
+            restored=len(self.state.written.intersection(at.numbers)),
             preview=self.preview,
             stop=self.stop,
         )
@@ -309,10 +323,12 @@ class Run:
 
 
 def suited_threads(request: Request) -> int:
-    """Give the threads that are asked for, or suit the size of a plane: more would mostly wait for each other."""
+    """Give the threads that are asked for, or suit what is computed at once: more would mostly wait for each other."""
     settings, (height, width) = request.settings, request.source.size
     most = 1 if is_forked() else torch.get_num_threads()
     suited = max(1, min(most, height * width * request.factor**2 // PIXELS_PER_THREAD))
+    if any(is_shared(request, items) for items in plan(request)):
+        suited = min(most, MOST_THREADS) if min(height, width) >= ENOUGH_FOR_TWO else 1
     return settings.threads or (most if settings.preset == "paper" else suited)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from napari_dip.fits import fit_of
-from napari_dip.image.planes import take_plane
+from napari_dip.image.planes import Region, take_plane
 from napari_dip.image.sink import Sink, sink_for
 from napari_dip.image.source import Plane
 from napari_dip.image.work import Item
@@ -99,6 +99,11 @@ class RunState:
         while at.left:
             self.apply_next(at)
         self.planes.append(at.note(stopped_by))
+
+    def cover(self, image: np.ndarray, item: Item, regions: Sequence[Region]) -> None:
+        """Put what is restored of a plane, in some regions, into an image of it (samples, y, x)."""
+        for region in regions:
+            image[:, region[0], region[1]] = take_plane(self.image.array, self.request.source.axes, item.index, region)
 
     def skip_item(self, item: Item, plane: Plane) -> None:
         """Write an item in which there is nothing to do; what is masked in a constant one takes its value.

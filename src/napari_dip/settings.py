@@ -12,6 +12,8 @@ from napari_dip.errors import InputError
 
 STRENGTH = ("sigma", "gain", "offset")
 """The settings that tell how strong noise is."""
+STACK = {"z_step": "Z", "neighbours": "TZ", "channels": "C"}
+"""The settings that tell what a plane has to do with the others, and the axes of which an image needs one for that."""
 
 
 @dataclass(frozen=True)
@@ -121,6 +123,25 @@ class Settings(BaseModel):
         "refuse",
         title="NaN and inf",
         description="What to do with pixels that are not finite numbers: refuse the image, or fill them in.",
+    )
+    z_step: float | None = Field(
+        None,
+        gt=0,
+        title="Z step",
+        description="Distance between planes along Z, over the size of a pixel; left out, what the file or layer says.",
+    )
+    neighbours: int | None = Field(
+        None,
+        ge=0,
+        le=4,
+        title="Neighbours",
+        description="Planes that are looked at on each side of a plane of a volume or a time series; left out, as many "
+        "as suit it. 0: none.",
+    )
+    channels: Literal["separate", "together"] = Field(
+        "separate",
+        title="Channels",
+        description="Whether the channels of axis C are restored one by one, or each with a look at the others.",
     )
 
 

@@ -27,7 +27,7 @@ from napari_dip.prior.stopping import Limits
 from napari_dip.prior.weights import ChannelWeights
 from napari_dip.record import PlaneRecord
 from napari_dip.request import Request
-from napari_dip.stack_pool import LOOKED_AT, Part, Pool, reach_of, read_stack, sample
+from napari_dip.stack_pool import LOOKED_AT, Part, Pool, context_of, reach_of, read_stack, sample
 
 BLOCK = 2**21
 """Pixels of a block: 8 planes of 512 x 512, some 600 MB at work."""
@@ -65,6 +65,8 @@ class StackFit:
     done : list of Block
     focus : Item
         The plane that is looked at.
+    announced : bool
+        Whether it was said that planes are restored now.
     """
 
     def __init__(
@@ -83,7 +85,11 @@ class StackFit:
             self.preset = self.preset.begun_with(len(given.networks))
         self.reach = reach_of(settings, parts) if given is None else given.reach
         self.pool = Pool.of(parts, settings, request.device)
-        self.scaling, self.noise, self.view = self.pool.scaling, self.pool.noise, self.preset.view(self.reach)
+        self.scaling, self.noise, self.view = (
+            self.pool.scaling,
+            self.pool.noise,
+            self.preset.view(self.reach, context_of(source, settings)),
+        )
         generator = torch.Generator().manual_seed(settings.seed)
         self._objectives = self.preset.objectives(self.pool.stacks, self.noise, self.view, generator)
         problem = self.preset.problem(self._objectives, generator)
@@ -100,6 +106,7 @@ class StackFit:
         self.done: list[Block] = []
         self.focus = group.items[len(group.items) // 2]
         self.applied_seconds = 0.0
+        self.announced = False
         self._networks: list[Prior] | None = None
         self._variance_left: NoiseVariance | None = None
 
@@ -130,9 +137,13 @@ class StackFit:
         side = min(crops.side, *self.request.source.size)
         learned = float(crops.count * side**2)
         pixels = APPLYING * len(self.group.items) * self.request.source.size[0] * self.request.source.size[1]
-        planned = fit.iteration if fit.stopped_by else max(fit.limits.iterations, fit.iteration)
+        planned = fit.iteration if fit.stopped_by else max(self._planned(), fit.iteration)
         done = learned * fit.iteration + pixels * len(self.done) / len(self.blocks)
         return min(done / (learned * planned + pixels), 1.0)
+
+    def regions(self) -> list[Region]:
+        """Give the regions of the plane in focus that are restored."""
+        return [block.region for block in self.done if self.focus in block.row[block.planes.start : block.planes.stop]]
 
     def look_at(self, item: Item) -> None:
         """Restore this plane first."""
@@ -146,8 +157,8 @@ class StackFit:
         y, x = (slice((n - min(n, PREVIEWED)) // 2, (n + min(n, PREVIEWED)) // 2) for n in size)
         averaged = self._predicted(self._settled(JUDGED), row, range(at, at + 1), (y, x), None)
         image = self.preset.last_step.preview(averaged)
-        whole = self.request.enlarged(self.request.source.raw(self.focus))
-        whole[:, y, x] = self._in_units(image[:, :, 0], whole[:, y, x])
+        whole = np.array(self.request.source.raw(self.focus), np.float32)
+        whole[:, y, x] = self._in_units(image[:, :, 0], replace(self.focus, region=(y, x)))
         return whole
 
     def apply_next(self) -> Iterator[Piece]:
@@ -155,14 +166,13 @@ class StackFit:
         started = perf_counter()
         block = next((b for b in self.left if self.focus in b.row[b.planes.start : b.planes.stop]), self.left[0])
         estimate = self._restored(block)
-        self.left.remove(block)
-        self.done.append(block)
+        # new lists: a copy of this one, which a snapshot finishes, has them in common
+        self.left, self.done = [b for b in self.left if b is not block], [*self.done, block]
         complete = {item.number for item in self._complete()}
         self.applied_seconds += perf_counter() - started
         for at, plane in enumerate(block.planes):
             item = replace(block.row[plane], region=block.region)
-            original = self.request.source.raw(item)
-            image = self._in_units(estimate.image[:, :, at], original)
+            image = self._in_units(estimate.image[:, :, at], item)
             deviation = None
             if estimate.variance is not None:
                 spread = estimate.variance[0, :, at].float().sqrt().cpu().numpy()
@@ -179,7 +189,7 @@ class StackFit:
         limits = self.fit.limits
         limits.stop_at, limits.stopped_by = self.fit.iteration + iterations, "asked"
         limits.asked, limits.seconds, self.fit.judged = False, None, False
-        self.left, self.done = list(self.blocks), []
+        self.left, self.done, self.announced = list(self.blocks), [], False
         self._networks = self._variance_left = None
 
     def note(self, stopped_by: str) -> PlaneRecord:
@@ -191,7 +201,7 @@ class StackFit:
             "plane": first.number,
             "index": list(first.index),
             "planes": self.numbers,
-            "blocks": [block.number for block in self.done],
+            "blocks": sorted(block.number for block in self.done),
             "neighbours": self.reach,
             "recipe": self.preset.name,
             "iterations_planned": fit.limits.iterations,
@@ -240,6 +250,15 @@ class StackFit:
         """Give the weights that it begins with, if there are any."""
         return None if self.request.start is None else self.request.start.weights.channels[self.channel]
 
+    def _planned(self) -> float:
+        """Say how many iterations there will be at the most: as planned, or as the time allows."""
+        fit, limits = self.fit, self.fit.limits
+        if limits.stop_at is not None:
+            return limits.stop_at
+        if not limits.seconds or not fit.seconds:
+            return limits.iterations
+        return min(limits.iterations, fit.iteration * limits.seconds / fit.seconds)
+
     def _complete(self) -> list[Item]:
         """Give the planes of which nothing is left to restore."""
         left = {item.number for block in self.left for item in block.row[block.planes.start : block.planes.stop]}
@@ -270,7 +289,9 @@ class StackFit:
     ) -> list[Averaged]:
         """Predict a region of some planes with each network, as an image of three dimensions."""
         read, wide = _around(planes, self.reach, len(row)), grown(region, HALO, self.request.source.size)
-        stack = read_stack(self.request.source, row, read, wide, self.scaling, self.request.device)
+        stack = read_stack(
+            self.request.source, row, read, wide, self.scaling, self.request.settings, self.request.device
+        )
         wanted, inside = range(planes.start - read.start, planes.stop - read.start), (..., *within(region, wide))
         values, observed = (_as_volume(x[wanted.start : wanted.stop])[inside] for x in (stack.values, stack.observed))
         observation = Observation(values, observed, noise=self.noise)
@@ -292,12 +313,12 @@ class StackFit:
         known = torch.cat(means), torch.cat(values), torch.cat(observed)
         return variance_left(self.noise.likelihood, *known, self.preset.estimation)
 
-    def _in_units(self, image: Tensor, original: np.ndarray) -> np.ndarray:
-        """Give (1, samples, y, x) of [0, 1] in the caller's units, other samples as they were."""
-        whole = self.request.enlarged(original)
-        values = image[0].float().cpu().numpy().clip(0, 1)
-        whole[: len(values)] = self.scaling.to_units(values)
-        return whole
+    def _in_units(self, image: Tensor, item: Item) -> np.ndarray:
+        """Give (1, samples, y, x) of [0, 1] in the caller's units; alpha, if any, comes last, as it was."""
+        values = self.scaling.to_units(image[0].float().cpu().numpy().clip(0, 1))
+        if self.request.source.samples == self.request.source.sizes.get("S", 1):
+            return values
+        return np.concatenate([values, self.request.source.raw(item)[len(values) :].astype(np.float32)])
 
 
 def _as_volume(planes: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from napari_dip.image.scaling import Scaling
-from napari_dip.image.source import Source
+from napari_dip.image.source import Plane, Source
 from napari_dip.image.work import Group, Item, Region
 from napari_dip.noise_settings import known_noise
 from napari_dip.prior.noise_estimation import NoiseModel
@@ -55,7 +55,7 @@ class Pool:
         """Read it, and find its noise; all planes have something to learn from."""
         scaling = _scaling_of(parts)
         stacks = [
-            read_stack(source, row, planes, region, scaling, device)
+            read_stack(source, row, planes, region, scaling, settings, device)
             for source, group in parts
             for row, planes, region in _chosen(group, source.size, POOL // source.samples // len(parts))
         ]
@@ -68,24 +68,52 @@ class Pool:
 
 
 def read_stack(
-    source: Source, row: Sequence[Item], planes: range, region: Region, scaling: Scaling, device: str
+    source: Source,
+    row: Sequence[Item],
+    planes: range,
+    region: Region,
+    scaling: Scaling,
+    settings: Settings,
+    device: str,
 ) -> Stack:
-    """Read a part of a row."""
-    found = [source.plane(replace(row[i], region=region), scaling) for i in planes]
-    values = torch.from_numpy(np.stack([plane.values for plane in found])).to(device)
-    observed = torch.from_numpy(np.stack([plane.observed[None] for plane in found]).astype(np.float32))
-    return Stack.of(values, observed.to(device))
+    """Read a part of a row, with the other channels where these are to be looked at."""
+    items = [replace(row[i], region=region) for i in planes]
+    stack = _as_stack([source.plane(item, scaling) for item in items]).to(device)
+    if not context_of(source, settings):
+        return stack
+    others = zip(*(_other_channels(source, item) for item in items), strict=True)
+    beside = [_as_stack([source.plane(item) for item in channel]).relative for channel in others]
+    return replace(stack, context=torch.cat(beside, 1).to(device))
+
+
+def _as_stack(planes: Sequence[Plane]) -> Stack:
+    values = torch.from_numpy(np.stack([plane.values for plane in planes]))
+    return Stack.of(values, torch.from_numpy(np.stack([plane.observed[None] for plane in planes]).astype(np.float32)))
+
+
+def context_of(source: Source, settings: Settings) -> int:
+    """Say how many channels of others are shown beside each."""
+    return source.samples * (source.sizes.get("C", 1) - 1) if settings.channels == "together" else 0
+
+
+def _other_channels(source: Source, item: Item) -> list[Item]:
+    """Give the same plane of all other channels."""
+    at = source.outer.index("C")
+
+    def elsewhere(index: tuple[int, ...]) -> tuple[int, ...]:
+        return index[:at] + index[at + 1 :]
+
+    alike = [one for one in source.items if elsewhere(one.index) == elsewhere(item.index) and one.index != item.index]
+    return [replace(one, region=item.region, halo=item.halo) for one in alike]
 
 
 def reach_of(settings: Settings, parts: Sequence[Part]) -> int:
     """Say how many planes on each side are looked at: none, if any plane lies by itself."""
     if shortest(parts) == 1:
         return 0
-    asked = getattr(settings, "neighbours", None)
-    if asked is not None:
-        return int(asked)
-    step = getattr(settings, "z_step", None)
-    return 1 if step is not None and step > FAR else REACH
+    if settings.neighbours is not None:
+        return settings.neighbours
+    return 1 if settings.z_step is not None and settings.z_step > FAR else REACH
 
 
 def shortest(parts: Sequence[Part]) -> int:

@@ -1,9 +1,11 @@
-"""What a run found and why it ended, in sentences made from its record."""
+"""What a run will do, what it found and why it ended, in sentences made from axes or from its record."""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from statistics import median
+from typing import Literal, Protocol
 
 from napari_dip.record import FoundNoise, Record
 from napari_dip.settings import NOISE_KINDS
@@ -14,7 +16,83 @@ WHY = {
     "diverged": "The computation became unstable; this is the best it had.",
 }
 """Why a run ended, for what is not clear without words; the weightiest comes last."""
+MANY = {"T": "frames", "C": "channels"}
+"""What there is of an image whose axis has several steps."""
+COLOURS = {3: "RGB", 4: "RGB with alpha left as it is"}
+"""What several samples are."""
 NOISES = {kind.name: kind.words for kind in NOISE_KINDS if kind.words}
+
+
+def plan(axes: str, shape: Sequence[int], factor: int = 1) -> str:
+    """Say what an image is made of and so what will be restored, in half a sentence that may be gone on with.
+
+    Axes of a single step are not worth a word.
+
+    >>> plan("TCZYX", (12, 2, 40, 512, 512))
+    '12 frames x 2 channels, each a volume of 40 x 512 x 512'
+    >>> plan("TYX", (24, 128, 128)), plan("YXC", (512, 512, 3))
+    ('24 frames of 128 x 128', '3 channels of 512 x 512')
+    >>> plan("YXS", (512, 512, 3), factor=2)
+    'one plane of 512 x 512, RGB, enlarged to 1024 x 1024'
+    """
+    size = dict(zip(axes, map(int, shape), strict=True))
+    many = [f"{size[axis]} {words}" for axis, words in MANY.items() if size.get(axis, 1) > 1]
+    depth = [size["Z"]] if size.get("Z", 1) > 1 else []
+    small, large = (" x ".join(str(n) for n in (*depth, k * size["Y"], k * size["X"])) for k in (1, factor))
+    if depth:
+        each = ("each " if many else "") + f"a volume of {small}"
+        words = ", ".join([" x ".join(many), each] if many else [each])
+    else:
+        words = f"{' x '.join(many) or 'one plane'} of {small}"
+    colours = COLOURS.get(size.get("S", 1), "")
+    return ", ".join(filter(None, (words, colours, f"enlarged to {large}" if factor > 1 else "")))
+
+
+class _Standing(Protocol):
+    """Where a run stands: a `Progress`, or what was taken from one."""
+
+    @property
+    def plane(self) -> int: ...
+    @property
+    def planes(self) -> int: ...
+    @property
+    def iteration(self) -> int: ...
+    @property
+    def iterations(self) -> int: ...
+    @property
+    def stage(self) -> Literal["fit", "apply"]: ...
+    @property
+    def fit(self) -> int: ...
+    @property
+    def fits(self) -> int: ...
+    @property
+    def together(self) -> int: ...
+    @property
+    def restored(self) -> int: ...
+
+
+def where_it_stands(now: _Standing) -> str:
+    """Say what a run does; most end long before their plan, so that is said to be the most there will be.
+
+    >>> from types import SimpleNamespace
+    >>> stack = {"plane": 7, "planes": 48, "iteration": 120, "iterations": 400, "together": 24, "restored": 6}
+    >>> where_it_stands(SimpleNamespace(**stack, stage="fit", fit=0, fits=1))
+    'Learning from 24 planes: iteration 120 of at most 400'
+    >>> where_it_stands(SimpleNamespace(**stack, stage="apply", fit=1, fits=2))
+    'Channel 2 of 2, restoring planes: 6 of 24 done'
+    """
+    iteration = f"iteration {now.iteration} of at most {now.iterations}"
+    plane = f"plane {now.plane + 1} of {now.planes}"
+    if now.together == 1:
+        alone = iteration if now.planes == 1 else f"{plane}, {iteration}"
+        words = alone if now.stage == "fit" else f"restoring {'the image' if now.planes == 1 else plane}"
+    elif now.stage == "fit":
+        words = f"learning from {now.together} planes: {iteration}"
+    else:
+        words = f"restoring planes: {now.restored} of {now.together} done"
+    if now.together > 1 and now.fits > 1:
+        words = f"channel {now.fit + 1} of {now.fits}, {words}"
+    return words[0].upper() + words[1:]
 
 
 def why_it_ended(record: Record) -> str:

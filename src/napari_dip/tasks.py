@@ -7,7 +7,7 @@ from numbers import Integral
 from typing import Any, Literal
 
 from napari_dip.errors import InputError
-from napari_dip.settings import NOISE_KINDS, STRENGTH, Settings
+from napari_dip.settings import NOISE_KINDS, STACK, STRENGTH, Settings
 
 GIVEN_KINDS = tuple(kind.name for kind in NOISE_KINDS if kind.may_be_given)
 
@@ -21,7 +21,8 @@ class Input:
     name : str
         Of the argument, and of the option.
     kind : str
-        "mask": an array of the size of the image, not zero where it is to be filled in. "image": any array.
+        "mask": an array with Y, X and any other axes of the image, not zero where it is to be filled in. "image": any
+        array.
         "number": one of `choices`.
     title, help : str
         What forms and commands say of it.
@@ -66,11 +67,14 @@ class Offer:
         Whether it uses how strong the noise is.
     uncertainty : bool
         Whether it knows the uncertainty of its result.
+    stack : bool
+        Whether it looks at other planes and channels than the one it restores.
     """
 
     noise: tuple[str, ...] = ("auto",)
     strength: bool = False
     uncertainty: bool = False
+    stack: bool = False
 
 
 @dataclass(frozen=True)
@@ -124,8 +128,8 @@ class Task:
         """What each input is where it is left out."""
         return {one.name: one.default for one in self.inputs}
 
-    def uses(self, setting: str, preset: str | None = None, noise: str | None = None) -> bool:
-        """Whether a setting changes anything: with a preset and a kind of noise, or with any where they are left out.
+    def uses(self, setting: str, preset: str | None = None, noise: str | None = None, axes: str | None = None) -> bool:
+        """Whether a setting changes anything: with a preset, a kind of noise and axes, or any where they are left out.
 
         >>> TASKS[0].uses("sigma"), TASKS[0].uses("sigma", preset="paper"), TASKS[1].uses("sigma")
         (True, False, False)
@@ -133,6 +137,9 @@ class Task:
         offers = [offer for name, offer in self.presets.items() if preset in (None, name)]
         if setting == "uncertainty":
             return any(offer.uncertainty for offer in offers)
+        if setting in STACK:
+            there = axes is None or bool(set(STACK[setting]) & set(axes))
+            return there and any(offer.stack for offer in offers)
         if setting == "noise":
             return any(len(offer.noise) > 1 for offer in offers)
         if setting in STRENGTH:
@@ -156,6 +163,7 @@ class Task:
                 raise InputError(f"The task {self.name} needs a {name}; give one.")
             one.check(inputs[name])
         self._check_settings(settings)
+        self._check_stack(settings)
 
     def check_keeps(self, preset: str) -> None:
         """See that what is fitted can be kept.
@@ -195,10 +203,21 @@ class Task:
             else_ = f"take the preset {' or '.join(known)}" if known else "leave it out"
             raise InputError(f"The uncertainty is not known for {self.doing} with the preset {preset}; {else_}.")
 
+    def _check_stack(self, settings: Settings) -> None:
+        given = [name for name in STACK if getattr(settings, name) != Settings.model_fields[name].default]
+        if given and not self.presets[settings.preset].stack:
+            known = [name for name, one in self.presets.items() if one.stack]
+            else_ = f", or take the preset {' or '.join(known)}" if known else ""
+            raise InputError(
+                f"The setting {given[0]} changes nothing in {self.doing} with the preset {settings.preset}; "
+                f"leave it out{else_}."
+            )
 
-_told = Offer(noise=GIVEN_KINDS, strength=True, uncertainty=True)
+
+_told = Offer(noise=GIVEN_KINDS, strength=True, uncertainty=True, stack=True)
 # the published loss is the squared error, so any other kind of noise would change nothing but the network of JPEG
 _published = Offer(noise=("auto", "gaussian", "compression"))
+MASK_HELP = "Image that is not zero where pixels are to be filled in; it may lack any axes but Y and X."
 
 TASKS = (
     Task(
@@ -225,7 +244,7 @@ TASKS = (
         writes="gaps",
         bounded=True,
         presets={"fast": Offer(uncertainty=True), "best": Offer(uncertainty=True), "paper": Offer()},
-        inputs=(Input("mask", "mask", "Mask", "Image that is not zero where pixels are to be filled in."),),
+        inputs=(Input("mask", "mask", "Mask", MASK_HELP),),
     ),
     Task(
         name="super_resolve",

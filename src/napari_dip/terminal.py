@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from napari_dip.summary import noise_found, what_is_missing, why_it_ended
+from napari_dip.summary import noise_found, what_is_missing, where_it_stands, why_it_ended
 
 if TYPE_CHECKING:
     from napari_dip.batch import FileResult
@@ -41,8 +41,9 @@ def farewell(result: FileResult, *, stopped: bool) -> None:
 @contextmanager
 def watching() -> Iterator[Watch]:
     """Give what watches a run: it draws a bar, and lets Ctrl-C end the run instead of the program."""
+    is_terminal = sys.stderr.isatty()  # the bar puts something else in its place
     with bar() as show:
-        watch = Watch(show)
+        watch = Watch(show, is_terminal=is_terminal)
         try:
             yield watch
         finally:
@@ -52,36 +53,58 @@ def watching() -> Iterator[Watch]:
 
 
 class Watch:
-    """Shows each iteration of a run, and says whether a signal asked for its end.
+    """Shows each step of a run, and says when a signal has asked for its end.
 
     Signals are taken from the first iteration on: before that there is nothing to keep, and Ctrl-C ends the program.
+    While a network learns from several planes, the first ends that, and the planes are restored; a second keeps only
+    those that are restored by then.
     """
 
-    def __init__(self, show: Callable[[Progress | None], None]):
+    def __init__(self, show: Callable[[Progress | None], None], *, is_terminal: bool = False):
         self.stop = Stop()
+        self.is_terminal = is_terminal
         self._show = show
-        self._said = False
+        self._said = 0
 
     @property
     def signal(self) -> int:
         """The number of the signal that asked for the end, or 0."""
         return self.stop.signal
 
+    def announce(self, words: str) -> None:
+        """Say what will be restored, where there is a terminal."""
+        if self.is_terminal:
+            say(f"Restoring {words}.")
+
     def __call__(self, progress: Progress) -> bool:
-        """Show an iteration; give whether the run is to end."""
+        """Show a step; give whether a signal has come since the one before."""
+        if not self._said:
+            self.stop.spare = int(progress.together > 1 and not progress.restored)
         self.stop.take()
         self._show(progress)
-        if self.signal and not self._said:
+        if self.stop.count == self._said:
+            return False
+        self._said = self.stop.count
+        if self._said <= self.stop.spare:
+            say("Learning has ended; restoring the planes. Ctrl-C once more keeps only those that are done by then.")
+        else:
             say("Stopping; Ctrl-C once more gives up the result.")
-            self._said = True
-        return bool(self.signal)
+        return True
 
 
 class Stop:
-    """Remembers the signal that asked for the end of the run: Ctrl-C, or the end of a cluster job's time."""
+    """Remembers the signal that asked for the end of the run: Ctrl-C, or the end of a cluster job's time.
+
+    Attributes
+    ----------
+    signal, count : int
+        The number of the signal, or 0, and how many came.
+    spare : int
+        How many more than one are taken before the next gives up the result.
+    """
 
     def __init__(self) -> None:
-        self.signal = 0
+        self.signal = self.count = self.spare = 0
         self._before: dict[int, Any] = {}
         self._given_up = False
 
@@ -98,12 +121,13 @@ class Stop:
             signal.signal(*self._before.popitem())
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
-        """Take a signal: the first ends the run and keeps its result, the second gives it up."""
-        if self.signal:
+        """Take a signal: the first ends the run and keeps its result, the one after the spare ones gives it up."""
+        self.count += 1
+        if self.count > 1 + self.spare:
             self._given_up = True
             signal.signal(signal.SIGINT, signal.SIG_IGN)  # an impatient third one would break off the farewell
             raise KeyboardInterrupt
-        self.signal = number
+        self.signal = self.signal or number
 
 
 @contextmanager
@@ -124,11 +148,11 @@ def bar() -> Iterator[Callable[[Progress | None], None]]:
             if now is None:
                 drawn.update(job, total=1.0, completed=1.0, state="")
                 return
-            # a run mostly ends before its plan, so the plan is said to be the most there will be
-            plane = f"Plane {now.plane + 1}/{now.planes}, iteration" if now.planes > 1 else "Iteration"
-            words = f"{plane} {now.iteration} of at most {now.iterations}"
+            words = where_it_stands(now)
             left = now.seconds * (1 - now.done) / now.done
-            state = f"loss {now.loss:.4g}, at most {int(left // 60)}:{int(left % 60):02} left"
+            state = f"at most {int(left // 60)}:{int(left % 60):02} left"
+            if now.stage == "fit":
+                state = f"loss {now.loss:.4g}, {state}"
             if now.done >= 1:
                 state = "finishing"
             drawn.update(job, total=1.0, completed=now.done, description=words, state=state)

@@ -15,3 +15,25 @@ def test_what_one_dialect_keeps_is_nothing_to_another():
     metadata = Metadata("YX", {"X": 2.0}, "µm", "imagej", {"loop": True})
     assert metadata.in_dialect("imagej") == metadata
     assert metadata.in_dialect("ome") == Metadata("YX", {"X": 2.0}, "µm", "ome")
+
+
+@pytest.mark.parametrize(
+    ("step", "unit", "units", "ratio"),
+    [
+        ({"Y": 0.5, "Z": 2.0}, "µm", {}, 4.0),
+        ({"Y": 0.5, "Z": -2.0}, "micron", {}, 4.0),
+        ({"Y": 200.0, "Z": 1.0}, "nm", {"Z": "um"}, 5.0),
+        ({"Y": 1.0, "Z": 1.0}, "µm", {}, 1.0),
+        ({"Y": 1.0, "Z": 1.0}, None, {}, None),
+        ({"Y": 1.0, "Z": 1.0}, "pixel", {}, None),
+        ({"Y": 1.0, "Z": 3.0}, "pixel", {}, 3.0),
+        ({"Y": 1.0, "Z": 3.0}, "µm", {"Z": "parsec"}, None),
+        ({"Y": 0.5}, "µm", {}, None),
+        ({"Z": 2.0}, "µm", {}, None),
+        ({"Y": 1.0, "Z": float("nan")}, "µm", {}, None),
+        ({"Y": 1.0, "Z": float("inf")}, "µm", {}, None),
+        ({}, None, {}, None),
+    ],
+)
+def test_how_far_planes_are_apart_is_said_in_pixels(step, unit, units, ratio):
+    assert Metadata(step=step, unit=unit, units=units).z_step == (None if ratio is None else pytest.approx(ratio))

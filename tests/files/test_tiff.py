@@ -8,7 +8,7 @@ from pictures import noise, rewritten, size_in_tags
 from PIL import Image
 
 from napari_dip.errors import InputError
-from napari_dip.files.formats import Metadata, Picture, read_image, write_image
+from napari_dip.files.formats import Metadata, Picture, peek, read_image, write_image
 
 
 @pytest.mark.parametrize("axes", ["YX", "ZYX", "TYX", "CYX", "TZCYX", "ZCYX"])
@@ -192,3 +192,28 @@ def test_an_ome_tiff_is_named_by_what_it_holds(tmp_path):
     first = name(image, step)
     assert name(image.copy(), dict(step)) == name(np.asfortranarray(image), step) == first
     assert len({first, name(image + 1, step), name(image, {"Y": 2.0, "X": 1.0})}) == 3
+
+
+@pytest.mark.parametrize(
+    ("axes", "how"),
+    [
+        ("YX", {"imagej": True}),
+        ("TZCYX", {"imagej": True, "resolution": (10, 5), "metadata": {"axes": "TZCYX", "spacing": 2, "unit": "um"}}),
+        ("CTYX", {"ome": True, "metadata": {"axes": "CTYX", "PhysicalSizeX": 0.2}}),
+        ("ZYXS", {"metadata": {"axes": "ZYXS"}, "photometric": "rgb"}),
+        ("TYX", {"metadata": {"axes": "TYX"}, "photometric": "miniswhite"}),
+        ("QYX", {"metadata": {"axes": "QYX"}}),
+    ],
+)
+def test_a_peek_tells_what_reading_does_of_all_but_the_values(tmp_path, axes, how):
+    tifffile.imwrite(tmp_path / "a.tif", noise(axes.replace("Q", "T"), "uint8"), **how)
+    picture = read_image(tmp_path / "a.tif")
+    assert peek(tmp_path / "a.tif") == (picture.array.shape, picture.metadata)
+
+
+def test_there_is_nothing_to_peek_at_in_other_files(tmp_path):
+    tifffile.imwrite(tmp_path / "plain.tif", noise("TYX", "uint8"), metadata=None, photometric="minisblack")
+    (tmp_path / "bad.tif").write_bytes(b"II*\0" + bytes(20))
+    np.save(tmp_path / "a.npy", noise("YX"))
+    for name in ("plain.tif", "bad.tif", "a.npy", "none.tif", "a.jpg"):
+        assert peek(tmp_path / name) is None

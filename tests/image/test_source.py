@@ -135,6 +135,13 @@ def test_a_plane_is_cut_along_the_right_axis(axes):
         ((64, 64), "uint16", "YX"),
         ((64, 64, 3), "uint8", "YXS"),
         ((64, 64, 4), "uint8", "YXS"),
+        ((64, 64, 3), "uint16", "YXS"),
+        ((64, 64, 3), "float32", "YXS"),
+        ((64, 64, 4), "uint16", "YXC"),
+        ((64, 64, 4), "float64", "YXC"),
+        ((7, 64, 64, 4), "uint16", "ZYXC"),
+        ((2, 5, 64, 64, 4), "float32", "TZYXC"),
+        ((64, 64, 9), "uint16", "ZYX"),
         ((5, 64, 64), "uint8", "ZYX"),
         ((3, 64, 64), "uint8", "ZYX"),
         ((2, 5, 64, 64), "float32", "TZYX"),
@@ -144,7 +151,9 @@ def test_a_plane_is_cut_along_the_right_axis(axes):
 )
 def test_axes_are_guessed(shape, dtype, axes):
     assert guess_axes(shape, np.dtype(dtype)) == axes
-    source = Source(np.broadcast_to(ramp(shape[-2:]), shape).astype(dtype) if "S" not in axes else ramp(shape, dtype))
+    source = Source(
+        np.broadcast_to(ramp(shape[-2:]), shape).astype(dtype) if axes.endswith("YX") else ramp(shape, dtype)
+    )
     assert source.guessed and source.axes == axes
 
 
@@ -172,6 +181,52 @@ def test_a_mask_of_a_plane_serves_every_plane_and_one_of_the_stack_its_own():
     first, second, _ = (source.plane(item) for item in source.items)
     assert first.observed.all()
     assert np.argwhere(~second.observed).tolist() == [[4, 5]]
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    axes=st.permutations("TZCYXS"),
+    taken=st.sets(st.sampled_from("TZCS")),
+    kept=st.sets(st.sampled_from("TZCS")),
+    lazy=st.booleans(),
+    seed=st.integers(0, 99),
+)
+def test_a_mask_may_lack_any_axis_but_y_and_x(axes, taken, kept, lazy, seed):
+    """What it lacks, it holds for all of: as if it were repeated along that axis."""
+    rng = np.random.default_rng(seed)
+    size = {"T": 2, "Z": 4, "C": 5, "Y": 9, "X": 11, "S": 3}
+    axes = "".join(a for a in axes if a in taken | set("YX"))
+    own = "".join(a for a in axes if a in kept | set("YX"))
+    image, mask = rng.random([size[a] for a in axes]), rng.random([size[a] for a in own]) < 0.2
+    mask[(0,) * mask.ndim] = True
+    source = Source(image, axes, da.from_array(mask) if lazy else mask)
+    assert source.axes_of("mask", mask) == own
+    whole = np.broadcast_to(mask.reshape([size[a] if a in own else 1 for a in axes]), image.shape)
+    repeated = Source(image, axes, whole)
+    assert source.mask_digest == repeated.mask_digest
+    for item in source.items:
+        index = tuple(dict(zip(source.outer, item.index, strict=True)).get(a, slice(None)) for a in axes)
+        plane, left = whole[index], [a for a in axes if a in "YXS"]
+        expected = np.moveaxis(plane, [left.index(a) for a in "YX"], [-2, -1])
+        np.testing.assert_array_equal(source.plane(item).missing, expected if "S" in left else expected[None])
+
+
+@pytest.mark.parametrize(
+    ("axes", "shape", "mask", "own"),
+    [
+        ("TZYX", (9, 9, 9, 9), (9, 9, 9), "ZYX"),
+        ("ZTYX", (9, 9, 9, 9), (9, 9, 9), "TYX"),
+        ("YXZT", (9, 9, 9, 9), (9, 9, 9), "YXT"),
+        ("TZCYX", (9, 9, 9, 9, 9), (9, 9, 9, 9), "ZCYX"),
+        ("TZYX", (3, 5, 9, 9), (3, 9, 9), "TYX"),
+        ("ZYXS", (3, 9, 9, 3), (3, 9, 9), "ZYX"),
+        ("ZYXS", (9, 9, 9, 3), (9, 9, 3), "YXS"),
+        ("SZYX", (3, 3, 9, 9), (3, 3, 9, 9), "SZYX"),
+        ("CSYX", (3, 3, 9, 9), (3, 9, 9), "CYX"),
+    ],
+)
+def test_where_sizes_fit_several_axes_the_innermost_without_samples_count(axes, shape, mask, own):
+    assert Source(ramp(shape), axes).axes_of("mask", np.zeros(mask)) == own
 
 
 @pytest.mark.parametrize("axes", ["YXS", "SYX", "XYS"])
@@ -238,7 +293,7 @@ BAD = {
     "N x 1": (ramp((300, 1)), {}, "300 x 1 pixels"),
     "no pixels": (np.zeros((0, 10)), {}, "holds no pixels"),
     "no planes": (np.zeros((0, 12, 10)), {}, "holds no pixels"),
-    "unknown axes": (ramp(), {"axes": "YQ"}, "'Q'.*T, Z, C, Y, X, S"),
+    "unknown axes": (ramp(), {"axes": "YQ"}, r"'Q'.*T \(time\), .*X \(column\), S \(RGB\)"),
     "too few axes": (ramp(), {"axes": "X"}, "1 dimensions, but the image has 2"),
     "no Y": (ramp(), {"axes": "ZX"}, "lack Y or X"),
     "an axis twice": (ramp(), {"axes": "YY"}, "twice"),
@@ -248,6 +303,18 @@ BAD = {
     "text": (np.array([["a"] * 10] * 12), {}, "str"),
     "1D": (ramp((30,)), {}, r"shape \(30,\)"),
     "6D": (np.zeros((2,) * 4 + (12, 10)), {}, "say what its axes are"),
+    "6D with four last": (np.zeros((2, 2, 2, 12, 10, 4)), {}, "say what its axes are"),
+    "mask of a stack, of another order": (
+        ramp((3, 12, 10)),
+        {"mask": hole((12, 10, 3))},
+        "with the axes ZYX or without Z",
+    ),
+    "mask without Y": (
+        ramp((3, 2, 12, 10)),
+        {"axes": "TCYX", "mask": np.eye(3, 10)},
+        "with the axes TCYX or without any of T, C",
+    ),
+    "mask of one number": (ramp(), {"mask": np.ones(())}, r"mask has shape \(\)"),
     "a number": (3.0, {}, "shape"),
     "beyond float32": (ramp() * 1e300, {}, "float32"),
 }

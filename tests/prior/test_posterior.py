@@ -4,7 +4,7 @@ from small import everywhere, gaussian, masked, noisy_wave, observation_of, prob
 
 from napari_dip.prior.fit import Fit
 from napari_dip.prior.noise_estimation import ESTIMATION
-from napari_dip.prior.nonlocal_bayes import ROUGH, PatchGroups, nonlocal_bayes
+from napari_dip.prior.nonlocal_bayes import ROUGH, PatchGroups, autocorrelation, nonlocal_bayes
 from napari_dip.prior.posterior import AsPredicted, Averaged, Refined, posterior_mean
 from napari_dip.prior.stopping import Limits
 
@@ -156,3 +156,15 @@ def test_one_network_alone_is_refined_from_its_own_posterior():
     posterior = posterior_mean(one)
     expected, _ = nonlocal_bayes(posterior.image, posterior.value, posterior.noise, groups=groups)
     assert torch.equal(Refined(groups=groups).finish([one]).image, expected)
+
+
+@pytest.mark.parametrize("radius", [0, 1])
+def test_the_planes_of_a_volume_are_refined_together(radius):
+    noisy, groups = random(1, 4, 24, 24), PatchGroups(group_size=16, search_radius_in_volume=4)
+    prediction = noisy + 0.05 * random(1, 4, 24, 24, seed=1)
+    one = averaged(noisy, prediction, 0.012, radius=radius)
+    found, step = posterior_mean(one), Refined(groups=groups)
+    residual = (found.value - found.image) / found.noise.sqrt()
+    correlation, trust = (autocorrelation(residual, 2), step.trust_if_correlated) if radius else (None, 0.0)
+    expected, _ = nonlocal_bayes(found.image, found.value, found.noise, correlation, groups, trust=trust)
+    torch.testing.assert_close(step.finish([one]).image, expected)

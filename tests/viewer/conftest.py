@@ -88,3 +88,21 @@ def start(qtbot):
         qtbot.waitUntil(shows, timeout=WAIT)
 
     return begin
+
+
+@pytest.fixture
+def start_stack(qtbot):
+    """Start a run whose planes are fitted together, and wait until so much is reported of it."""
+
+    def begin(dock, until, iterations=LONG):
+        dock.form.more["max_iterations"].value = iterations
+        dock.panel.run_button.click()
+
+        def come_to():
+            if dock.panel.state in ("ready", "nothing"):
+                pytest.fail(f"The run ended before it began: {dock.panel.status.text()}")
+            return dock.panel.report is not None and until(dock.panel.report)
+
+        qtbot.waitUntil(come_to, timeout=WAIT)
+
+    return begin

@@ -10,6 +10,7 @@ from napari_dip.settings import NOISE_KINDS, Settings
 from napari_dip.tasks import Input, task_named
 
 NOISE = {"noise", "sigma", "gain", "offset"}
+STACK = {"z_step", "neighbours", "channels"}
 
 
 def test_the_selected_image_is_chosen(viewer, open_dock, picture):
@@ -44,7 +45,7 @@ def test_the_choices_follow_the_viewer(viewer, open_dock, picture):
 
 @pytest.mark.parametrize(
     ("name", "without"),
-    [("Denoise", set()), ("Inpaint", NOISE), ("Super-resolve", NOISE | {"uncertainty"})],
+    [("Denoise", set()), ("Inpaint", NOISE | STACK), ("Super-resolve", NOISE | STACK | {"uncertainty"})],
 )
 def test_every_knob_of_use_is_on_the_form_with_its_default(viewer, open_dock, picture, name, without):
     viewer.add_image(picture)

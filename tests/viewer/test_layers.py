@@ -9,7 +9,6 @@ from napari_dip.viewer.layers import (
     displayable,
     empty_mask,
     enlarge,
-    read_axes,
     read_data,
     read_mask,
     uncertainty_look,
@@ -29,29 +28,6 @@ PLACES = {
 def world(layer, corners):
     """Positions of data coordinates in the world."""
     return np.array([layer.data_to_world(corner) for corner in corners])
-
-
-@pytest.mark.parametrize(
-    ("shape", "rgb", "labels", "axes"),
-    [
-        ((9, 8), False, None, "YX"),
-        ((9, 8, 3), True, None, "YXS"),
-        ((5, 9, 8), False, None, "ZYX"),
-        ((9, 8, 3), False, None, "ZYX"),
-        ((5, 4, 9, 8), False, None, "TZYX"),
-        ((5, 2, 4, 9, 8), False, None, "TZCYX"),
-        ((5, 9, 8), False, ("t", "y", "x"), "TYX"),
-        ((5, 9, 8), False, ("Time", "height", "WIDTH"), "TYX"),
-        ((5, 9, 8, 4), True, ("c", "y", "x"), "CYXS"),
-        ((9, 8), False, ("x", "y"), "XY"),
-        ((5, 9, 8), False, ("frames", "y", "x"), "ZYX"),
-        ((5, 9, 8), False, ("y", "y", "x"), "ZYX"),
-        ((9, 8), False, ("s", "x"), "YX"),
-        ((1, 1, 1, 1, 9, 8), False, None, None),
-    ],
-)
-def test_axes(shape, rgb, labels, axes):
-    assert read_axes(Image(np.zeros(shape), rgb=rgb, axis_labels=labels)) == axes
 
 
 def test_the_sharpest_level_is_read():
@@ -95,7 +71,10 @@ def test_enlarging_leaves_other_axes_alone():
     np.testing.assert_allclose(look["scale"], (3, 0.125, 0.05))
     np.testing.assert_allclose(look["translate"], (1, 2 - 0.5 * 0.375, 3 - 0.2 * 0.375))
     color = Image(np.zeros((9, 8, 3)), rgb=True, scale=(0.5, 0.2))
-    np.testing.assert_allclose(enlarge(describe(color), "YXS", 2)["scale"], (0.25, 0.1))
+    for axes in ("YXS", "YXC"):
+        np.testing.assert_allclose(enlarge(describe(color), axes, 2)["scale"], (0.25, 0.1))
+    samples = Image(np.zeros((3, 9, 8)), rgb=False, scale=(3, 0.5, 0.2))
+    np.testing.assert_allclose(enlarge(describe(samples), "SYX", 2)["scale"], (3, 0.25, 0.1))
 
 
 def test_the_look_is_taken_over():

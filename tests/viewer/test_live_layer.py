@@ -21,7 +21,7 @@ def make():
         look = describe(
             Image(np.zeros([9 if a in "YX" else n for a, n in zip(axes, image.shape, strict=True)]), rgb=rgb)
         )
-        job = Job("denoise", "cell denoised", image, axes, {}, {"factor": factor} if factor > 1 else {})
+        job = Job("denoise", "cell denoised", image, axes, {}, {"factor": factor} if factor > 1 else {}, rgb)
         return LiveLayer(ViewerModel(), job, enlarge(look, axes, factor) if factor > 1 else look, Control())
 
     return live_layer
@@ -127,3 +127,40 @@ def test_the_result_goes_where_the_preview_was(make):
     assert layer.data is result
     assert layer.metadata["napari-dip"] == {"task": "denoise"}
     assert len(live.viewer.layers) == 1
+
+
+def test_it_says_which_plane_the_sliders_are_at(make):
+    image = np.zeros((3, 5, 2, 9, 8), np.float32)
+    live = make(image, "TZCYX")
+    dims, told = live.viewer.dims, live.control
+    live.show([Picture((0, 0, 0), np.ones((9, 8), np.float32))])
+    for step in ((0, 0, 0), (2, 4, 1), (1, 3, 0)):
+        for axis, at in enumerate(step):
+            dims.set_current_step(axis, at)
+        assert told.looked_at == step
+    live.drop()
+    dims.set_current_step(1, 0)
+    assert told.looked_at == (1, 3, 0)
+
+
+@pytest.mark.parametrize(
+    ("axes", "point", "index"),
+    [
+        ("TZYX", (-60.0, 9.0, 0, 0), (1, 2)),
+        ("ZTYX", (-60.0, 9.0, 0, 0), (1, 2)),
+        ("TYZX", (-60.0, 0, 6.0, 0), (1, 1)),
+        ("TZYX", (500.0, -9.0, 0, 0), (2, 0)),  # beside the image: the nearest there is
+        ("TZYXS", (-60.0, 9.0, 0, 0), (1, 2)),
+        ("TZ", (0, 0, 0, 0), ()),  # the run refuses such axes
+    ],
+)
+def test_the_sliders_are_in_units_of_the_world(axes, point, index):
+    rgb = axes[-1] == "S"
+    image = np.zeros((3, 4, 4, 8) + (3,) * rgb, np.uint8)
+    layer = Image(image, rgb=rgb, scale=(30, 3, 3, 0.2), translate=(-90, 3, 3, 0))
+    viewer = ViewerModel()
+    viewer.add_image(np.zeros((2, 3, 4, 4, 8)), scale=(1, 30, 3, 3, 0.2), translate=(0, -90, 3, 3, 0))
+    viewer.dims.point = (0, *point)
+    control = Control()
+    LiveLayer(viewer, Job("denoise", "cell denoised", image, axes, {}), describe(layer), control)
+    assert control.looked_at == index

@@ -1,4 +1,4 @@
-"""What is wished of a run is one value: it can be held and let go, then ended, then dropped."""
+"""What is wished of a run: it can be held and let go, then ended, by and by or at once, then dropped."""
 
 import numpy as np
 import pytest
@@ -7,28 +7,30 @@ from napari_dip.viewer.messages import Control, Job
 
 
 @pytest.mark.parametrize(
-    ("asked", "left"),
+    ("asked", "left", "paused"),
     [
-        (["pause"], "pause"),
-        (["pause", "go"], "go"),
-        (["pause", "stop"], "stop"),
-        (["stop", "go"], "stop"),
-        (["stop", "pause"], "stop"),
-        (["stop", "cancel"], "cancel"),
-        (["cancel", "stop"], "cancel"),
-        (["cancel", "go"], "cancel"),
+        (["pause"], "go", True),
+        (["pause", "go"], "go", False),
+        (["pause", "stop"], "stop", False),
+        (["stop", "go"], "stop", False),
+        (["stop", "pause"], "stop", True),
+        (["stop", "pause", "keep"], "keep", False),
+        (["stop", "keep", "stop"], "keep", False),
+        (["keep", "cancel"], "cancel", False),
+        (["stop", "cancel"], "cancel", False),
+        (["cancel", "stop"], "cancel", False),
+        (["cancel", "go"], "cancel", False),
+        (["cancel", "pause"], "cancel", False),
     ],
 )
-def test_wishes(asked, left):
+def test_wishes(asked, left, paused):
     control = Control()
     for wish in asked:
         control.ask(wish)
-    assert control.wish == left
+    assert (control.wish, control.paused) == (left, paused)
     assert control.wake.is_set()
 
 
 def test_what_a_job_says_of_itself():
     assert Job("denoise", "a", np.zeros((9, 8)), "YX", {}).factor == 1
-    color = Job("super_resolve", "a", np.zeros((9, 8, 3)), "YXS", {}, {"factor": 3})
-    assert color.rgb and color.factor == 3
-    assert not Job("denoise", "a", np.zeros((1,) * 6), None, {}).rgb
+    assert Job("super_resolve", "a", np.zeros((9, 8, 3)), "YXS", {}, {"factor": 3}).factor == 3

@@ -330,7 +330,7 @@ def test_a_second_run_is_refused_in_words(qtbot, viewer, open_dock, start, run_t
     assert "cell x4" in viewer.layers
 
 
-def test_a_stack_goes_plane_by_plane(qtbot, viewer, open_dock, run_to_end, picture):
+def test_a_stack_is_restored(qtbot, viewer, open_dock, run_to_end, picture):
     viewer.add_image(np.stack([picture, picture[::-1]]), name="stack", axis_labels=("t", "y", "x"))
     dock = open_dock("Denoise", iterations=3)
     run_to_end(dock)

@@ -10,7 +10,7 @@ from typing import IO, TYPE_CHECKING
 if TYPE_CHECKING:
     import numpy as np
 
-    from napari_dip.files.metadata import Picture
+    from napari_dip.files.metadata import Metadata, Picture
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,9 @@ class Format:
         they do.
     dialects : dict
         From longer endings of file names, lower case, to the dialect that they ask for: ".ome.tif" to "ome".
+    peek : callable, optional
+        Gives shape and `Metadata` of what `read` would give, without reading the values; None where a file does not say
+        what its axes are.
     """
 
     name: str
@@ -52,6 +55,7 @@ class Format:
     obstacle: Callable[[Picture, str | None], str | None] = lambda picture, axes: None
     exact: bool = True
     dialects: dict[str, str] = field(default_factory=dict)
+    peek: Callable[[Path], tuple[tuple[int, ...], Metadata] | None] | None = None
 
     def ending(self, name: str) -> str:
         """Give the ending of a file name, as it is spelled there: that of a dialect, or else its suffix."""

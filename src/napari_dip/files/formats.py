@@ -31,6 +31,7 @@ __all__ = [
     "check_output",
     "companion",
     "format_of",
+    "peek",
     "read_image",
     "read_mask",
     "replacing",
@@ -93,6 +94,18 @@ def read_image(path: Path) -> Picture:
         raise
     except Exception as error:  # a damaged file can raise anything inside its reader
         raise InputError(f"The file {str(path)!r} cannot be read as {form.name}: {reason(error)}.") from error
+
+
+def peek(path: Path) -> tuple[tuple[int, ...], Metadata] | None:
+    """Give shape and metadata of an image file, without reading its values; None if it does not say what its axes are.
+
+    Nor is anything said of a file that cannot be read, or not as cheaply as that.
+    """
+    try:
+        look = format_of(path).peek
+        return None if look is None else look(path)
+    except Exception:  # whoever only wants to know more of an image that is there can do without
+        return None
 
 
 def read_mask(path: Path) -> np.ndarray:

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import numpy as np
+
+CENTIMETRES = {"inch": 2.54, "cm": 1.0, "mm": 0.1, "µm": 1e-4, "nm": 1e-7, "m": 100.0}
+NAMES = {"micron": "µm", "microns": "µm", "um": "µm", "\\u00B5m": "µm", "μm": "µm", "in": "inch", "pixel": None}
+"""Other names of units; a pixel is none."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +31,8 @@ class Metadata:
         Whose habits the file follows, where its format has several: "imagej", "ome" and "plain" in TIFF.
     kept : dict
         What else the file says in that dialect, to be written as it was; nothing to anyone who speaks another.
+    units : dict
+        From a letter to a unit, for those of Y, X and Z that have their own.
     """
 
     axes: str | None = None
@@ -33,6 +40,7 @@ class Metadata:
     unit: str | None = None
     dialect: str | None = None
     kept: dict[str, Any] = field(default_factory=dict)
+    units: dict[str, str] = field(default_factory=dict)
 
     def enlarged(self, factor: int) -> Metadata:
         """Give what is true of the image once it is `factor` times larger along Y and X: its pixels are smaller.
@@ -41,6 +49,24 @@ class Metadata:
         {'Y': 0.5, 'Z': 3.0}
         """
         return replace(self, step={a: size / (factor if a in "YX" else 1) for a, size in self.step.items()})
+
+    @property
+    def z_step(self) -> float | None:
+        """Distance between planes along Z, over the size of a pixel along Y; None if it is not known.
+
+        >>> Metadata(step={"Y": 2.0, "Z": 1.0}, unit="mm", units={"Z": "cm"}).z_step
+        5.0
+        """
+        height, depth = (self.step.get(axis, 0.0) for axis in "YZ")
+        units = [NAMES.get(unit or "", unit) for unit in (self.units.get(axis, self.unit) for axis in "YZ")]
+        if height == depth == 1 and units == [None, None]:
+            return None  # what programs write where nobody has told them
+        if units[0] != units[1]:
+            height, depth = (
+                size * CENTIMETRES.get(unit or "", 0.0) for size, unit in zip((height, depth), units, strict=True)
+            )
+        step = abs(depth / height) if height else 0.0
+        return float(f"{step:.6g}") if isfinite(step) and step > 0 else None  # 0.3 / 0.1 is 3
 
     def in_dialect(self, dialect: str) -> Metadata:
         """Give the same in another dialect, which does not know what is kept in this one."""

@@ -10,15 +10,13 @@ from uuid import NAMESPACE_OID, uuid5
 
 from napari_dip.errors import reason
 from napari_dip.files.format import Format
-from napari_dip.files.metadata import Metadata, Picture
+from napari_dip.files.metadata import CENTIMETRES, NAMES, Metadata, Picture
 from napari_dip.image.axes import AXES
 
 if TYPE_CHECKING:
     import numpy as np
     import tifffile
 
-CENTIMETRES = {"inch": 2.54, "cm": 1.0, "mm": 0.1, "µm": 1e-4, "nm": 1e-7, "m": 100.0}
-NAMES = {"micron": "µm", "microns": "µm", "um": "µm", "\\u00B5m": "µm", "μm": "µm", "in": "inch", "pixel": None}
 RESOLUTION_UNITS = {None: 1, "inch": 2, "cm": 3}
 
 
@@ -42,6 +40,27 @@ def read(path: Path) -> Picture:
             raise
         need = "its compression needs the package imagecodecs; install that, or save the file without compression"
         raise ValueError(need) from error
+
+
+def peek(path: Path) -> tuple[tuple[int, ...], Metadata] | None:
+    """Read shape and metadata of the first image without its values; None where a file does not say what its axes are.
+
+    Raises
+    ------
+    Exception
+        Of any kind, if it is damaged.
+    """
+    import tifffile
+
+    with tifffile.TiffFile(path) as file:
+        if not (file.is_imagej or file.is_ome or file.is_shaped):
+            return None  # to know its shape, all of its pages would have to be read
+        series = file.series[0]
+        kept = [(n, a) for n, a in zip(series.shape, series.axes, strict=True) if n > 1 or a in "YXS"]
+        page, kinds = series.keyframe, tifffile.PHOTOMETRIC
+        known = _known_axes("".join(a for _, a in kept), has_samples=page.photometric in (kinds.RGB, kinds.YCBCR))
+        metadata = _read_metadata(file, page, white=page.photometric == kinds.MINISWHITE)
+        return tuple(n for n, _ in kept), replace(metadata, axes=known)
 
 
 def _read_first(file: tifffile.TiffFile) -> Picture:
@@ -91,7 +110,8 @@ def _read_metadata(file: tifffile.TiffFile, page: Any, *, white: bool) -> Metada
     if not file.is_imagej:
         number = page.tags["ResolutionUnit"].value if "ResolutionUnit" in page.tags else 2
         unit = {n: name for name, n in RESOLUTION_UNITS.items()}.get(int(number))
-        return Metadata(None, step, unit if step else None, "plain", {"photometric": "miniswhite"} if white else {})
+        kept = {"photometric": "miniswhite"} if white else {}
+        return Metadata(None, step, unit if step else None, "plain", kept)
     found = file.imagej_metadata or {}
     for axis, key in (("Z", "spacing"), ("T", "finterval")):
         if isinstance(found.get(key), int | float):
@@ -119,14 +139,14 @@ def _read_ome(text: str) -> Metadata:
     for axis in "XYZ":
         if size := float(pixels.get(f"PhysicalSize{axis}", 0)):
             step[axis], units[axis] = size, pixels.get(f"PhysicalSize{axis}Unit", "µm")
-    kept: dict[str, Any] = {f"PhysicalSize{axis}Unit": unit for axis, unit in units.items()}
+    kept: dict[str, Any] = {}
     if interval := float(pixels.get("TimeIncrement", 0)):
         step["T"] = interval
         kept["TimeIncrementUnit"] = pixels.get("TimeIncrementUnit", "s")
     names = [channel.get("Name") for channel in pixels.findall("{*}Channel")]
     if all(names):
         kept["Channel"] = {"Name": names}
-    return Metadata(None, step, units.get("X"), "ome", kept)
+    return Metadata(None, step, units.get("X"), "ome", kept, units)
 
 
 def write(file: IO[bytes], image: np.ndarray, axes: str, source: Picture) -> None:
@@ -200,9 +220,9 @@ def _in_ascii(text: str) -> str:
 
 def _ome_options(image: np.ndarray, axes: str, metadata: Metadata) -> dict[str, Any]:
     said: dict[str, Any] = {"axes": axes}
-    unit = NAMES.get(metadata.unit or "", metadata.unit)
     for axis in "XYZ":
         if axis in metadata.step and axis in axes:
+            unit = metadata.units.get(axis) or NAMES.get(metadata.unit or "", metadata.unit)
             said[f"PhysicalSize{axis}"] = metadata.step[axis]
             said[f"PhysicalSize{axis}Unit"] = {"inch": "in", None: "pixel"}.get(unit, unit)
     if "T" in metadata.step and "T" in axes:
@@ -236,5 +256,6 @@ TIFF = Format(
     about="TIFF keeps axes and pixel size, and holds float32 in the units of the image.",
     read=read,
     write=write,
+    peek=peek,
     dialects={".ome.tif": "ome", ".ome.tiff": "ome"},
 )

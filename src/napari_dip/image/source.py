@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,9 @@ from napari_dip.image.work import Item, plan_planes
 KEPT = 2**29
 """Bytes of a lazy image that are kept from the check to the work, so that it is computed once; a larger one is computed
 twice, since the result alone takes as much memory again."""
+
+LATELY = 16
+"""Regions of a lazy image that were read last and are kept: planes that lie beside those at work are needed again."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +67,8 @@ class Source:
     axes : str, optional
         One letter of T Z C Y X S for each dimension; guessed where left out.
     mask : array-like, optional
-        Nonzero where the image is to be filled in: of the shape of the image, with or without S, or of one plane.
+        Nonzero where the image is to be filled in. Of the shape of the image, or without any of its axes but Y and X:
+        what it lacks, it holds for all of. `axes_of` says which axes it is taken to have.
     allow_nonfinite : bool
         Fill in NaN and inf instead of refusing them.
     keep : int
@@ -104,6 +109,7 @@ class Source:
         self.size = self.sizes["Y"], self.sizes["X"]
         self.items = plan_planes([self.sizes[a] for a in self.outer], self.size)
         self.mask = None if mask is None else self._read_mask(mask)
+        self._lately: dict[tuple[tuple[int, ...], str], np.ndarray] = {}
         self._kept: dict[tuple[int, ...], np.ndarray] = {}
         self._keeps = not isinstance(self.array, np.ndarray) and self.array.nbytes <= keep
         self.range = 0.0, 0.0
@@ -120,7 +126,14 @@ class Source:
         """Read an item as (samples, y, x), in the caller's units and a native dtype; alpha, if any, comes last."""
         if item.index in self._kept:
             return self._kept[item.index][(slice(None), *item.read_region(self.size))]
-        return self.read(self.array, self.axes, item)
+        if isinstance(self.array, np.ndarray):
+            return self.read(self.array, self.axes, item)
+        key = item.index, repr(item.read_region(self.size))
+        if key not in self._lately:
+            self._lately[key] = self.read(self.array, self.axes, item)
+            while len(self._lately) > LATELY:
+                del self._lately[next(iter(self._lately))]
+        return self._lately[key]
 
     def scaling_of(self, items: Sequence[Item]) -> Scaling:
         """Find one range for some planes."""
@@ -142,20 +155,28 @@ class Source:
         return tuple(n * (factor if a in "YX" else 1) for a, n in self.sizes.items())
 
     def axes_of(self, name: str, array: Any) -> str:
-        """Give the axes of an array that goes with the image: those of the image, without S, or of one plane.
+        """Give the axes of an array that goes with the image: Y, X and any of the others, in the order of the image.
+
+        Where the sizes fit several: all axes of the image, or else those without S, or else those that lie innermost
+        in the image, as numpy and napari align them. So 3 x 64 x 64 is ZYX of a TZYX image of 3 x 3 x 64 x 64.
 
         Raises
         ------
         InputError
             If it has another size; `name` says which.
         """
-        without_samples = self.axes.replace("S", "")
-        for axes in (self.axes, without_samples, "".join(a for a in without_samples if a in "YX")):
-            if array.shape == tuple(self.sizes[a] for a in axes):
-                return axes
+        free = [i for i, a in enumerate(self.axes) if a not in "YX"]
+        kept = [set(some) for some in combinations(free, array.ndim - 2)] if array.ndim >= 2 else []
+        choices = [[i for i, a in enumerate(self.axes) if i in some or a in "YX"] for some in kept]
+        fitting = [one for one in choices if array.shape == tuple(self.array.shape[i] for i in one)]
+        if fitting:
+            best = max(fitting, key=lambda one: ("S" not in [self.axes[i] for i in one], one[::-1]))
+            return "".join(self.axes[i] for i in best)
+        others = ", ".join(self.axes[i] for i in free)
+        which = f", with the axes {self.axes} or without {'any of ' * (len(free) > 1)}{others}" if free else ""
         raise InputError(
             f"The {name} has shape {tuple(array.shape)}, but the image has {tuple(self.array.shape)}; "
-            f"give a {name} of the size of the image."
+            f"give a {name} of the size of the image{which}."
         )
 
     def read(self, array: Any, axes: str, item: Item) -> np.ndarray:

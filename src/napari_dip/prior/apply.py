@@ -13,9 +13,12 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from napari_dip.prior.crop_prediction import View
+from napari_dip.prior.in_order import in_order
 from napari_dip.prior.network import Prior
 from napari_dip.prior.stack import Stack
 
+Region = tuple[slice, slice]
+"""Along y and x."""
 SIDE = 512
 """Of a tile, in pixels: some 250 MB are at work in it."""
 HALO = 64
@@ -49,17 +52,20 @@ def predict_planes(
     mean = stack.values.new_zeros(len(planes), *stack.values.shape[1:])
     variance = stack.values.new_zeros(len(planes), 1, *stack.size)
     patterns = _targets(radius)
-    with torch.no_grad():
-        for row, plane in enumerate(planes):
-            for tile, inside in _tiles(stack.size):
-                m, v = _predict_tile(network, view, stack, plane, tile, patterns, radius)
-                y, x = (slice(t.start + i.start, t.start + i.stop) for t, i in zip(tile, inside, strict=True))
-                mean[row, :, y, x], variance[row, :, y, x] = m[0][:, *inside], v[0][:, *inside]
+    jobs = [(row, tile, inside) for row in range(len(planes)) for tile, inside in _tiles(stack.size)]
+
+    def predicted(job: tuple[int, Region, Region]) -> tuple[Tensor, Tensor]:
+        return _predict_tile(network, view, stack, planes[job[0]], job[1], patterns, radius)
+
+    for (row, tile, inside), (m, v) in zip(jobs, in_order(predicted, jobs, mean.device), strict=True):
+        y, x = (slice(t.start + i.start, t.start + i.stop) for t, i in zip(tile, inside, strict=True))
+        mean[row, :, y, x], variance[row, :, y, x] = m[0][:, *inside], v[0][:, *inside]
     return mean, variance
 
 
+@torch.no_grad()
 def _predict_tile(
-    network: Prior, view: View, stack: Stack, plane: int, tile: tuple[slice, slice], patterns: Tensor, radius: int
+    network: Prior, view: View, stack: Stack, plane: int, tile: Region, patterns: Tensor, radius: int
 ) -> tuple[Tensor, Tensor]:
     """Predict the pixels of one tile with its halo, each while it is hidden."""
     size = tile[0].stop - tile[0].start, tile[1].stop - tile[1].start
@@ -77,7 +83,7 @@ def _predict_tile(
     return mean, variance
 
 
-def _tiles(size: tuple[int, int]) -> Iterator[tuple[tuple[slice, slice], tuple[slice, slice]]]:
+def _tiles(size: tuple[int, int]) -> Iterator[tuple[Region, Region]]:
     """Give what is read of each tile, and what of that is kept."""
     for y in range(0, size[0], SIDE):
         for x in range(0, size[1], SIDE):

@@ -49,15 +49,18 @@ class View:
     ----------
     reach : int
         Planes on each side that are shown beside the plane whose pixels are hidden, and whole.
+    context : int
+        Channels of `Stack.context` that are shown, too.
     variance_head : VarianceHead
     """
 
     reach: int = 0
+    context: int = 0
     variance_head: VarianceHead = field(default_factory=VarianceHead)
 
     def inputs(self, channels: int) -> int:
         """Give the number of channels that a network takes."""
-        return (2 * self.reach + 1) * channels + 1
+        return (2 * self.reach + 1) * channels + self.context + 1
 
     def predict(
         self, network: Prior, places: Sequence[Place], size: tuple[int, int], hidden: Tensor
@@ -82,7 +85,10 @@ class View:
         seen = cut(places, size, "observed") * (1 - hidden)
         shown = [fill(cut(places, size, "values"), seen)]
         shown += [cut(places, size, "values", shift) for shift in range(-self.reach, self.reach + 1) if shift]
-        raw = network(torch.cat([*((one - base) / contrast for one in shown), 1 - seen], 1)).float()
+        parts = [*((one - base) / contrast for one in shown), 1 - seen]
+        if self.context:
+            parts.append(cut(places, size, "context"))
+        raw = network(torch.cat(parts, 1)).float()
         return base + contrast * raw[:, :-1], self.variance_head(raw[:, -1:], contrast)
 
 

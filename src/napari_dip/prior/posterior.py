@@ -84,7 +84,7 @@ class AsPredicted:
 
 @dataclass(frozen=True)
 class Refined:
-    """The posterior mean of each pixel, refined by non-local Bayes slice by slice; a gap takes the prediction alone.
+    """The posterior mean of each pixel, refined by non-local Bayes; a gap takes the prediction alone.
 
     The measured values are those of the image's own pixels, so the forward model has to be the identity.
 
@@ -126,27 +126,21 @@ class Refined:
         seen = observation.observed > 0
         value = torch.where(seen, posterior.value, estimate)
         radius = observation.noise.correlation_radius
-        images, variances = [], []
-        for pilot, measured, power in zip(
-            *(_slices(_solvable(x)) for x in (estimate, value, posterior.noise)), strict=True
-        ):
-            correlation = autocorrelation((measured - pilot) / power.sqrt(), radius + 1) if radius else None
-            trust = self.trust_if_correlated if radius else 0.0
-            image, variance = nonlocal_bayes(
-                pilot, measured, power, correlation, groups, trust=trust, with_variance=with_variance
-            )
-            images.append(image)
-            variances.append(variance)
-        image = torch.where(seen, torch.stack(images, 2).view_as(mean).to(mean.device), estimate)
-        if not with_variance:
+        pilot, measured, power = (_solvable(x) for x in (estimate, value, posterior.noise))
+        correlation = autocorrelation((measured - pilot) / power.sqrt(), radius + 1) if radius else None
+        trust = self.trust_if_correlated if radius else 0.0
+        refined, variance = nonlocal_bayes(
+            pilot, measured, power, correlation, groups, trust=trust, with_variance=with_variance
+        )
+        image = torch.where(seen, refined.to(mean.device), estimate)
+        if variance is None:
             return Estimate(image)
         window = (self.apart_over, 1, self.apart_over // 2)
-        apart = torch.stack(
-            [F.avg_pool2d(x, *window, count_include_pad=False) for x in _slices((image - estimate) ** 2)], 2
-        )
-        spread = torch.stack([v for v in variances if v is not None], 2).to(mean.device) + apart
+        off = ((image - estimate) ** 2).flatten(1, -3)  # slice by slice
+        apart = F.avg_pool2d(off, *window, count_include_pad=False).view_as(mean)
+        spread = variance.to(mean.device) + apart
         in_gaps = (total - posterior.noise).clamp_min(LEAST_VARIANCE)
-        return Estimate(image, torch.where(seen, spread.view_as(mean), in_gaps))
+        return Estimate(image, torch.where(seen, spread, in_gaps))
 
 
 @dataclass(frozen=True)
@@ -181,11 +175,6 @@ def posterior_mean(averaged: Averaged, estimation: Estimation = ESTIMATION) -> P
 
 def _mean_of(images: Sequence[Tensor]) -> Tensor:
     return images[0] if len(images) == 1 else torch.stack(list(images)).mean(0)
-
-
-def _slices(image: Tensor) -> Sequence[Tensor]:
-    """Give the (1, channels, y, x) slices of an image of two or three dimensions."""
-    return [image] if image.ndim == 4 else image.unbind(2)
 
 
 def _solvable(image: Tensor) -> Tensor:

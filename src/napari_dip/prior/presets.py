@@ -234,10 +234,10 @@ class StackPreset:
     """
 
     name: str = "one network for all planes"
-    iterations: int = 400
+    iterations: int = 300
     visits: float = 10.0
     least_iterations: int = 150
-    network: Slim = field(default_factory=lambda: Slim(remembers=True))
+    network: Slim = field(default_factory=lambda: Slim(thin=32, dropout=0.0, remembers=True))
     optimisation: Optimisation = FASTER_MUON
     averaging: Averaging = OF_WEIGHTS
     last_step: Refined = field(default_factory=Refined)
@@ -274,9 +274,9 @@ class StackPreset:
         )
         return replace(self, members=networks, optimisation=slow, held_out=0.0, stopping=None)
 
-    def view(self, reach: int) -> View:
+    def view(self, reach: int, context: int = 0) -> View:
         """Say how a network looks at planes."""
-        return View(reach, self.variance_head)
+        return View(reach, context, self.variance_head)
 
     def objectives(
         self, stacks: Sequence[Stack], noise: NoiseModel, view: View, generator: torch.Generator

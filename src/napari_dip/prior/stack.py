@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import torch
@@ -25,6 +26,8 @@ class Stack:
         Local mean, of the shape of `values`, and contrast, of that of `observed`.
     held_out : Tensor or None
         Of the shape of `observed`: 1 for pixels that are predicted but never learned from.
+    context : Tensor or None
+        (planes, any number, y, x): what else is shown of each plane, such as other channels, and whole.
     """
 
     values: Tensor
@@ -32,6 +35,7 @@ class Stack:
     base: Tensor
     contrast: Tensor
     held_out: Tensor | None = None
+    context: Tensor | None = None
 
     @classmethod
     def of(cls, values: Tensor, observed: Tensor, window: LocalContrast = LOCAL_CONTRAST) -> Stack:
@@ -50,8 +54,20 @@ class Stack:
 
     def crop(self, where: tuple[Any, ...]) -> Stack:
         """Cut a part out of all planes; `where` indexes (..., y, x)."""
-        held_out = None if self.held_out is None else self.held_out[where]
-        return Stack(self.values[where], self.observed[where], self.base[where], self.contrast[where], held_out)
+        return self._with(lambda part: part[where])
+
+    def to(self, device: str) -> Stack:
+        """Give it on a device of torch."""
+        return self._with(lambda part: part.to(device))
+
+    def _with(self, change: Callable[[Tensor], Tensor]) -> Stack:
+        parts = {one.name: getattr(self, one.name) for one in fields(self)}
+        return replace(self, **{name: change(part) for name, part in parts.items() if part is not None})
+
+    @property
+    def relative(self) -> Tensor:
+        """What a network is shown of the values: their difference to the local mean, in local contrasts."""
+        return (self.values - self.base) / self.contrast
 
     def split(self, part: float, generator: torch.Generator) -> Stack:
         """Hold out a random part of the measured pixels."""

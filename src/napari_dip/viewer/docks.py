@@ -17,7 +17,7 @@ from napari_dip.viewer.connections import Links
 from napari_dip.viewer.form import Form
 from napari_dip.viewer.live_layer import LiveLayer
 from napari_dip.viewer.messages import Done, Failed, Outcome, Report, Stopped
-from napari_dip.viewer.run_panel import FINISHING, RunPanel, in_time
+from napari_dip.viewer.run_panel import RunPanel, in_time
 from napari_dip.viewer.runner import Runner, make_run
 
 if TYPE_CHECKING:
@@ -46,7 +46,8 @@ class Dock(QWidget):  # type: ignore[misc]
         self.form = Form(napari_viewer, task_named(self.task))
         self.runner = Runner(self._reported, self._ended, restore_steps)
         self.live: LiveLayer | None = None
-        self.links = Links()
+        self.links, self.image_links = Links(), Links()
+        self._followed: Any = None
         self._docked = False
         self.setMinimumWidth(WIDTH)
         layout = QVBoxLayout(self)
@@ -73,6 +74,7 @@ class Dock(QWidget):  # type: ignore[misc]
         """Hold the run."""
         self.runner.pause()
         self.panel.set_state("paused")
+        self.panel.say_soon("Pausing")
 
     def resume(self) -> None:
         """Go on with the run."""
@@ -80,20 +82,20 @@ class Dock(QWidget):  # type: ignore[misc]
         self.panel.set_state("running")
 
     def stop(self) -> None:
-        """End the run and keep its result."""
-        self.runner.stop()
-        self.panel.set_state("ending")
-        self.panel.say(FINISHING)
+        """End the run and keep its result; planes that were learned from are still restored, unless asked again."""
+        self.runner.stop(now=self.panel.keeps_only_done)
+        self.panel.show_stop()
 
     def cancel(self) -> None:
         """End the run and drop its result."""
         self.runner.cancel()
-        self.panel.set_state("ending")
-        self.panel.say("Cancelling ...")
+        self.panel.set_state("cancelling")
+        self.panel.say_soon("Cancelling")
 
     def shut(self) -> None:
         """Drop the run, if any, and listen to nothing any more."""
         self.links.undo()
+        self.image_links.undo()
         self.runner.forget()
         if self.live is not None:
             self.live.drop()
@@ -126,8 +128,19 @@ class Dock(QWidget):  # type: ignore[misc]
 
     def _refresh(self, *_: Any) -> None:
         self.form.refresh()
+        self._follow(self.form.image.value)
         if self.panel.state in ("nothing", "ready"):
             self.panel.set_state(self._idle_state())
+
+    def _follow(self, image: Any) -> None:
+        """Hear of it when the chosen image is given other data, labels or scale."""
+        if image is self._followed:
+            return
+        self.image_links.undo()
+        self._followed = image
+        if image is not None:
+            for happened in (image.events.data, image.events.axis_labels, image.events.scale):
+                self.image_links.connect(happened, self._refresh)
 
     def _idle_state(self) -> Any:
         return "nothing" if self.form.missing() else "ready"

@@ -12,15 +12,20 @@ from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
 from superqt import QCollapsible
 
 from napari_dip.errors import InputError
-from napari_dip.settings import STRENGTH
+from napari_dip.image.axes import outer_axes
+from napari_dip.settings import STACK, STRENGTH
+from napari_dip.summary import plan
 from napari_dip.tasks import Task
+from napari_dip.viewer.axes import AxesField, read_z_step
 from napari_dip.viewer.inputs import KINDS, layer_box, preselect
-from napari_dip.viewer.layers import describe, enlarge, read_axes, read_data
+from napari_dip.viewer.layers import describe, enlarge, read_data
 from napari_dip.viewer.messages import Job
 from napari_dip.viewer.widgets import EMPTY, lay_out, read, setting_widget
 
 ON_TOP = ("preset", "noise", "uncertainty")
-MORE = (*STRENGTH, "max_iterations", "max_seconds", "seed", "device", "threads", "nonfinite")
+MORE = (*STRENGTH, "max_iterations", "max_seconds", *STACK, "seed", "device", "threads", "nonfinite")
+
+GUESSED = "The axes are guessed: type T for time, Z for depth, C for channels."
 
 
 class Form:
@@ -37,6 +42,8 @@ class Form:
     native : QWidget
         The form as a Qt widget.
     image : magicgui widget
+    axes : AxesField
+        What the dimensions of the image are.
     own : dict
         The widgets that only this task has, by name; each is an attribute, too, such as `form.mask`.
     everyday, more : dict
@@ -52,13 +59,14 @@ class Form:
             label="Image",
             tooltip="The image layer to restore; it is never changed.",
         )
+        self.axes = AxesField()
         self.inputs = {row.name: KINDS[row.kind](row, viewer, self.image) for row in task.inputs}
         self.own = {name: widget for one in self.inputs.values() for name, widget in one.widgets.items()}
         for name, widget in self.own.items():
             setattr(self, name, widget)
         self.everyday = {name: setting_widget(name) for name in ON_TOP if task.uses(name)}
         self.more = {name: setting_widget(name) for name in MORE if task.uses(name)}
-        self.top: list[Widget] = [self.image, *self.own.values(), *self.everyday.values()]
+        self.top: list[Widget] = [self.image, self.axes.box, *self.own.values(), *self.everyday.values()]
         self.native = self._arrange()
         self.refresh()
         preselect(self.image, viewer, Image)
@@ -71,20 +79,28 @@ class Form:
         for widget in self.top:
             if isinstance(widget, ComboBox):
                 widget.reset_choices()
+        self.axes.follow(self.image.value)
         for name, widget in self.knobs.items():
             widget.enabled = self.has_use_for(name)
         if "offset" in self.more:  # photons alone start at 0
             words = "0" if self.everyday["noise"].value == "poisson" else EMPTY["offset"]
             self.more["offset"].native.setPlaceholderText(words)
-        words = self.missing()
-        self.hint.setText(words)
-        self.hint.setVisible(bool(words))
+        if "z_step" in self.more:
+            step = self._z_step()
+            words = EMPTY["z_step"] if step is None else f"{step:.3g}, as layer or file say"
+            self.more["z_step"].native.setPlaceholderText(words)
+        self._say()
 
     def missing(self) -> str:
         """Say what has to be there before a run can start; empty if nothing is missing."""
-        if self.image.value is None:
-            return "Open an image first (File > Open, or File > Open Sample)."
-        return next((words for one in self.inputs.values() if (words := one.missing())), "")
+        return self._missing_input() or self.axes.wrong()
+
+    def plan(self) -> str:
+        """Say what a run will restore; empty if that is not known."""
+        if self.image.value is None or self.axes.wrong():
+            return ""
+        factor = self.inputs["factor"].read() if "factor" in self.inputs else 1
+        return plan(self.axes.read(), read_data(self.image.value).shape, factor)
 
     @property
     def knobs(self) -> dict[str, Widget]:
@@ -94,7 +110,8 @@ class Form:
     def has_use_for(self, name: str) -> bool:
         """Whether a knob changes anything, with the others as they are."""
         noise = self.everyday["noise"].value if "noise" in self.everyday else None
-        return name == "noise" or self.task.uses(name, self.everyday["preset"].value, noise)
+        axes = self.axes.read() or None
+        return name == "noise" or self.task.uses(name, self.everyday["preset"].value, noise, axes)
 
     def settings(self) -> dict[str, Any]:
         """Give every knob on the form that changes anything; optional ones only where they are set.
@@ -119,21 +136,45 @@ class Form:
             raise InputError(self.missing())
         source = self.image.value
         inputs = {name: one.read() for name, one in self.inputs.items()}
+        settings = self.settings()
+        if self.has_use_for("z_step") and (step := self._z_step()) is not None:
+            settings.setdefault("z_step", step)
         job = Job(
             task=self.task.name,
             title=f"{source.name} {self.task.suffix.format(**inputs)}",
             image=read_data(source),
-            axes=read_axes(source),
-            settings=self.settings(),
+            axes=self.axes.read(),
+            settings=settings,
             inputs=inputs,
+            rgb=bool(source.rgb),
         )
         look = describe(source)
         return job, enlarge(look, job.axes, job.factor) if job.factor > 1 and job.axes else look
 
+    def _missing_input(self) -> str:
+        if self.image.value is None:
+            return "Open an image first (File > Open, or File > Open Sample)."
+        return next((words for one in self.inputs.values() if (words := one.missing())), "")
+
+    def _z_step(self) -> float | None:
+        return None if self.image.value is None else read_z_step(self.image.value, self.axes.read())
+
+    def _say(self) -> None:
+        """Say what is missing, and below the axes what is wrong with them or what they come to."""
+        words, wrong, plan = self._missing_input(), self.axes.wrong(), self.plan()
+        plan = plan[:1].upper() + plan[1:]
+        if plan and self.axes.guessed and outer_axes(self.axes.read()):
+            plan += f".\n{GUESSED}"
+        self.hint.setText(words)
+        self.hint.setVisible(bool(words))
+        self.plan_label.setText(wrong or plan)
+        self.plan_label.setVisible(bool(wrong or plan))
+        self.plan_label.setStyleSheet("font-weight: bold;" if wrong else "")
+
     def _arrange(self) -> QWidget:
         native = QWidget()
-        self.words_label, self.hint = QLabel(self.task.words), QLabel()
-        for label in (self.words_label, self.hint):
+        self.words_label, self.hint, self.plan_label = QLabel(self.task.words), QLabel(), QLabel()
+        for label in (self.words_label, self.hint, self.plan_label):
             label.setWordWrap(True)
         self.hint.setStyleSheet("font-weight: bold;")
         self.collapsible = QCollapsible("", expandedIcon=QIcon(), collapsedIcon=QIcon())
@@ -144,7 +185,8 @@ class Form:
         self.collapsible.addWidget(lay_out(list(self.more.values())))
         layout = QVBoxLayout(native)
         layout.setContentsMargins(0, 0, 0, 0)
-        for widget in (self.words_label, self.hint, lay_out(self.top), self.collapsible):
+        top = [*self.top[:2], self.plan_label, *self.top[2:]]
+        for widget in (self.words_label, self.hint, lay_out(top), self.collapsible):
             layout.addWidget(widget)
         return native
 

@@ -9,10 +9,8 @@ import numpy as np
 from napari.layers import Image, Labels
 from napari.utils.transforms import Affine
 
-from napari_dip.image.axes import AXES, outer_axes
+from napari_dip.image.axes import outer_axes
 
-WORDS = {"time": "T", "channel": "C", "depth": "Z", "plane": "Z", "slice": "Z", "height": "Y", "width": "X"}
-"""Axis names that stand for a letter."""
 PLACE = ("scale", "translate", "rotate", "shear", "units", "axis_labels")
 LOOK = ("opacity", "blending", "interpolation2d", "interpolation3d", "rendering", "depiction", "projection_mode")
 GRAY_LOOK = ("colormap", "contrast_limits", "gamma", "iso_threshold", "attenuation")
@@ -21,27 +19,6 @@ GRAY_LOOK = ("colormap", "contrast_limits", "gamma", "iso_threshold", "attenuati
 def read_data(layer: Image | Labels) -> Any:
     """Give the array of a layer as it is (it may be lazy): the sharpest level, if it has several."""
     return layer.data[0] if layer.multiscale else layer.data
-
-
-def read_axes(layer: Image) -> str | None:
-    """Name the dimensions of an image layer for the engine.
-
-    The layer's own axis labels are used where each stands for a different known letter. Otherwise the last two are Y
-    and X (an RGB layer's colours come after them), and what comes before is walked plane by plane.
-
-    Returns
-    -------
-    str or None
-        None if the layer has more dimensions than there are letters.
-    """
-    letters = [WORDS.get(label.lower(), label.upper()) for label in layer.axis_labels]
-    usable = len(set(letters)) == len(letters) and {"Y", "X"} <= set(letters) <= set(AXES) - {"S"}
-    if not usable:
-        outer = {0: "", 1: "Z", 2: "TZ", 3: "TZC"}.get(layer.ndim - 2)
-        if outer is None:
-            return None
-        letters = list(outer + "YX")
-    return "".join(letters) + "S" * bool(layer.rgb)
 
 
 def read_mask(labels: Any, label: int) -> np.ndarray:
@@ -70,7 +47,7 @@ def enlarge(place: dict[str, Any], axes: str, factor: int) -> dict[str, Any]:
     A pixel's middle is its position, so the first small pixel lies (1/factor - 1)/2 of a large one before the first
     large one; scale, shear and rotation take this shift to the world. `affine` comes after them and stays as it is.
     """
-    grows = np.array([axis in "YX" for axis in axes if axis != "S"])
+    grows = np.array([axis in "YX" for axis in (axes[:-1] if place["rgb"] else axes)])  # colours have no place
     large = Affine(scale=place["scale"], rotate=place["rotate"], shear=place["shear"], ndim=len(grows))
     shift = np.where(grows, (1 / factor - 1) / 2, 0.0)
     return {
@@ -97,6 +74,16 @@ def place_of(axes: str, index: tuple[int, ...]) -> tuple[int | slice, ...]:
     """
     position = dict(zip(outer_axes(axes), index, strict=True))
     return tuple(position.get(axis, slice(None)) for axis in axes)
+
+
+def index_of(axes: str, shape: Sequence[int], where: Sequence[float]) -> tuple[int, ...]:
+    """Give the index along the outer axes of the plane that is nearest to a point in the coordinates of an array.
+
+    >>> index_of("YTXC", (64, 5, 64, 3), (30.0, 1.2, 30.0, 7.0))
+    (1, 2)
+    """
+    position = dict(zip(axes, zip(where, shape, strict=False), strict=False))  # colours are no dimension of a layer
+    return tuple(min(max(round(float(at)), 0), int(n) - 1) for at, n in (position[axis] for axis in outer_axes(axes)))
 
 
 def displayable(image: np.ndarray, dtype: np.dtype[Any], *, rgb: bool) -> np.ndarray:

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Image
+from napari.utils.transforms import Affine
 
 from napari_dip.viewer.connections import Links
-from napari_dip.viewer.layers import before_work, place_of, uncertainty_look, unique_name
+from napari_dip.viewer.layers import before_work, index_of, place_of, uncertainty_look, unique_name
 from napari_dip.viewer.messages import Control, Done, Job, Picture
 
 
@@ -27,7 +28,7 @@ class LiveLayer:
     look : dict
         Keyword arguments of the layer: where it lies and what it looks like.
     control : Control
-        Told whether the layer is looked at.
+        Told whether the layer is looked at, and which plane of it.
     """
 
     def __init__(self, viewer: ViewerModel, job: Job, look: dict[str, Any], control: Control):
@@ -36,6 +37,13 @@ class LiveLayer:
         self.data: np.ndarray | None = None
         self.deleted = False
         self.links = Links()
+        inner = Affine(
+            **{name: look[name] for name in ("scale", "translate", "rotate", "shear")}, ndim=len(look["scale"])
+        )
+        self._to_data = Affine(affine_matrix=look["affine"]).compose(inner).inverse
+        self.turning = Links()
+        self.turning.connect(viewer.dims.events.current_step, self._turn)
+        self._turn()
 
     def show(self, pictures: list[Picture]) -> None:
         """Show planes as they are so far, unless the user has thrown their layer away."""
@@ -58,15 +66,20 @@ class LiveLayer:
         """
         layer, self.data = self._put(outcome.image), None
         layer.metadata = {**layer.metadata, "napari-dip": outcome.record}
-        self.links.undo()
+        self.stop_listening()
         return layer, self._add_above(layer, outcome)
 
     def drop(self) -> None:
         """Take the preview away."""
-        self.links.undo()
+        self.stop_listening()
         if self._alive():
             self.viewer.layers.remove(self.layer)
         self.layer = self.data = None
+
+    def stop_listening(self) -> None:
+        """Follow the viewer no more."""
+        self.links.undo()
+        self.turning.undo()
 
     def _alive(self) -> bool:
         return self.layer is not None and self.layer in self.viewer.layers
@@ -107,6 +120,15 @@ class LiveLayer:
         layers.insert(layers.index(layer) + 1, second)
         layers.selection = selected or [layer]  # what is hidden is not what one goes on with
         return second
+
+    def _turn(self, event: Any = None) -> None:
+        """Say which plane the sliders of the viewer are at."""
+        point, axes = self.viewer.dims.point, self.job.axes
+        # axes that do not fit are refused by the run; nothing of as many dimensions may be there any more
+        if axes is None or len(axes) != len(self.job.image.shape) or len(point) < self._to_data.ndim:
+            return
+        where = self._to_data(np.asarray(point[-self._to_data.ndim :]))
+        self.control.looked_at = index_of(axes, self.job.image.shape, where)
 
     def _look(self) -> None:
         self.control.watched = bool(self._alive() and self.layer.visible)

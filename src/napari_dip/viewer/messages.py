@@ -10,7 +10,9 @@ import numpy as np
 
 from napari_dip.record import Record
 
-Wish = Literal["go", "pause", "stop", "cancel"]
+Wish = Literal["go", "pause", "stop", "keep", "cancel"]
+ENDS = ("go", "stop", "keep", "cancel")
+"""Ways to end, from the mildest to the gravest."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,8 @@ class Job:
         As in `napari_dip.restore_steps`.
     inputs : dict
         What else the task takes, by name; a mask as `Painted`.
+    rgb : bool
+        Whether the layer shows its last axis as colours, whatever that axis is called.
     """
 
     task: str
@@ -51,16 +55,12 @@ class Job:
     axes: str | None
     settings: dict[str, Any]
     inputs: dict[str, Any] = field(default_factory=dict)
+    rgb: bool = False
 
     @property
     def factor(self) -> int:
         """How many times more pixels the result has along Y and X."""
         return int(self.inputs.get("factor") or 1)
-
-    @property
-    def rgb(self) -> bool:
-        """Whether the image has colours."""
-        return "S" in (self.axes or "")
 
 
 @dataclass(frozen=True)
@@ -85,11 +85,11 @@ class Report:
 
     Attributes
     ----------
-    plane, planes, iteration, iterations, seconds, done, loss
+    plane, planes, iteration, iterations, seconds, done, loss, stage, fit, fits, together, restored
         As in `napari_dip.Progress`.
-    losses : list of (plane, iteration, loss)
+    losses : list of (fit, iteration, loss)
     pictures : list of Picture
-        The planes that have ended since the pictures before, and the one at work; empty if it is not time for any.
+        Planes that have ended since the pictures before, and the one at work; empty if it is not time for any.
     """
 
     plane: int
@@ -99,6 +99,11 @@ class Report:
     seconds: float
     done: float
     loss: float
+    stage: Literal["fit", "apply"]
+    fit: int
+    fits: int
+    together: int
+    restored: int
     losses: list[tuple[int, int, float]]
     pictures: list[Picture]
 
@@ -139,7 +144,11 @@ class Control:
     Attributes
     ----------
     wish : str
-        "go", "pause", "stop" (and keep the result), or "cancel".
+        "go", "stop" (learning, and keep the result), "keep" (what is restored, and nothing more), or "cancel".
+    paused : bool
+        Whether the run is to wait.
+    looked_at : tuple of int
+        The plane that the viewer shows, by its place along the outer axes (T, Z, C) of the image, in their order.
     watched : bool
         Whether anybody looks at the pictures.
     shown : bool
@@ -151,13 +160,17 @@ class Control:
     """
 
     wish: Wish = "go"
+    paused: bool = False
+    looked_at: tuple[int, ...] = ()
     watched: bool = True
     shown: bool = True
     wake: threading.Event = field(default_factory=threading.Event)
     over: threading.Event = field(default_factory=threading.Event)
 
     def ask(self, wish: Wish) -> None:
-        """Change the wish; a run that is to end can be cancelled, and nothing else."""
-        if self.wish in ("go", "pause") or wish == "cancel":
-            self.wish = wish
-            self.wake.set()
+        """Change the wish: to wait or go on, or to end, which a milder wish does not take back."""
+        if wish in ("go", "pause"):
+            self.paused = wish == "pause" and self.wish != "cancel"
+        elif ENDS.index(wish) > ENDS.index(self.wish):
+            self.wish, self.paused = wish, False
+        self.wake.set()

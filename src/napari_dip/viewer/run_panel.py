@@ -7,12 +7,20 @@ from typing import Literal
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QGridLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
+from napari_dip.summary import where_it_stands
 from napari_dip.viewer.curve import Curve
 from napari_dip.viewer.messages import Report
 
-State = Literal["nothing", "ready", "running", "paused", "ending"]
+State = Literal["nothing", "ready", "running", "paused", "ending", "cancelling"]
 STEPS = 1000
 FINISHING = "Finishing ..."
+STOP = "Stop and keep", "End now and keep the image as it is."
+STOP_LEARNING = (
+    "Stop and keep",
+    "Stop learning now: the planes are then restored with what was learned so far.",
+)
+STOP_RESTORING = "Stop now", "Keep only the planes that are restored; the others stay empty."
+AFTER_STOP = f"“{STOP_RESTORING[0]}” keeps only what is done by then."
 
 
 class RunPanel(QWidget):  # type: ignore[misc]
@@ -33,11 +41,10 @@ class RunPanel(QWidget):  # type: ignore[misc]
         super().__init__(parent)
         self.run_button = QPushButton("Run")
         self.pause_button = QPushButton("Pause")
-        self.stop_button = QPushButton("Stop and keep")
+        self.stop_button = QPushButton()
         self.cancel_button = QPushButton("Cancel")
         self.run_button.setToolTip("Start. The result appears as a new layer and gets better while you watch.")
         self.pause_button.setToolTip("Hold the computation; Resume goes on from there.")
-        self.stop_button.setToolTip("End now and keep the image as it is.")
         self.cancel_button.setToolTip("End now and throw the result away.")
         self.bar = QProgressBar()
         self.bar.setRange(0, STEPS)
@@ -46,11 +53,12 @@ class RunPanel(QWidget):  # type: ignore[misc]
         self.status = QLabel()
         self.status.setWordWrap(True)
         self.status.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        self.status.setMinimumHeight(3 * self.status.fontMetrics().lineSpacing())
+        self.status.setMinimumHeight(4 * self.status.fontMetrics().lineSpacing())
         self.status.setAlignment(Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeft)
         self.curve = Curve()
         self.curve.hide()  # until there is something to see
-        self.plane = 0
+        self.report: Report | None = None
+        self.stopped = False
         self.max_seconds: float | None = None
         self._arrange()
         self.run_button.clicked.connect(self.run)
@@ -66,14 +74,32 @@ class RunPanel(QWidget):  # type: ignore[misc]
         self.run_button.setEnabled(state == "ready")
         for button in (self.pause_button, self.stop_button):
             button.setEnabled(going)
-        self.cancel_button.setEnabled(going)
+        self.cancel_button.setEnabled(going or state == "ending")
         self.pause_button.setText("Resume" if state == "paused" else "Pause")
         self.bar.setEnabled(going)
+        self._name_stop()
+
+    @property
+    def keeps_only_done(self) -> bool:
+        """Whether to stop means to leave out planes that are not restored yet: what the button says."""
+        now = self.report
+        return now is not None and now.together > 1 and (self.stopped or now.stage == "apply")
+
+    def show_stop(self) -> None:
+        """Show that the run is to end: at once, or after the planes that it has learned from are restored."""
+        comes_more = not self.stopped and (self.report is None or self.report.together > 1)
+        if not comes_more or self.keeps_only_done:
+            self.set_state("ending")
+            self.say(FINISHING)
+            return
+        self.stopped = True
+        self.set_state("running")
+        self.say(FINISHING if self.report is None else "\n".join(("Restoring planes ...", AFTER_STOP)))
 
     def begin(self, max_seconds: float | None) -> None:
         """Show a run that has just started."""
         self.max_seconds = max_seconds
-        self.plane = 0
+        self.report, self.stopped = None, False
         self.curve.clear()
         self.curve.show()
         self.bar.setRange(0, 0)  # a moving bar: the first run loads torch, which takes some seconds
@@ -84,11 +110,13 @@ class RunPanel(QWidget):  # type: ignore[misc]
         """Show where a run stands."""
         self.bar.setRange(0, STEPS)
         self.bar.setValue(round(STEPS * report.done))
-        if report.plane != self.plane:
-            self.plane = report.plane
+        if self.report is not None and report.fit != self.report.fit:
             self.curve.clear()
-        self.curve.add([(i, loss) for plane, i, loss in report.losses if plane == self.plane], report.iterations)
-        self.say("\n".join(self._words(report)))
+        self.curve.add([(i, loss) for fit, i, loss in report.losses if fit == report.fit], report.iterations)
+        self.report = report
+        self._name_stop()
+        if self.state != "cancelling":
+            self.say("\n".join(self._words(report)))
 
     def end(self, words: str, state: State, done: float | None = None) -> None:
         """Show a run that has ended."""
@@ -96,24 +124,38 @@ class RunPanel(QWidget):  # type: ignore[misc]
         if done is not None:
             self.bar.setValue(round(STEPS * done))
         self.say(words)
+        self.report, self.stopped = None, False
         self.set_state(state)
 
     def say(self, words: str) -> None:
         """Show a sentence."""
         self.status.setText(words)
 
+    def say_soon(self, words: str) -> None:
+        """Show what will be as soon as the run can: an iteration takes a moment, to restore some planes may not."""
+        restoring = self.report is not None and self.report.stage == "apply"
+        self.say(f"{words} after the planes at work ..." if restoring else f"{words} ...")
+
     def _words(self, report: Report) -> list[str]:
-        # most runs end long before their plan, so it is said to be the most there will be
-        where = f"Iteration {report.iteration} of at most {report.iterations}"
-        if report.planes > 1:
-            where = f"Plane {report.plane + 1} of {report.planes}, {where[0].lower()}{where[1:]}"
+        words = [where_it_stands(report)]
+        if report.stage == "fit":
+            words.append(f"Loss {report.loss:.4g}")
+        elif self.stopped and self.state != "ending":
+            words.append(AFTER_STOP)
         if self.state == "paused":
             left = "Paused"
         elif self.state == "ending" or report.done >= 1:
             left = FINISHING
         else:
-            left = time_left(report.seconds, report.done, self.max_seconds)
-        return [where, f"Loss {report.loss:.4g}", left]
+            limit = self.max_seconds if report.together == 1 else None  # it is of learning, not of restoring
+            left = time_left(report.seconds, report.done, limit)
+        return [*words, left]
+
+    def _name_stop(self) -> None:
+        together = self.report is not None and self.report.together > 1
+        text, tip = STOP_RESTORING if self.keeps_only_done else STOP_LEARNING if together else STOP
+        self.stop_button.setText(text)
+        self.stop_button.setToolTip(tip)
 
     def _toggle_pause(self) -> None:
         (self.resume if self.state == "paused" else self.pause).emit()

@@ -22,6 +22,8 @@ REPORT_EVERY = 0.1
 PREVIEW_EVERY = 0.25
 PREVIEW_SHARE = 0.2
 """Most of the time that previews may take."""
+AT_ONCE = 2**24
+"""Pixels in the pictures of planes that have ended, sent at once: what is more comes with the next."""
 FIRST_PREVIEW = 5
 """Iterations before the first one: the network has learned nothing earlier ..."""
 PATIENCE = 2.0
@@ -120,10 +122,10 @@ class Runner:
         if self.control:
             self.control.ask("go")
 
-    def stop(self) -> None:
-        """End after this iteration and keep the result."""
+    def stop(self, *, now: bool = False) -> None:
+        """End the fit after this iteration and keep the result; `now` leaves out what is not restored yet."""
         if self.control:
-            self.control.ask("stop")
+            self.control.ask("keep" if now else "stop")
 
     def cancel(self) -> None:
         """End after this iteration and drop the result."""
@@ -168,20 +170,26 @@ def _run(job: Job, control: Control, restore_steps: Callable[..., Run]) -> Gener
     inputs = {name: _read(value) for name, value in job.inputs.items()}
     run = restore_steps(job.task, job.image, axes=job.axes, out=out, **inputs, **job.settings)
     clock = _Clock(job, control, out)
+    turned: tuple[tuple[int, ...], int] = (), -1
     for now in run:
         clock.note(now)
+        wanted = control.looked_at, now.fit  # each fit has to be told: it knows only of its own planes
+        turns = now.together > 1 and turned != wanted
+        if turns:
+            run.look_at(control.looked_at)
+            turned = wanted
         # a pause lets the report of its last iteration out, and goes on yielding so that napari can end it
-        if clock.wants_report() or control.wish == "pause" or now.done >= 1:
-            yield clock.report(now)
-        while control.wish == "pause":
+        if clock.wants_report(now) or control.paused:
+            yield clock.report(now, turns=turns)
+        while control.paused:
             control.wake.clear()
-            if control.wish == "pause" and not control.wake.wait(REPORT_EVERY):
+            if control.paused and not control.wake.wait(REPORT_EVERY):
                 yield None
         if control.wish == "cancel":
             run.close()
             return Cancelled()
-        if control.wish == "stop":
-            run.stop()
+        if control.wish != "go":
+            run.stop(now=control.wish == "keep")
     result = run.result
     kind = Stopped if result.record["stopped_by"] == "asked" else Done
     spread = None if result.uncertainty is None else without_colours(result.uncertainty, rgb=job.rgb)
@@ -199,25 +207,31 @@ class _Clock:
     def __init__(self, job: Job, control: Control, out: np.ndarray | None):
         self.job, self.control, self.out = job, control, out
         self.losses: list[tuple[int, int, float]] = []
-        self.at: tuple[int, ...] | None = None
+        self.before: Progress | None = None
         self.ended: list[tuple[int, ...]] = []
         """Planes whose end was not shown yet."""
+        self.complete: set[tuple[int, ...]] = set()
         self.reported = self.previewed = -np.inf
         self.pause = PREVIEW_EVERY
 
     def note(self, now: Progress) -> None:
         """Take down an iteration."""
-        self.losses.append((now.plane, now.iteration, now.loss))
-        if self.at is not None and self.at != now.index:
-            self.ended.append(self.at)
-        self.at = now.index
+        before, self.before = self.before, now
+        if now.stage == "fit":
+            self.losses.append((now.fit, now.iteration, now.loss))
+        finished = list(now.finished)
+        if before is not None and before.fit != now.fit and before.together == 1:
+            finished.append(before.index)  # the end of a plane by itself is no step
+        self.ended += (index for index in finished if index not in self.complete)
+        self.complete.update(finished)
 
-    def wants_report(self) -> bool:
+    def wants_report(self, now: Progress) -> bool:
         """Whether it is time for a report."""
-        return perf_counter() - self.reported >= REPORT_EVERY
+        steps = now.finished or (now.stage == "apply" and not now.restored)  # these are few, and may take long
+        return bool(steps) or now.done >= 1 or perf_counter() - self.reported >= REPORT_EVERY
 
-    def report(self, now: Progress) -> Report:
-        """Say where the run stands."""
+    def report(self, now: Progress, *, turns: bool = False) -> Report:
+        """Say where the run stands; while it turns to another plane, a picture would be of neither."""
         self.reported = perf_counter()
         losses, self.losses = self.losses, []
         return Report(
@@ -228,29 +242,45 @@ class _Clock:
             seconds=now.seconds,
             done=now.done,
             loss=now.loss,
+            stage=now.stage,
+            fit=now.fit,
+            fits=now.fits,
+            together=now.together,
+            restored=now.restored,
             losses=losses,
-            pictures=self._pictures(now),
+            pictures=[] if turns else self._pictures(now),
         )
 
     def _pictures(self, now: Progress) -> list[Picture]:
         """Make pictures if it is time, somebody looks, and those before were shown."""
         started = perf_counter()
-        early = now.plane == 0 and now.iteration < FIRST_PREVIEW and now.seconds < PATIENCE
+        early = now.fit == 0 and now.stage == "fit" and now.iteration < FIRST_PREVIEW and now.seconds < PATIENCE
         # the result itself is next if the run is about to end
-        if early or self.control.wish == "stop" or now.done >= 1 or started - self.previewed < self.pause:
+        ending = now.done >= 1 or self.control.wish not in (("go", "stop") if now.stage == "apply" else ("go",))
+        if early or ending or started - self.previewed < self.pause:
             return []
         if not (self.control.watched and self.control.shown):
             return []
-        ended = [] if self.out is None else [(index, self._done(self.out, index)) for index in self.ended]
+        planes = self._next_done()
+        if now.index not in self.complete:
+            planes.append((now.index, now.preview()))
         dtype, rgb = self.job.image.dtype, self.job.rgb
-        planes = [*ended, (now.index, now.preview())]
         pictures = [Picture(index, displayable(plane, dtype, rgb=rgb)) for index, plane in planes]
-        self.ended = []
+        if not pictures:
+            return []
         self.previewed = perf_counter()
         self.pause = max(PREVIEW_EVERY, (self.previewed - started) / PREVIEW_SHARE)
         self.control.shown = False
         return pictures
 
-    def _done(self, out: np.ndarray, index: tuple[int, ...]) -> np.ndarray:
-        """Copy a plane that has ended."""
-        return np.array(out[place_of(self.job.axes or "", index)])
+    def _next_done(self) -> list[tuple[tuple[int, ...], np.ndarray]]:
+        """Copy planes that have ended, the one that is looked at first, and no more than can be shown in a moment."""
+        out, axes = self.out, self.job.axes or ""
+        if out is None:
+            return []
+        self.ended.sort(key=lambda index: index != self.control.looked_at)
+        planes: list[tuple[tuple[int, ...], np.ndarray]] = []
+        while self.ended and sum(plane.size for _, plane in planes) < AT_ONCE:
+            index = self.ended.pop(0)
+            planes.append((index, np.array(out[place_of(axes, index)])))
+        return planes

@@ -21,11 +21,14 @@ EMPTY = {
     "sigma": "estimated",
     "gain": "estimated",
     "offset": "not needed",
+    "z_step": "not known",
+    "neighbours": "as many as suit it",
 }
 """What an optional number says when it is left out."""
 LABELS = {
     "nonfinite": {"refuse": "refuse the image", "inpaint": "fill them in"},
     "noise": {kind.name: kind.title for kind in NOISE_KINDS},
+    "channels": {"separate": "one by one", "together": "with a look at the others"},
 }
 """Choices in words, where the help does not give them in so few."""
 TICKED = {"uncertainty": "as a second layer"}
@@ -52,16 +55,17 @@ def setting_widget(name: str) -> Widget:
         return SpinBox(value=knob.default, min=int(low), max=int(high), **common)
     if math.isinf(high):  # a quantity in units of the image: any step of a spin box would be wrong
         return number_or_nothing(EMPTY.get(name, "auto"), low, **common)
-    spin = number_or_words(EMPTY.get(name, "auto"), high, **common)
+    nothing = int(low) - 1 if kind is int else 0
+    spin = number_or_words(EMPTY.get(name, "auto"), high, nothing, **common)
     if isinstance(knob.json_schema_extra, dict) and "unit" in knob.json_schema_extra:
         spin.native.setSuffix(f" {knob.json_schema_extra['unit']}")
     return spin
 
 
-def number_or_words(words: str, high: float, **common: Any) -> FloatSpinBox:
-    """Make a box for whole numbers that shows words in place of 0."""
+def number_or_words(words: str, high: float, nothing: int = 0, **common: Any) -> FloatSpinBox:
+    """Make a box for whole numbers that shows words in place of the least, which stands for none."""
     # of the spin boxes that magicgui has, only this one can
-    spin = FloatSpinBox(value=0, min=0, max=high, step=1, **common)
+    spin = FloatSpinBox(value=nothing, min=nothing, max=high, step=1, **common)
     spin.native.setDecimals(0)
     spin.native.setSpecialValueText(words)
     return spin
@@ -90,7 +94,7 @@ def read(widget: Widget) -> Any:
         If it holds half a number, such as "-".
     """
     if isinstance(widget, FloatSpinBox):
-        return int(widget.value) or None
+        return int(widget.value) if widget.value > widget.min else None
     if not isinstance(widget, LineEdit):
         return widget.value
     text = widget.value.strip()
@@ -100,13 +104,16 @@ def read(widget: Widget) -> Any:
         raise InputError(f"{widget.label}: {text!r} is not a number; complete it, or leave the box empty.") from None
 
 
-def lay_out(widgets: list[Widget]) -> QWidget:
-    """Put widgets below each other, their labels in a column of their own."""
+def lay_out(widgets: list[Widget | QWidget]) -> QWidget:
+    """Put widgets below each other, their labels in a column of their own; one of Qt takes the whole width."""
     native = QWidget()
     rows = QFormLayout(native)
     rows.setContentsMargins(0, 0, 0, 0)
     rows.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
     for widget in widgets:
+        if isinstance(widget, QWidget):
+            rows.addRow(widget)
+            continue
         label = QLabel("" if isinstance(widget, PushButton) else widget.label)
         label.setToolTip(widget.tooltip or "")
         rows.addRow(label, widget.native)
