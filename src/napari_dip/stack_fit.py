@@ -85,6 +85,8 @@ class StackFit:
             self.preset = self.preset.begun_with(len(given.networks))
         self.reach = reach_of(settings, parts) if given is None else given.reach
         self.pool = Pool.of(parts, settings, request.device)
+        if given is None and settings.neighbours is None and self.reach and self.pool.shares_noise:
+            self.reach = 0
         self.scaling, self.noise, self.view = (
             self.pool.scaling,
             self.pool.noise,
@@ -99,8 +101,10 @@ class StackFit:
         if script is not None:
             limits.stop_at, limits.stopped_by = script["iterations"], script["stopped_by"]
         self.fit = Fit(problem, limits, judged=script is None, given=given.networks if given else ())
-        alone = max(map(len, group.rows)) == 1
-        self.blocks = plan_blocks(group, source.size, BLOCK // source.samples, SIDE_ALONE if alone else SIDE)
+        alone = not self.reach
+        self.blocks = plan_blocks(
+            group, source.size, 1 if alone else BLOCK // source.samples, SIDE_ALONE if alone else SIDE
+        )
         wanted = None if script is None else script.get("blocks")
         self.left = [block for block in self.blocks if wanted is None or block.number in wanted]
         self.done: list[Block] = []
@@ -274,7 +278,7 @@ class StackFit:
         if self._networks is None:
             self._networks = self._settled()
             self._variance_left = self._look_at_residuals(self._networks)
-        depth = self.preset.last_step.groups.search_depth if len(block.row) > 1 else 0
+        depth = self.preset.last_step.groups.search_depth if self.reach else 0
         planes = _around(block.planes, depth, len(block.row))
         region = grown(block.region, MARGIN, self.request.source.size)
         averaged = self._predicted(self._networks, block.row, planes, region, self._variance_left)

@@ -13,7 +13,7 @@ from napari_dip.image.scaling import Scaling
 from napari_dip.image.source import Plane, Source
 from napari_dip.image.work import Group, Item, Region
 from napari_dip.noise_settings import known_noise
-from napari_dip.prior.noise_estimation import NoiseModel
+from napari_dip.prior.noise_estimation import NoiseModel, noise_in_common
 from napari_dip.prior.presets import STACK
 from napari_dip.prior.stack import Stack
 from napari_dip.prior.weights import relative_noise
@@ -29,6 +29,10 @@ REACH = 2
 """Planes on each side that are looked at: one more gains nothing, none loses 0.35 dB. Measured: benchmarks/scale.py."""
 FAR = 8.0
 """Distance of planes, in pixels, from which on only the next plane on each side tells anything of one."""
+
+IN_COMMON = 0.2
+"""Correlation of the noise of neighbouring planes from which on these are not looked at: 0.02 at most in the volumes
+of the scoreboard, 0.5 once they are interpolated between two planes."""
 
 Part = tuple[Source, Group]
 """An image, and the planes of it that are fitted together."""
@@ -60,6 +64,16 @@ class Pool:
             for row, planes, region in _chosen(group, source.size, POOL // source.samples // len(parts))
         ]
         return cls(stacks, scaling, _noise_of(stacks, scaling, settings))
+
+    @property
+    def shares_noise(self) -> bool:
+        """Whether planes that lie beside each other have noise in common, and must not be looked at for each other."""
+        for stack in self.stacks:
+            rows = min(len(stack), max(2, LOOKED_AT // (stack.size[0] * stack.size[1])))
+            if rows > 1:
+                values, observed = stack.values[:rows, 0].cpu().numpy(), stack.observed[:rows, 0].cpu().numpy() > 0
+                return noise_in_common(values, observed) > IN_COMMON
+        return False
 
     @property
     def relative_noise(self) -> float:

@@ -195,6 +195,35 @@ def estimate_noise(
     return NoiseModel(Gaussian(noise, low, high), radius, kind)
 
 
+def noise_in_common(planes: np.ndarray, observed: np.ndarray, how: Estimation = ESTIMATION) -> float:
+    """Correlation of the noise of planes that lie beside each other, seen in their flattest blocks.
+
+    Planes that were interpolated, or averaged over time, have noise in common: one gives away what is hidden of the
+    other. Of independent noise the difference of two planes has twice the variance of one.
+
+    Parameters
+    ----------
+    planes : (n, y, x) array
+        In their order.
+    observed : (n, y, x) bool array
+        Pixels that were measured.
+    how : Estimation, optional
+
+    Returns
+    -------
+    float
+        0 for independent noise, 1 for the same; 0 where too little is seen.
+    """
+    apart, both = planes[1:] - planes[:-1], observed[1:] & observed[:-1]
+    found = []
+    for values, known in ((apart, both), (planes, observed)):
+        variance = differences(values, known, 1 + how.most_radius, how.differences)[1]
+        if variance.size < how.curve.blocks_per_point:
+            return 0.0
+        found.append(float(np.quantile(variance, how.differences.flattest)))
+    return 1 - found[0] / (2 * found[1]) if found[1] > 0 else 0.0
+
+
 def variance_left(
     likelihood: Likelihood, prediction: Tensor, values: Tensor, observed: Tensor, how: Estimation = ESTIMATION
 ) -> NoiseVariance:
