@@ -20,7 +20,7 @@ LAYERS = (
     {"tasks"},
     {"image"},
     {"prior"},
-    {"files", "samples"},
+    {"files", "samples", "estimate"},
     {"noise_settings", "request"},
     {"record"},
     {"restoration", "summary", "checkpoint"},

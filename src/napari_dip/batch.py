@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_dip import record as records
 from napari_dip.errors import InputError
+from napari_dip.estimate import estimate
 from napari_dip.files import formats as files
 from napari_dip.image.axes import guess_axes
 from napari_dip.settings import Settings, read_settings
@@ -129,7 +130,10 @@ def restore_file(
     run = _begun(row, picture.array, axes, given, needed.get("prior"), update, made)
     if announce is not None:
         image = run.request.source
-        announce(plan(image.axes, image.array.shape, run.request.factor))
+        size = image.array.shape
+        preset, itemsize = run.request.settings.preset, image.array.dtype.itemsize
+        takes = estimate(row.name, image.axes, size, itemsize, preset=preset, factor=run.request.factor)
+        announce(f"{plan(image.axes, size, run.request.factor)}; takes {takes.words()}")
     asked = False
     for progress in run:
         if watch is not None and watch(progress):

@@ -14,8 +14,8 @@ from napari_dip.stack_fit import StackFit
 from napari_dip.tasks import Task
 
 LARGE = 2**19
-"""Pixels of a plane from which on it is fitted on crops: time and memory of the fit no longer grow with it. At 512 x 512
-that loses 0.1 dB. Measured: benchmarks/RESULTS.md."""
+"""Pixels of a plane from which on it is fitted on crops: time and memory of the fit no longer grow with it. At 512 x
+512 that loses 0.1 dB. Measured: benchmarks/RESULTS.md."""
 
 
 def plan(request: Request) -> list[list[Item]]:

@@ -228,7 +228,8 @@ class StackPreset:
     held_out : float
         Part of the pixels that is kept apart to judge when to stop.
     stopping : Rule or None
-        When to stop; None: at the end of the plan.
+        When to stop: once held-out pixels are predicted worse than before, by more than the error of that figure. While
+        they are predicted better, if only by a little, the last step gains from going on. None: at the end of the plan.
     estimation : Estimation
     variance_head : VarianceHead
     """
@@ -246,7 +247,7 @@ class StackPreset:
     hidden: float = 0.3
     hidden_if_correlated: float = 0.65
     held_out: float = 0.02
-    stopping: Rule | None = field(default_factory=lambda: HeldOut(tolerance=0.0, least=150, every=25))
+    stopping: Rule | None = field(default_factory=lambda: HeldOut(tolerance=-0.005, least=100, every=25))
     estimation: Estimation = ESTIMATION
     variance_head: VarianceHead = field(default_factory=VarianceHead)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from magicgui.widgets import ComboBox, Widget
 from napari.components import ViewerModel
 from napari.layers import Image
@@ -12,6 +13,7 @@ from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
 from superqt import QCollapsible
 
 from napari_dip.errors import InputError
+from napari_dip.estimate import estimate
 from napari_dip.image.axes import outer_axes
 from napari_dip.settings import STACK, STRENGTH
 from napari_dip.summary import plan
@@ -102,6 +104,19 @@ class Form:
         factor = self.inputs["factor"].read() if "factor" in self.inputs else 1
         return plan(self.axes.read(), read_data(self.image.value).shape, factor)
 
+    def estimate(self) -> str:
+        """Say what a run will take; empty if that is not known."""
+        if not self.plan():
+            return ""
+        data, preset = read_data(self.image.value), str(self.everyday["preset"].value)
+        factor = self.inputs["factor"].read() if "factor" in self.inputs else 1
+        lazy = not isinstance(data, np.ndarray)
+        itemsize = np.dtype(data.dtype).itemsize
+        found = estimate(
+            self.task.name, self.axes.read(), data.shape, itemsize, preset=preset, factor=factor, lazy=lazy
+        )
+        return f"Takes {found.words()}."
+
     @property
     def knobs(self) -> dict[str, Widget]:
         """The widgets of all knobs, by name."""
@@ -170,11 +185,16 @@ class Form:
         self.plan_label.setText(wrong or plan)
         self.plan_label.setVisible(bool(wrong or plan))
         self.plan_label.setStyleSheet("font-weight: bold;" if wrong else "")
+        takes = self.estimate()
+        self.estimate_label.setText(takes)
+        self.estimate_label.setVisible(bool(takes))
 
     def _arrange(self) -> QWidget:
         native = QWidget()
-        self.words_label, self.hint, self.plan_label = QLabel(self.task.words), QLabel(), QLabel()
-        for label in (self.words_label, self.hint, self.plan_label):
+        self.words_label, self.hint = QLabel(self.task.words), QLabel()
+        self.plan_label, self.estimate_label = QLabel(), QLabel()
+        self.estimate_label.setToolTip("Most runs end sooner, once there is nothing more to gain.")
+        for label in (self.words_label, self.hint, self.plan_label, self.estimate_label):
             label.setWordWrap(True)
         self.hint.setStyleSheet("font-weight: bold;")
         self.collapsible = QCollapsible("", expandedIcon=QIcon(), collapsedIcon=QIcon())
@@ -185,7 +205,7 @@ class Form:
         self.collapsible.addWidget(lay_out(list(self.more.values())))
         layout = QVBoxLayout(native)
         layout.setContentsMargins(0, 0, 0, 0)
-        top = [*self.top[:2], self.plan_label, *self.top[2:]]
+        top = [*self.top[:2], self.plan_label, self.estimate_label, *self.top[2:]]
         for widget in (self.words_label, self.hint, lay_out(top), self.collapsible):
             layout.addWidget(widget)
         return native

@@ -1,0 +1,102 @@
+"""What a run will take, said before it: time and memory, from the shape of the image alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
+
+GROUPED = ("fast", "best")
+"""Presets that fit planes together."""
+LARGE = 2**19
+"""Pixels of a single plane from which on it is fitted on crops; see `napari_dip.fits`."""
+PROCESS = 0.42e9
+"""Bytes of Python with torch and the libraries around it."""
+PLANE_BYTES = {"fast": 1080, "best": 1400, "paper": 6000}
+"""Bytes a pixel of a plane that is fitted as a whole."""
+POOL, BLOCK, HALO = 2**23, 2**21, 96
+"""As in `napari_dip.stack_pool`, `napari_dip.stack_fit` and the halo of a block."""
+POOL_BYTES, BLOCK_BYTES, FIT_BYTES = 24, 130, 0.25e9
+"""Bytes a pixel that is learned from, and of a block at work; those of an iteration on crops."""
+PER_ITERATION, PER_PIXEL, PER_PLANE_PIXEL = 0.3, 22e-6, 6e-6
+"""Seconds of an iteration on crops, of restoring a pixel, and of a pixel in an iteration on a whole plane; on one core
+without fast bfloat16."""
+ITERATIONS, MEMBERS, AS_A_WHOLE = 300, {"fast": 1, "best": 4}, {"fast": 100, "best": 400, "paper": 3000}
+"""Planned on crops; networks of a preset; and about as many as a fit of a whole plane takes."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a run will take.
+
+    Attributes
+    ----------
+    seconds : float
+        On one core as in a laptop of some years ago; nobody knows when a fit finds that there is nothing more to gain.
+    memory : float
+        Bytes of the whole process at its peak, the image that is given included.
+    """
+
+    seconds: float
+    memory: float
+
+    def words(self) -> str:
+        """Say it in a few words.
+
+        >>> Estimate(540, 2.1e9).words()
+        'about 9 min on one core, 2.1 GB'
+        """
+        time = f"{self.seconds / 60:.0f} min" if self.seconds >= 90 else f"{max(self.seconds, 1):.0f} s"
+        if self.seconds >= 2 * 3600:
+            time = f"{self.seconds / 3600:.0f} h"
+        return f"about {time} on one core, {self.memory / 1e9:.1f} GB"
+
+
+def estimate(
+    task: str,
+    axes: str,
+    shape: Sequence[int],
+    itemsize: int,
+    *,
+    preset: str = "fast",
+    factor: int = 1,
+    lazy: bool = False,
+) -> Estimate:
+    """Estimate what a run will take.
+
+    Parameters
+    ----------
+    task : str
+    axes : str
+        One letter for each dimension.
+    shape : sequence of int
+    itemsize : int
+        Bytes of a value of the image.
+    preset : str
+    factor : int
+        Of super-resolution.
+    lazy : bool
+        Whether the image is read region by region.
+    """
+    size = dict(zip(axes, map(int, shape), strict=True))
+    samples, plane = min(size.get("S", 1), 3), size["Y"] * size["X"]
+    channels = size.get("C", 1)
+    planes = prod(size.get(axis, 1) for axis in "TZ")
+    values = prod(shape)
+    held = PROCESS + (0 if lazy else values * itemsize) + 4 * values * factor**2
+    if task == "denoise" and preset in GROUPED and (planes > 1 or plane >= LARGE):
+        pixels = planes * plane
+        seconds = channels * MEMBERS[preset] * (PER_ITERATION * ITERATIONS + PER_PIXEL * samples * pixels)
+        return Estimate(seconds, held + FIT_BYTES + samples * _on_crops(size, planes))
+    pixels = plane * factor**2
+    seconds = channels * planes * pixels * samples**0.5 * PER_PLANE_PIXEL * AS_A_WHOLE[preset]
+    return Estimate(seconds, held + PLANE_BYTES[preset] * pixels * samples**0.3)
+
+
+def _on_crops(size: dict[str, int], planes: int) -> float:
+    """Bytes of what is learned from, and of a block at work."""
+    side = 512 if planes > 1 else 1024
+    height, width = (min(size[axis], side) for axis in "YX")
+    wide = min(size["Y"], height + 2 * HALO) * min(size["X"], width + 2 * HALO)
+    depth = min(planes, max(1, BLOCK // (height * width)) + 8) if planes > 1 else 1
+    return POOL_BYTES * min(POOL, planes * size["Y"] * size["X"]) + BLOCK_BYTES * depth * wide
