@@ -45,15 +45,16 @@ def denoise(image: Any, *, axes: str | None = None, out: Any = None, **settings:
     Parameters
     ----------
     image : array-like
-        2D, or a stack whose planes are restored one by one (true 3D priors are still to come). Any real dtype; it is
-        not changed. The channels of axis C are restored one by one, so that none bleeds into another; the samples of
-        axis S (RGB) are restored together, and an alpha sample is left as it is.
+        2D, a volume, a time series, or any stack of them. Any real dtype; it is not changed. One network is fitted to
+        all planes of a stack and applied to each with a look at its neighbours (presets fast and best). The channels of
+        axis C are restored one by one, so that none bleeds into another, unless `channels` says otherwise; the samples
+        of axis S (RGB) are restored together, and an alpha sample is left as it is.
     axes : str, optional
         One letter of T Z C Y X S for each dimension, in their order, which may be any. Left out, they are guessed to be
         YX, ZYX, TZYX or TZCYX; three samples after that are RGB, four RGBA in 8 bits and channels otherwise. The guess
         is in the record.
     out : array, optional
-        float32 array of the shape of the result, in memory or mapped to a file, that it is written to plane by plane.
+        float32 array of the shape of the result, in memory or mapped to a file, that it is written to part by part.
     **settings
         Fields of `Settings`, by name.
 

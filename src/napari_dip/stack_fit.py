@@ -38,7 +38,7 @@ MARGIN = 32
 step of the network."""
 PREVIEWED = 384
 """Side of the part of a plane that a preview restores, around its centre."""
-APPLYING = 6.0
+APPLYING = 2.5
 """What it takes to restore a pixel, over what it takes to learn from one: for the time that is left."""
 
 
@@ -95,8 +95,7 @@ class StackFit:
         generator = torch.Generator().manual_seed(settings.seed)
         self._objectives = self.preset.objectives(self.pool.stacks, self.noise, self.view, generator)
         problem = self.preset.problem(self._objectives, generator)
-        pixels = sum(len(group.items) * source.size[0] * source.size[1] for source, group in parts)
-        planned = settings.max_iterations or self.preset.planned(pixels)
+        planned = settings.max_iterations or self.preset.planned
         limits = Limits(planned if request.start is None else request.start.iterations, seconds=seconds)
         if script is not None:
             limits.stop_at, limits.stopped_by = script["iterations"], script["stopped_by"]

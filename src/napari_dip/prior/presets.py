@@ -210,12 +210,7 @@ class StackPreset:
     name : str
         What the record calls it.
     iterations : int
-        How many are planned at the most.
-    visits : float
-        How often a pixel may be hidden, on average: of few pixels the noise is soon known by heart, so their plan is
-        shorter.
-    least_iterations : int
-        Planned even then.
+        How many are planned for each network; noise of few pixels is known by heart sooner, which held-out pixels tell.
     network : Slim
     optimisation : Optimisation
     averaging : Averaging
@@ -236,8 +231,6 @@ class StackPreset:
 
     name: str = "one network for all planes"
     iterations: int = 300
-    visits: float = 10.0
-    least_iterations: int = 150
     network: Slim = field(default_factory=lambda: Slim(thin=32, dropout=0.0, remembers=True))
     optimisation: Optimisation = FASTER_MUON
     averaging: Averaging = OF_WEIGHTS
@@ -251,11 +244,10 @@ class StackPreset:
     estimation: Estimation = ESTIMATION
     variance_head: VarianceHead = field(default_factory=VarianceHead)
 
-    def planned(self, pixels: int) -> int:
-        """Give the number of iterations for data of so many pixels."""
-        per_iteration = self.hidden * self.crops.count * self.crops.side**2
-        suited = max(self.least_iterations, int(self.visits * pixels / per_iteration))
-        return self.members * min(self.iterations, suited)
+    @property
+    def planned(self) -> int:
+        """Iterations of all networks together, whatever the amount of data."""
+        return self.members * self.iterations
 
     def noise_model(self, planes: np.ndarray, observed: np.ndarray, known: KnownNoise | None) -> NoiseModel:
         """Find the noise of (n, y, x) values, of which (n, y, x) were `observed`."""
