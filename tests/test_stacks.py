@@ -105,6 +105,15 @@ def test_the_plane_that_is_looked_at_comes_first_and_changes_nothing(small_block
     assert run.result.image.tobytes() == plain.image.tobytes()
 
 
+def test_a_block_can_be_broken_off_and_is_begun_anew(small_blocks):
+    run = steps(uncertainty=True)
+    asked = iter([False, True] * 3)
+    run.interrupted = lambda: next(asked, False)
+    finished = [now.finished for now in run if now.stage == "apply"]
+    assert finished.count(()) == 4 and sum(map(len, finished)) == 5  # said before, and broken off three times
+    assert run.result.image.tobytes() == steps(uncertainty=True).result.image.tobytes()
+
+
 def test_stopping_ends_the_fit_and_restores_all_planes(small_blocks):
     run = steps(max_iterations=50)
     for now in run:

@@ -16,7 +16,7 @@ PLANE_BYTES = {"fast": 1080, "best": 1400, "paper": 6000}
 """Bytes a pixel of a plane that is fitted as a whole."""
 POOL, BLOCK, HALO = 2**23, 2**21, 96
 """As in `napari_dip.stack_pool`, `napari_dip.stack_fit` and the halo of a block."""
-POOL_BYTES, BLOCK_BYTES, FIT_BYTES = 24, 130, 0.25e9
+POOL_BYTES, BLOCK_BYTES, FIT_BYTES = 24, 200, 0.3e9
 """Bytes a pixel that is learned from, and of a block at work; those of an iteration on crops."""
 PER_ITERATION, PER_PIXEL, PER_PLANE_PIXEL = 0.3, 22e-6, 6e-6
 """Seconds of an iteration on crops, of restoring a pixel, and of a pixel in an iteration on a whole plane; on one core

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from copy import copy
 from dataclasses import replace
@@ -23,6 +23,7 @@ from napari_dip.image.planes import place, restore_order
 from napari_dip.item_fit import ItemFit
 from napari_dip.prior.fit import Diverged
 from napari_dip.prior.fit import Progress as Step
+from napari_dip.prior.in_order import Interrupted, interrupts
 from napari_dip.prior.optimisation import has_fast_bfloat16
 from napari_dip.prior.surroundings import is_forked, surroundings
 from napari_dip.record import PlaneRecord
@@ -53,6 +54,12 @@ class Run:
     script : sequence of PlaneRecord, optional
         Repeat these planes: each ends after the iterations that it had, and the run after the last of them.
 
+    Attributes
+    ----------
+    interrupted : callable
+        Asked now and then while a block of planes is restored, which may take long: True breaks it off, so that the
+        next step comes at once. The block is begun anew after that.
+
     Examples
     --------
     >>> run = dip.restore_steps("denoise", image)  # doctest: +SKIP
@@ -66,6 +73,7 @@ class Run:
         self.request, self.script = request, script
         self.started = datetime.now(UTC)
         self.plan = plan(request)
+        self.interrupted: Callable[[], bool] = lambda: False
         self.state = RunState.of(request, out)
 
     def __iter__(self) -> Run:
@@ -258,7 +266,13 @@ class Run:
         else:
             begins = False
             cut = self.state.cut and isinstance(at, StackFit) and at.done
-            pieces = [] if cut else self.state.apply_next(at)
+            token = interrupts.set(self.interrupted)
+            try:
+                pieces = [] if cut else self.state.apply_next(at)
+            except Interrupted:
+                begins = True  # again, once it was heard what is wanted
+            finally:
+                interrupts.reset(token)
         if not begins and not (at.left and pieces):
             self.state.planes.append(at.note(fit.stopped_by or "asked"))
             self.state.at, self.state.last = None, at

@@ -275,8 +275,9 @@ class StackFit:
     def _restored(self, block: Block) -> Estimate:
         """Restore a block, (1, samples, planes, y, x)."""
         if self._networks is None:
-            self._networks = self._settled()
-            self._variance_left = self._look_at_residuals(self._networks)
+            networks = self._settled()
+            self._variance_left = self._look_at_residuals(networks)
+            self._networks = networks  # last: this may be interrupted
         depth = self.preset.last_step.groups.search_depth if self.reach else 0
         planes = _around(block.planes, depth, len(block.row))
         region = grown(block.region, MARGIN, self.request.source.size)

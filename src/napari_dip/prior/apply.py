@@ -22,7 +22,8 @@ Region = tuple[slice, slice]
 SIDE = 512
 """Of a tile, in pixels: some 250 MB are at work in it."""
 HALO = 64
-"""Pixels around a tile that are read, too; measured: benchmarks/scale.py --seams."""
+"""Pixels around a tile that are read, too: twice the coarsest step of the network. `benchmarks/scale.py --seams` shows
+what borders of tiles come to."""
 PASSES = 4
 """Over the planes, if noise is white; each hides a part of the pixels."""
 PATTERN = 96

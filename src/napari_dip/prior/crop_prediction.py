@@ -34,7 +34,8 @@ class Crops:
     count : int
         Crops in a batch.
     side : int
-        Of a crop, in pixels. Twice the pixels the trunk sees at its coarsest; 96 gain 0.05 dB for twice the time.
+        Of a crop, in pixels: twice the coarsest step of the network. With an early version 96 gained 0.05 dB for twice
+        the time.
     """
 
     count: int = 8

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import ContextVar
 from typing import TypeVar
 
 import torch
@@ -13,12 +14,33 @@ Job = TypeVar("Job")
 Result = TypeVar("Result")
 
 
+class Interrupted(Exception):
+    """Somebody wants to be heard before all is done."""
+
+
+interrupts: ContextVar[Callable[[], bool]] = ContextVar("interrupts", default=lambda: False)
+"""Says between two jobs whether `in_order` is to break off."""
+
+
 def in_order(work: Callable[[Job], Result], jobs: Iterable[Job], device: torch.device) -> Iterator[Result]:
     """Give what comes of each job, first that of the first.
 
     On a CPU so many threads work as torch may use here (`torch.get_num_threads`), each of them on a job of its own;
     with one, and on other devices, the caller does all by itself.
+
+    Raises
+    ------
+    Interrupted
+        If `interrupts` says so.
     """
+    wanted = interrupts.get()
+    for result in _in_order(work, jobs, device):
+        if wanted():
+            raise Interrupted
+        yield result
+
+
+def _in_order(work: Callable[[Job], Result], jobs: Iterable[Job], device: torch.device) -> Iterator[Result]:
     threads = torch.get_num_threads() if device.type == "cpu" else 1
     if threads == 1:
         yield from map(work, jobs)

@@ -155,6 +155,8 @@ class Control:
         Whether those sent last were taken: pictures never pile up.
     wake : Event
         Set with each wish, so that a paused run hears of it at once.
+    news : Event
+        Set with each wish, too, and cleared by the worker once it looks.
     over : Event
         Set by the worker at its end.
     """
@@ -165,6 +167,7 @@ class Control:
     watched: bool = True
     shown: bool = True
     wake: threading.Event = field(default_factory=threading.Event)
+    news: threading.Event = field(default_factory=threading.Event)
     over: threading.Event = field(default_factory=threading.Event)
 
     def ask(self, wish: Wish) -> None:
@@ -174,3 +177,4 @@ class Control:
         elif ENDS.index(wish) > ENDS.index(self.wish):
             self.wish, self.paused = wish, False
         self.wake.set()
+        self.news.set()

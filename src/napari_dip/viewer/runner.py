@@ -171,7 +171,9 @@ def _run(job: Job, control: Control, restore_steps: Callable[..., Run]) -> Gener
     run = restore_steps(job.task, job.image, axes=job.axes, out=out, **inputs, **job.settings)
     clock = _Clock(job, control, out)
     turned: tuple[tuple[int, ...], int] = (), -1
+    run.interrupted = control.news.is_set
     for now in run:
+        control.news.clear()
         clock.note(now)
         wanted = control.looked_at, now.fit  # each fit has to be told: it knows only of its own planes
         turns = now.together > 1 and turned != wanted
