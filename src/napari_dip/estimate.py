@@ -16,8 +16,11 @@ PLANE_BYTES = {"fast": 1080, "best": 1400, "paper": 6000}
 """Bytes a pixel of a plane that is fitted as a whole."""
 POOL, BLOCK, HALO = 2**23, 2**21, 96
 """As in `napari_dip.stack_pool`, `napari_dip.stack_fit` and the halo of a block."""
-POOL_BYTES, BLOCK_BYTES, FIT_BYTES = 24, 200, 0.3e9
-"""Bytes a pixel that is learned from, and of a block at work; those of an iteration on crops."""
+POOL_BYTES, ALONE_BYTES, TOGETHER_BYTES, TILE_BYTES, FIT_BYTES = 24, 230, 26, 600, 0.08e9
+"""Bytes a pixel that is learned from, of a block at work (of one plane, of several), and of a tile; and those of an
+iteration on crops. Measured: benchmarks/RESULTS.md, "Volumes, series, large images"."""
+TILE = 640
+"""Side of a tile of the network with its halo."""
 PER_ITERATION, PER_PIXEL, PER_PLANE_PIXEL = 0.3, 22e-6, 6e-6
 """Seconds of an iteration on crops, of restoring a pixel, and of a pixel in an iteration on a whole plane; on one core
 without fast bfloat16."""
@@ -99,4 +102,5 @@ def _on_crops(size: dict[str, int], planes: int) -> float:
     height, width = (min(size[axis], side) for axis in "YX")
     wide = min(size["Y"], height + 2 * HALO) * min(size["X"], width + 2 * HALO)
     depth = min(planes, max(1, BLOCK // (height * width)) + 8) if planes > 1 else 1
-    return POOL_BYTES * min(POOL, planes * size["Y"] * size["X"]) + BLOCK_BYTES * depth * wide
+    block = (TOGETHER_BYTES if planes > 1 else ALONE_BYTES) * depth * wide + TILE_BYTES * min(wide, TILE**2)
+    return POOL_BYTES * min(POOL, planes * size["Y"] * size["X"]) + block
