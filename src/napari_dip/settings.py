@@ -97,14 +97,16 @@ class Settings(BaseModel):
         ge=1,
         le=100_000,
         title="Max. iterations",
-        description="Iterations planned for each plane; left empty, as many as the preset says.",
+        description="Iterations planned for each plane, or for all that are learned from together; left empty, as many "
+        "as the preset says.",
     )
     max_seconds: float | None = Field(
         None,
         gt=0,
         le=1e7,
         title="Max. seconds",
-        description="Time limit for the whole image, shared by its planes; left empty, no limit.",
+        description="Time limit for the whole image, shared by its planes; left empty, no limit. Restoring the planes "
+        "of a stack, once learned from, comes on top.",
         json_schema_extra={"unit": "s"},
     )
     uncertainty: bool = Field(
