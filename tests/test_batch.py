@@ -117,7 +117,7 @@ def test_what_will_be_restored_is_said_before_the_work(here):
     said = []
     told = {"watch": said.append, "announce": said.append}
     restore_file("super_resolve", "in.npy", "out.npy", inputs={"factor": 2}, settings=QUICK, **told)
-    assert said[0] == "one plane of 16 x 20, enlarged to 32 x 40"
+    assert said[0].startswith("one plane of 16 x 20, enlarged to 32 x 40; takes about ")
     assert [now.iteration for now in said[1:]] == [1, 2, 3]
 
 

@@ -387,7 +387,9 @@ def test_a_plane_in_which_nothing_was_measured_is_empty_and_named(task):
     run = dip.restore_steps(task, image, axes="ZYX", nonfinite="inpaint", **inputs, **QUICK)
     next(run)
     run.stop()
-    assert run.result.record["unreached"] == [1, 2] and run.result.record["stopped_by"] == "asked"
+    # planes that are learned from together are all restored
+    left, why = ([1], "iterations") if task == "denoise" else ([1, 2], "asked")
+    assert run.result.record["unreached"] == left and run.result.record["stopped_by"] == why
     result = dip.restore_steps(task, image, axes="ZYX", nonfinite="inpaint", **inputs, **QUICK).result
     assert result.record["unreached"] == [1] and result.record["stopped_by"] == "iterations"
     assert np.isnan(result.image[1]).all() and np.isfinite(result.image[[0, 2]]).all()

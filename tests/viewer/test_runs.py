@@ -410,7 +410,8 @@ def test_planes_that_have_ended_are_seen_as_they_ended(qtbot, viewer, run_to_end
         def result(self):
             return self.run.result
 
-    viewer.add_image(np.stack([picture, picture[::-1], picture]), name="stack")
+    channels = np.stack([picture, picture[::-1], picture])
+    viewer.add_image(channels, name="stack", axis_labels=("c", "y", "x"))
     dock = Denoise(viewer, restore_steps=HeldAtTheLast)
     viewer.window.add_dock_widget(dock)
     dock.form.more["max_iterations"].value = 2

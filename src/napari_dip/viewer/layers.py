@@ -82,8 +82,10 @@ def index_of(axes: str, shape: Sequence[int], where: Sequence[float]) -> tuple[i
     >>> index_of("YTXC", (64, 5, 64, 3), (30.0, 1.2, 30.0, 7.0))
     (1, 2)
     """
-    position = dict(zip(axes, zip(where, shape, strict=False), strict=False))  # colours are no dimension of a layer
-    return tuple(min(max(round(float(at)), 0), int(n) - 1) for at, n in (position[axis] for axis in outer_axes(axes)))
+    # colours are no dimension of a layer; restored as channels, the first of them is looked at
+    position = dict(zip(axes, zip(where, shape, strict=False), strict=False))
+    known = (position.get(axis, (0.0, 1)) for axis in outer_axes(axes))
+    return tuple(min(max(round(float(at)), 0), int(n) - 1) for at, n in known)
 
 
 def displayable(image: np.ndarray, dtype: np.dtype[Any], *, rgb: bool) -> np.ndarray:

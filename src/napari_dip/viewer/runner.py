@@ -259,19 +259,19 @@ class _Clock:
         early = now.fit == 0 and now.stage == "fit" and now.iteration < FIRST_PREVIEW and now.seconds < PATIENCE
         # the result itself is next if the run is about to end
         ending = now.done >= 1 or self.control.wish not in (("go", "stop") if now.stage == "apply" else ("go",))
-        if early or ending or started - self.previewed < self.pause:
+        if early or ending or not (self.control.watched and self.control.shown):
             return []
-        if not (self.control.watched and self.control.shown):
-            return []
-        planes = self._next_done()
-        if now.index not in self.complete:
+        planes = self._next_done()  # these cost next to nothing, and a preview does
+        previews = now.index not in self.complete and started - self.previewed >= self.pause
+        if previews:
             planes.append((now.index, now.preview()))
         dtype, rgb = self.job.image.dtype, self.job.rgb
         pictures = [Picture(index, displayable(plane, dtype, rgb=rgb)) for index, plane in planes]
         if not pictures:
             return []
-        self.previewed = perf_counter()
-        self.pause = max(PREVIEW_EVERY, (self.previewed - started) / PREVIEW_SHARE)
+        if previews:
+            self.previewed = perf_counter()
+            self.pause = max(PREVIEW_EVERY, (self.previewed - started) / PREVIEW_SHARE)
         self.control.shown = False
         return pictures
 
