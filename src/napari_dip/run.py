@@ -247,7 +247,8 @@ class Run:
 
     def _advance(self, at: ItemFit | StackFit) -> Progress | None:
         """Do an iteration of the planes at work, or restore a part of them once their fit has come to its end."""
-        at.fit.limits.asked = self.state.asked
+        if at.fit.stopped_by is None:  # afterwards it has ended for a reason of its own
+            at.fit.limits.asked = self.state.asked
         try:
             now = next(at.fit)
         except Diverged:

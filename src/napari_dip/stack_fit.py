@@ -264,7 +264,9 @@ class StackFit:
 
     def _complete(self) -> list[Item]:
         """Give the planes of which nothing is left to restore."""
-        left = {item.number for block in self.left for item in block.row[block.planes.start : block.planes.stop]}
+        done = {block.number for block in self.done}
+        rest = [block for block in self.blocks if block.number not in done]
+        left = {item.number for block in rest for item in block.row[block.planes.start : block.planes.stop]}
         return [item for item in self.group.items if item.number not in left]
 
     def _settled(self, batches: int = SETTLING) -> list[Prior]:

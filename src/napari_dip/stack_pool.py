@@ -182,7 +182,8 @@ def _chosen(group: Group, size: tuple[int, int], most: int) -> list[tuple[tuple[
         for planes in _spread(len(row), depth)
         for y, x in product(*(_spread(n, side) for n in size))
     ]
-    count = max(1, most // (side**2 * (1 if alone else depth)))
+    planes = 1 if alone else min(depth, max(map(len, group.rows)))
+    count = max(1, most // (min(side, size[0]) * min(side, size[1]) * planes))
     step = max(1.0, len(parts) / count)
     return [parts[int(step * (n + 0.5))] for n in range(min(count, len(parts)))]
 

@@ -112,11 +112,15 @@ def test_out_of_memory(viewer, check, run_to_end, picture):
     def at_once(run, error):
         raise error
 
-    def later(run, error):
-        yield next(run)
-        raise error
+    class Later:
+        def __init__(self, run, error):
+            self.run, self.error = run, error
 
-    troubles = [(fail, error) for error in errors for fail in (at_once, later)]
+        def __iter__(self):
+            yield next(self.run)
+            raise self.error
+
+    troubles = [(fail, error) for error in errors for fail in (at_once, Later)]
 
     def engine(*args, **kwargs):
         run = restore_steps(*args, **kwargs)
