@@ -81,11 +81,11 @@ class ItemFit:
             self.preset, plane.values, plane.observed, forward_model=model, known=known, device=device
         )
         problem = self.preset.build(observation, torch.Generator().manual_seed(settings.seed))
-        limits = Limits(settings.max_iterations or self.preset.iterations, seconds=seconds)
-        if script is not None:
-            limits.stop_at, limits.stopped_by = script["iterations"], script["stopped_by"]
+        limits = limits_of(settings.max_iterations or self.preset.iterations, seconds, script)
         self.fit = Fit(problem, limits, judged=script is None)
         self.left = [item]
+        self.done: list[Item] = []
+        self.announced = True  # it is restored in no time
 
     @property
     def numbers(self) -> list[int]:
@@ -135,38 +135,18 @@ class ItemFit:
 
     def extend(self, iterations: int) -> None:
         """Let it go on for so many iterations, whatever rule and clock say."""
-        limits = self.fit.limits
-        limits.stop_at, limits.stopped_by = self.fit.iteration + iterations, "asked"
-        limits.asked, limits.seconds, self.fit.judged = False, None, False
+        self.fit.extend(iterations)
         self.left = [self.item]
 
     def note(self, stopped_by: str) -> PlaneRecord:
         """Say what was done."""
-        fit, scaling = self.fit, self.plane.scaling
-        losses, every = records.thin(fit.losses)
-        note: PlaneRecord = {
-            "plane": self.item.number,
-            "index": list(self.item.index),
-            "recipe": self.preset.name,
-            "iterations_planned": fit.limits.iterations,
-            "iterations": fit.iteration,
-            "seconds": round(fit.seconds, 3),
-            "stopped_by": stopped_by,  # type: ignore[typeddict-item]
-            "fallbacks": fit.fallbacks,
-            "losses": losses,
-            "losses_every": every,
-        }
-        noise = fit.problem.objectives[0].observation.noise
-        note |= found_noise(noise, scaling)  # type: ignore[typeddict-item]
-        if fit.problem.rule is not None and stopped_by == "held-out" and fit.judged:
-            note["why"] = fit.problem.rule.why()
-        return note
+        noise = self.fit.problem.objectives[0].observation.noise
+        note = note_of(self.fit, self.item, self.preset.name, stopped_by, self.seconds)
+        return note | found_noise(noise, self.plane.scaling)  # type: ignore[return-value]
 
     def failed(self) -> PlaneRecord:
         """Say that nothing came of it."""
-        seconds = round(self.fit.seconds, 3)
-        number, index = self.item.number, list(self.item.index)
-        return {"plane": number, "index": index, "iterations": 0, "seconds": seconds, "stopped_by": "diverged"}
+        return note_of_failure(self.item, self.seconds)
 
     def _in_units(self, image: Tensor) -> np.ndarray:
         """Give a restored plane in the caller's units; inpainting leaves what is known as it is."""
@@ -177,6 +157,44 @@ class ItemFit:
         where = self.plane.missing if self.request.task.writes == "gaps" else True
         np.copyto(whole[: len(values)], self.plane.scaling.to_units(values), where=where)
         return whole
+
+
+def limits_of(planned: int, seconds: float | None, script: PlaneRecord | None) -> Limits:
+    """Limit a fit to a plan and a time; what it repeats, if that is given, ends it instead."""
+    if script is None:
+        return Limits(planned, seconds=seconds)
+    return Limits(planned, stop_at=script["iterations"], seconds=seconds, stopped_by=script["stopped_by"])
+
+
+def note_of(fit: Fit, item: Item, recipe: str, stopped_by: str, seconds: float) -> PlaneRecord:
+    """Say what was done in a fit; `item` is its plane, or the first of them."""
+    losses, every = records.thin(fit.losses)
+    note: PlaneRecord = {
+        "plane": item.number,
+        "index": list(item.index),
+        "recipe": recipe,
+        "iterations_planned": fit.limits.iterations,
+        "iterations": fit.iteration,
+        "seconds": round(seconds, 3),
+        "stopped_by": stopped_by,  # type: ignore[typeddict-item]
+        "fallbacks": fit.fallbacks,
+        "losses": losses,
+        "losses_every": every,
+    }
+    if fit.problem.rule is not None and stopped_by == "held-out" and fit.judged:
+        note["why"] = fit.problem.rule.why()
+    return note
+
+
+def note_of_failure(item: Item, seconds: float) -> PlaneRecord:
+    """Say that nothing came of a fit."""
+    return {
+        "plane": item.number,
+        "index": list(item.index),
+        "iterations": 0,
+        "seconds": round(seconds, 3),
+        "stopped_by": "diverged",
+    }
 
 
 def found_noise(noise: NoiseModel, scaling: Scaling) -> dict[str, Any]:

@@ -204,7 +204,7 @@ def compose(
         "seconds": round(sum(plane["seconds"] for plane in planes), 3),
         "stopped_by": _worst([plane["stopped_by"] for plane in planes], asked=asked, left_out=left_out),
         "planes_in_image": items,
-        "planes_restored": len(written.intersection(*[chain.from_iterable(map(numbers, planes))])),
+        "planes_restored": len(written.intersection(chain.from_iterable(map(numbers, planes)))),
         "unreached": unreached,
         "planes": planes,
         "losses": planes[-1].get("losses", []) if planes else [],

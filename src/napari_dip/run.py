@@ -261,30 +261,25 @@ class Run:
 
     def _apply(self, at: ItemFit | StackFit) -> Progress | None:
         """Restore the next part; None if no more than one plane was to be restored, or this is cut short."""
-        fit, pieces = at.fit, []
-        if isinstance(at, StackFit) and not at.announced:
-            at.announced = begins = True  # a block may take a while, so it is said before
-        else:
-            begins = False
-            cut = self.state.cut and isinstance(at, StackFit) and at.done
-            token = interrupts.set(self.interrupted)
-            try:
-                pieces = [] if cut else self.state.apply_next(at)
-            except Interrupted:
-                begins = True  # again, once it was heard what is wanted
-            finally:
-                interrupts.reset(token)
-        if not begins and not (at.left and pieces):
-            self.state.planes.append(at.note(fit.stopped_by or "asked"))
+        if not at.announced:
+            at.announced = True  # a block may take a while, so it is said before
+            return self._progress(at, at.fit.progress, stage="apply")
+        token = interrupts.set(self.interrupted)
+        try:
+            pieces = [] if self.state.cut and at.done else self.state.apply_next(at)
+        except Interrupted:  # the block is begun anew, once it was heard what is wanted
+            return self._progress(at, at.fit.progress, stage="apply")
+        finally:
+            interrupts.reset(token)
+        if not (at.left and pieces):
+            self.state.planes.append(at.note(at.fit.stopped_by or "asked"))
             self.state.at, self.state.last = None, at
             if isinstance(at, StackFit) and self.request.on_crops:
                 self.state.fitted[at.channel] = at.weights()
-        if isinstance(at, ItemFit) or not (begins or pieces):
+        if isinstance(at, ItemFit) or not pieces:
             return None
-        held_out = fit.held_out_error
-        now = Step(fit.iteration, fit.limits.iterations, fit.loss, fit.error, held_out, fit.seconds)
         finished = tuple(piece.item.index for piece in pieces if piece.complete)
-        return self._progress(at, now, stage="apply", finished=finished)
+        return self._progress(at, at.fit.progress, stage="apply", finished=finished)
 
     def _progress(
         self,

@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from napari_dip import record as records
-from napari_dip.image.work import Block, Group, Item, Region, channel_of, grown, plan_blocks, within
-from napari_dip.item_fit import Piece, found_noise
+from napari_dip.image.planes import Region
+from napari_dip.image.work import Block, Group, Item, channel_of, grown, plan_blocks, within
+from napari_dip.item_fit import Piece, found_noise, limits_of, note_of, note_of_failure
 from napari_dip.prior.apply import HALO, predict_planes
 from napari_dip.prior.crop_prediction import JUDGED, SETTLING
 from napari_dip.prior.fit import Fit
@@ -23,7 +23,6 @@ from napari_dip.prior.noise_estimation import variance_left
 from napari_dip.prior.observation import Observation
 from napari_dip.prior.posterior import Averaged, Estimate
 from napari_dip.prior.presets import STACK
-from napari_dip.prior.stopping import Limits
 from napari_dip.prior.weights import ChannelWeights
 from napari_dip.record import PlaneRecord
 from napari_dip.request import Request
@@ -87,23 +86,16 @@ class StackFit:
         self.pool = Pool.of(parts, settings, request.device)
         if given is None and settings.neighbours is None and self.reach and self.pool.shares_noise:
             self.reach = 0
-        self.scaling, self.noise, self.view = (
-            self.pool.scaling,
-            self.pool.noise,
-            self.preset.view(self.reach, context_of(source, settings)),
-        )
+        self.scaling, self.noise = self.pool.scaling, self.pool.noise
+        self.view = self.preset.view(self.reach, context_of(source, settings))
         generator = torch.Generator().manual_seed(settings.seed)
         self._objectives = self.preset.objectives(self.pool.stacks, self.noise, self.view, generator)
         problem = self.preset.problem(self._objectives, generator)
         planned = settings.max_iterations or self.preset.planned
-        limits = Limits(planned if request.start is None else request.start.iterations, seconds=seconds)
-        if script is not None:
-            limits.stop_at, limits.stopped_by = script["iterations"], script["stopped_by"]
+        limits = limits_of(planned if request.start is None else request.start.iterations, seconds, script)
         self.fit = Fit(problem, limits, judged=script is None, given=given.networks if given else ())
-        alone = not self.reach
-        self.blocks = plan_blocks(
-            group, source.size, 1 if alone else BLOCK // source.samples, SIDE_ALONE if alone else SIDE
-        )
+        pixels, side = (BLOCK // source.samples, SIDE) if self.reach else (1, SIDE_ALONE)
+        self.blocks = plan_blocks(group, source.size, pixels, side)
         wanted = None if script is None else script.get("blocks")
         self.left = [block for block in self.blocks if wanted is None or block.number in wanted]
         self.done: list[Block] = []
@@ -146,7 +138,7 @@ class StackFit:
 
     def regions(self) -> list[Region]:
         """Give the regions of the plane in focus that are restored."""
-        return [block.region for block in self.done if self.focus in block.row[block.planes.start : block.planes.stop]]
+        return [block.region for block in self.done if self.focus in block.items]
 
     def look_at(self, item: Item) -> None:
         """Restore this plane first."""
@@ -167,14 +159,14 @@ class StackFit:
     def apply_next(self) -> Iterator[Piece]:
         """Restore the next block, the one in focus first; give its parts plane by plane."""
         started = perf_counter()
-        block = next((b for b in self.left if self.focus in b.row[b.planes.start : b.planes.stop]), self.left[0])
+        block = next((b for b in self.left if self.focus in b.items), self.left[0])
         estimate = self._restored(block)
         # new lists: a copy of this one, which a snapshot finishes, has them in common
         self.left, self.done = [b for b in self.left if b is not block], [*self.done, block]
         complete = {item.number for item in self._complete()}
         self.applied_seconds += perf_counter() - started
-        for at, plane in enumerate(block.planes):
-            item = replace(block.row[plane], region=block.region)
+        for at, plane in enumerate(block.items):
+            item = replace(plane, region=block.region)
             image = self._in_units(estimate.image[:, :, at], item)
             deviation = None
             if estimate.variance is not None:
@@ -189,48 +181,22 @@ class StackFit:
 
     def extend(self, iterations: int) -> None:
         """Let it go on for so many iterations, whatever rule and clock say; then all is restored anew."""
-        limits = self.fit.limits
-        limits.stop_at, limits.stopped_by = self.fit.iteration + iterations, "asked"
-        limits.asked, limits.seconds, self.fit.judged = False, None, False
+        self.fit.extend(iterations)
         self.left, self.done, self.announced = list(self.blocks), [], False
         self._networks = self._variance_left = None
 
     def note(self, stopped_by: str) -> PlaneRecord:
         """Say what was done."""
-        fit = self.fit
-        losses, every = records.thin(fit.losses)
-        first = self.group.items[0]
-        note: PlaneRecord = {
-            "plane": first.number,
-            "index": list(first.index),
-            "planes": self.numbers,
-            "blocks": sorted(block.number for block in self.done),
-            "neighbours": self.reach,
-            "recipe": self.preset.name,
-            "iterations_planned": fit.limits.iterations,
-            "iterations": fit.iteration,
-            "seconds": round(self.seconds, 3),
-            "stopped_by": stopped_by,  # type: ignore[typeddict-item]
-            "fallbacks": fit.fallbacks,
-            "losses": losses,
-            "losses_every": every,
-        }
-        note |= found_noise(self.noise, self.scaling)  # type: ignore[typeddict-item]
-        if fit.problem.rule is not None and stopped_by == "held-out" and fit.judged:
-            note["why"] = fit.problem.rule.why()
-        return note
+        note = note_of(self.fit, self.group.items[0], self.preset.name, stopped_by, self.seconds)
+        note["planes"], note["neighbours"] = self.numbers, self.reach
+        note["blocks"] = sorted(block.number for block in self.done)
+        return note | found_noise(self.noise, self.scaling)  # type: ignore[return-value]
 
     def failed(self) -> PlaneRecord:
         """Say that nothing came of it."""
-        first = self.group.items[0]
-        return {
-            "plane": first.number,
-            "index": list(first.index),
-            "planes": self.numbers,
-            "iterations": 0,
-            "seconds": round(self.seconds, 3),
-            "stopped_by": "diverged",
-        }
+        note = note_of_failure(self.group.items[0], self.seconds)
+        note["planes"] = self.numbers
+        return note
 
     def state(self) -> dict[str, Any]:
         """Give all that changes."""
@@ -266,7 +232,7 @@ class StackFit:
         """Give the planes of which nothing is left to restore."""
         done = {block.number for block in self.done}
         rest = [block for block in self.blocks if block.number not in done]
-        left = {item.number for block in rest for item in block.row[block.planes.start : block.planes.stop]}
+        left = {item.number for block in rest for item in block.items}
         return [item for item in self.group.items if item.number not in left]
 
     def _settled(self, batches: int = SETTLING) -> list[Prior]:

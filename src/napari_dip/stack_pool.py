@@ -9,9 +9,10 @@ from itertools import product
 import numpy as np
 import torch
 
+from napari_dip.image.planes import Region
 from napari_dip.image.scaling import Scaling
 from napari_dip.image.source import Plane, Source
-from napari_dip.image.work import Group, Item, Region
+from napari_dip.image.work import Group, Item
 from napari_dip.noise_settings import known_noise
 from napari_dip.prior.noise_estimation import NoiseModel, noise_in_common
 from napari_dip.prior.presets import STACK

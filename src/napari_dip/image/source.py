@@ -6,7 +6,6 @@ An item is (samples, y, x), float32, scaled to [0, 1]: one sample for gray, thre
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
@@ -20,8 +19,8 @@ from napari_dip.image.scaling import LARGEST, Scaling
 from napari_dip.image.work import Item, plan_planes
 
 KEPT = 2**29
-"""Bytes of a lazy image that are kept from the check to the work, so that it is computed once; a larger one is computed
-twice, since the result alone takes as much memory again."""
+"""Bytes of a lazy image that are kept from the check to the work, so that it is computed once. A larger one is computed
+once more to be restored, and the part of it that a network is fitted to once more for that."""
 
 LATELY = 16
 """Regions of a lazy image that were read last and are kept: planes that lie beside those at work are needed again."""
@@ -134,11 +133,6 @@ class Source:
             while len(self._lately) > LATELY:
                 del self._lately[next(iter(self._lately))]
         return self._lately[key]
-
-    def scaling_of(self, items: Sequence[Item]) -> Scaling:
-        """Find one range for some planes."""
-        ends = [self.ranges[item.index] for item in items if item.index in self.ranges]
-        return Scaling.of(np.array(ends, np.float64))
 
     def plane(self, item: Item, scaling: Scaling | None = None) -> Plane:
         """Read an item as the prior sees it; in its own range, if no other is given."""

@@ -8,8 +8,23 @@ from itertools import pairwise
 
 import numpy as np
 
-Region = tuple[slice, slice]
-"""A part of a plane along Y and X."""
+from napari_dip.image.planes import Region
+
+
+def grown(region: Region, by: int, size: tuple[int, int]) -> Region:
+    """Widen a region on all sides, as far as there are pixels.
+
+    >>> grown((slice(0, 64), slice(64, 128)), 32, (100, 300))
+    (slice(0, 96, None), slice(32, 160, None))
+    """
+    y, x = (slice(max(part.start - by, 0), min(part.stop + by, n)) for part, n in zip(region, size, strict=True))
+    return y, x
+
+
+def within(inner: Region, outer: Region) -> Region:
+    """Say where a region lies in one around it."""
+    y, x = (slice(i.start - o.start, i.stop - o.start) for i, o in zip(inner, outer, strict=True))
+    return y, x
 
 
 @dataclass(frozen=True)
@@ -30,23 +45,17 @@ class Item:
 
     number: int
     index: tuple[int, ...]
-    region: tuple[slice, slice]
+    region: Region
     halo: int = 0
 
-    def read_region(self, size: tuple[int, int]) -> tuple[slice, slice]:
+    def read_region(self, size: tuple[int, int]) -> Region:
         """Give what is read along Y and X of an image of that size: the region and its halo."""
-        y, x = (
-            slice(max(part.start - self.halo, 0), min(part.stop + self.halo, n))
-            for part, n in zip(self.region, size, strict=True)
-        )
-        return y, x
+        return grown(self.region, self.halo, size)
 
-    def inside(self, size: tuple[int, int], factor: int = 1) -> tuple[slice, slice]:
+    def inside(self, size: tuple[int, int], factor: int = 1) -> Region:
         """Give where the region lies in what is read, both enlarged by a factor."""
-        y, x = (
-            slice((part.start - read.start) * factor, (part.stop - read.start) * factor)
-            for part, read in zip(self.region, self.read_region(size), strict=True)
-        )
+        own = within(self.region, self.read_region(size))
+        y, x = (slice(part.start * factor, part.stop * factor) for part in own)
         return y, x
 
 
@@ -76,22 +85,6 @@ def plan_tiles(outer: Sequence[int], size: tuple[int, int], side: int, halo: int
     ]
     places = [(index, tile) for index in np.ndindex(*outer) for tile in tiles]
     return [Item(number, index, tile, halo) for number, (index, tile) in enumerate(places)]
-
-
-def grown(region: Region, by: int, size: tuple[int, int]) -> Region:
-    """Widen a region on all sides, as far as there are pixels.
-
-    >>> grown((slice(0, 64), slice(64, 128)), 32, (100, 300))
-    (slice(0, 96, None), slice(32, 160, None))
-    """
-    y, x = (slice(max(part.start - by, 0), min(part.stop + by, n)) for part, n in zip(region, size, strict=True))
-    return y, x
-
-
-def within(inner: Region, outer: Region) -> Region:
-    """Say where a region lies in one around it."""
-    y, x = (slice(i.start - o.start, i.stop - o.start) for i, o in zip(inner, outer, strict=True))
-    return y, x
 
 
 @dataclass(frozen=True)
@@ -130,7 +123,12 @@ class Block:
     number: int
     row: tuple[Item, ...]
     planes: range
-    region: tuple[slice, slice]
+    region: Region
+
+    @property
+    def items(self) -> tuple[Item, ...]:
+        """The planes."""
+        return self.row[self.planes.start : self.planes.stop]
 
 
 def channel_of(outer: str, item: Item) -> int:

@@ -219,7 +219,5 @@ class CropPrediction:
 
     def _hide(self, observation: Observation, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Draw the target, and all pixels that are hidden for it."""
-        radius = self.noise.correlation_radius
-        density = 1 - (1 - self.hidden) ** (1 / (2 * radius + 1) ** 2)
-        target = observation.random(density, generator)
+        target = observation.targets(self.hidden, generator)
         return target, observation.widened(target)

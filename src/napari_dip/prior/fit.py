@@ -156,14 +156,19 @@ class Fit:
             went_well = self._step()
             self.seconds += perf_counter() - started
             if went_well:
-                return Progress(
-                    self.iteration, self.limits.iterations, self.loss, self.error, self.held_out_error, self.seconds
-                )
+                return self.progress
             if self.fallbacks > self.problem.safeguard.retries:
                 self.stopped_by = "diverged"
         if not self.has_result:
             raise Diverged("The optimisation diverged from its first steps on and has no result.")
         raise StopIteration
+
+    @property
+    def progress(self) -> Progress:
+        """Where it stands."""
+        return Progress(
+            self.iteration, self.limits.iterations, self.loss, self.error, self.held_out_error, self.seconds
+        )
 
     @property
     def has_result(self) -> bool:
@@ -197,6 +202,12 @@ class Fit:
         estimate = self.problem.last_step.finish(self.averaged(), with_variance=with_variance)
         self.seconds += perf_counter() - started
         return estimate
+
+    def extend(self, iterations: int) -> None:
+        """Let it go on for so many iterations, whatever rule and clock say."""
+        limits = self.limits
+        limits.stop_at, limits.stopped_by = self.iteration + iterations, "asked"
+        limits.asked, limits.seconds, self.judged = False, None, False
 
     def state(self) -> dict[str, Any]:
         """Give weights, optimisers, averages, history and random numbers: tensors, numbers and text in dictionaries.

@@ -86,9 +86,7 @@ class MaskedPrediction:
 
     def draw(self) -> tuple[Tensor, Tensor]:
         """Draw the target, and all pixels that are hidden for it: these, and as far as their noise reaches."""
-        radius, dims = self.observation.noise.correlation_radius, self.observation.dims
-        density = 1 - (1 - self.hidden) ** (1 / (2 * radius + 1) ** dims)
-        target = self.observation.random(density, self.generator)
+        target = self.observation.targets(self.hidden, self.generator)
         if self.like_missing:
             target = torch.maximum(target, self._moved_mask())
         return target, self.observation.widened(target)

@@ -79,6 +79,11 @@ class Observation:
         drawn = torch.rand(self.observed.shape, generator=generator) < density
         return drawn.float().to(self.observed.device)
 
+    def targets(self, hidden: float, generator: torch.Generator) -> Tensor:
+        """Draw pixels so that this part is hidden, once all that the noise of these reaches is hidden with them."""
+        reached = (2 * self.noise.correlation_radius + 1) ** self.dims
+        return self.random(1 - (1 - hidden) ** (1 / reached), generator)
+
     def widened(self, pixels: Tensor) -> Tensor:
         """Add all neighbours that the noise of some pixels reaches."""
         radius = self.noise.correlation_radius
