@@ -42,7 +42,7 @@ def check_noise(settings: Settings, low: float, high: float) -> None:
         )
 
 
-def known_noise(settings: Settings, low: float, span: float) -> KnownNoise:
+def known_noise(settings: Settings, low: float, span: float, top: float = 1.0) -> KnownNoise:
     """Bring what is known of the noise to the scale of a plane.
 
     Parameters
@@ -51,6 +51,8 @@ def known_noise(settings: Settings, low: float, span: float) -> KnownNoise:
         Those that `check_noise` lets pass give what they say; others are cut off at `LARGEST`.
     low, span : float
         Value of the plane that becomes 0, and how much more becomes 1.
+    top : float
+        What its largest value becomes.
     """
     kind, offset = settings.noise, settings.offset
     if kind == "auto" and (settings.gain is not None or offset is not None):
@@ -68,4 +70,5 @@ def known_noise(settings: Settings, low: float, span: float) -> KnownNoise:
         sigma=None if settings.sigma is None else bounded(settings.sigma / span),
         gain=None if settings.gain is None else bounded(settings.gain / span),
         offset=None if offset is None else bounded((offset - low) / span),
+        top=top,
     )

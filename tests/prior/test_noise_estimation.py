@@ -8,10 +8,12 @@ from scipy.ndimage import gaussian_filter
 from napari_dip.prior.likelihood import Gaussian, NoiseVariance
 from napari_dip.prior.noise_estimation import (
     ESTIMATION,
+    PLACE,
     Estimation,
     KnownNoise,
     NoiseModel,
     VarianceCurve,
+    by_place,
     corrected_noise,
     estimate_noise,
 )
@@ -247,3 +249,34 @@ def test_how_far_the_noise_is_corrected_can_be_handed_in():
     noisy = truth + 0.1 * torch.randn(truth.shape, generator=torch.Generator().manual_seed(0))
     given = Gaussian(NoiseVariance(0.002)), truth, noisy, torch.ones_like(truth)
     assert float(corrected_noise(*given, Estimation(most_correction=1.5)).max()) == pytest.approx(0.003)
+
+
+def scattered(*factors, size=160, seed=0):
+    """White noise in stripes of equal width, each so many times as strong in variance."""
+    noise = torch.randn(1, 1, size, size, generator=torch.Generator().manual_seed(seed))
+    return noise * torch.tensor(factors).repeat_interleave(size // len(factors)) ** 0.5
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_noise_that_is_the_same_everywhere_depends_on_no_place(seed):
+    assert (by_place(scattered(1.0, seed=seed), torch.ones(1, 1, 160, 160), PLACE) == 1).all()
+    assert (by_place(scattered(4.0, seed=seed), torch.ones(1, 1, 160, 160), PLACE) == 1).all()
+
+
+@pytest.mark.parametrize("factor", [0.2, 3.0, 9.0])
+def test_noise_of_two_amplifiers_is_found_on_either_side(factor):
+    found = by_place(scattered(1.0, factor), torch.ones(1, 1, 160, 160), PLACE)[0, 0]
+    ratio = float(found[:, 120:].mean() / found[:, :40].mean())
+    assert ratio == pytest.approx(factor, rel=0.2)
+
+
+def test_noise_of_places_that_were_not_measured_is_the_usual():
+    observed = torch.ones(1, 1, 160, 160)
+    observed[..., :80] = 0
+    noise = torch.where(observed > 0, scattered(1.0), 50.0)
+    assert (by_place(noise, observed, PLACE) == 1).all()
+
+
+def test_fine_structure_that_is_left_over_is_not_taken_for_noise_of_that_place():
+    wave = torch.sin(torch.arange(160) * 1.2).expand(1, 1, 160, 160) * torch.tensor([0.0, 1.0]).repeat_interleave(80)
+    assert by_place(scattered(1.0) + wave, torch.ones(1, 1, 160, 160), PLACE).max() < 1.5

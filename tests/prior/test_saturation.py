@@ -23,8 +23,8 @@ def test_saturation_is_a_pile_of_values_at_the_edge():
 
 def test_how_large_a_pile_has_to_be_can_be_said():
     clipped = (1.2 * np.random.default_rng(0).random((1, 64, 64))).clip(0, 1)
-    assert saturation(clipped, everywhere, PileUp(least=0.3))[1] == np.inf
-    assert saturation(clipped, everywhere, PileUp(times=1000))[1] == np.inf
+    assert saturation(clipped, everywhere, pile_up=PileUp(least=0.3))[1] == np.inf
+    assert saturation(clipped, everywhere, pile_up=PileUp(times=1000))[1] == np.inf
 
 
 @settings(deadline=None, max_examples=30)

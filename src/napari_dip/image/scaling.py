@@ -7,20 +7,30 @@ from dataclasses import dataclass
 import numpy as np
 
 LARGEST = float(np.finfo(np.float32).max)
+MOST_RANGE = 500.0
+"""Standard deviations of the noise that become 1: its variance is then four times the least one of a likelihood."""
 
 
 @dataclass(frozen=True)
 class Scaling:
-    """`low + span * x` is a value in the caller's units for x in [0, 1]; both are found once for an item."""
+    """`low + span * x` is a value in the caller's units for x in [0, top]; all are found once for an item.
+
+    `top` is 1 unless the range is so large beside the noise that constants of the prior, which are small in [0, 1],
+    would not be small beside that noise. A bead or a bar as bright as that must not set the scale for the rest.
+    """
 
     low: float
     span: float
+    top: float = 1.0
 
     @classmethod
-    def of(cls, values: np.ndarray) -> Scaling:
-        """Find the range of some values; of none, or of equal ones, the span is 1."""
+    def of(cls, values: np.ndarray, floor: float = 0.0) -> Scaling:
+        """Find the range of some values with noise of that standard deviation; of none, or of equal ones, it is 1."""
         low, high = (float(values.min()), float(values.max())) if values.size else (0.0, 0.0)
-        return cls(low, high - low if high > low else 1.0)
+        if not high > low:
+            return cls(low, 1.0)
+        span = min(high - low, MOST_RANGE * floor) if floor > 0 else high - low
+        return cls(low, span, (high - low) / span)
 
     def to_prior(self, values: np.ndarray) -> np.ndarray:
         """Give values of the caller's units as float64 in [0, 1]."""

@@ -7,11 +7,13 @@ known, and later what a prediction leaves behind.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import log
 
 import numpy as np
 import torch
 from scipy.optimize import nnls
 from torch import Tensor
+from torch.nn import functional as F
 
 from napari_dip.prior.compression import JPEG, BlockSteps, compression_error
 from napari_dip.prior.flat_blocks import DIFFERENCES, RESIDUALS, FlatBlocks, block_means, differences
@@ -39,12 +41,15 @@ class KnownNoise:
         Value of one photon.
     offset : float or None
         Value of a pixel without light; unknown, the variance is a line over brightness that may start anywhere.
+    top : float
+        Largest value that was measured: there, or at 0, the instrument may have saturated.
     """
 
     kind: str = "auto"
     sigma: float | None = None
     gain: float | None = None
     offset: float | None = None
+    top: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -108,7 +113,38 @@ class Naming:
     most: float = 0.9
 
 
-CURVE, NAMING = VarianceCurve(), Naming()
+@dataclass(frozen=True)
+class Place:
+    """How noise that depends on place is found.
+
+    Attributes
+    ----------
+    side : int
+        Of a block, in pixels.
+    around : int
+        Blocks to each side that are looked at with it.
+    flattest, bias : float
+        The quantile of their mean squares that counts, and where that lies for white noise of variance 1.
+    usual : float
+        The quantile of all places that is the usual one: that of the flattest blocks, which all noise is found by.
+    counted : float
+        Pairs of neighbours for a pixel, of two, that a block has to have at the least.
+    least, most : float
+        Less than so many times as much is not told from chance, nor from structure, and only the square of that is
+        believed in full; more than `most` is not believed.
+    """
+
+    side: int = 16
+    around: int = 1
+    flattest: float = 0.5
+    bias: float = 1.0
+    usual: float = 0.3
+    counted: float = 0.5
+    least: float = 1.5
+    most: float = 100.0
+
+
+CURVE, NAMING, PLACE = VarianceCurve(), Naming(), Place()
 
 
 @dataclass(frozen=True)
@@ -124,6 +160,7 @@ class Estimation:
     unclipping : Unclipping
     compression : BlockSteps
     naming : Naming
+    place : Place
     most_radius : int
         Largest correlation radius that is looked for. Beyond, the smooth image itself shows in the differences.
     white_ratio : float
@@ -145,6 +182,7 @@ class Estimation:
     unclipping: Unclipping = UNCLIPPING
     compression: BlockSteps = JPEG
     naming: Naming = NAMING
+    place: Place = PLACE
     most_radius: int = 2
     white_ratio: float = 0.5
     unlit: float = 0.1
@@ -182,7 +220,7 @@ def estimate_noise(
     radius = 0
     while radius < how.most_radius and level[radius] < how.white_ratio * level[radius + 1] < np.inf:
         radius += 1
-    low, high = saturation(planes, observed, how.pile_up)
+    low, high = saturation(planes, observed, known.top, how.pile_up)
     brightness = planes[observed].mean()
     # photon counts pile up at zero by themselves; only read noise as strong as a photon is cut off there
     free = _variance_curve(*blocks[radius], how.differences, how, -np.inf, high)
@@ -256,6 +294,7 @@ def corrected_noise(
     observed: Tensor,
     how: Estimation = ESTIMATION,
     left: NoiseVariance | None = None,
+    radius: int = 0,
 ) -> Tensor:
     """Noise variance of each pixel, corrected upwards where a prediction leaves more behind than was thought.
 
@@ -265,15 +304,65 @@ def corrected_noise(
         As in `variance_left`.
     left : NoiseVariance, optional
         What that gives, where it is known from elsewhere.
+    radius : int
+        Correlation radius of the noise.
 
     Returns
     -------
     Tensor
-        Of the shape of `prediction`, between the estimated variance and `how.most_correction` times that.
+        Of the shape of `prediction`: between the estimated variance and `how.most_correction` times that, and where it
+        depends on place, whatever that comes to.
     """
     left = left or variance_left(likelihood, prediction, values, observed, how)
     estimated = likelihood.noise_variance(prediction)
-    return left.at(prediction).clamp(estimated, how.most_correction * estimated)
+    noise = left.at(prediction).clamp(estimated, how.most_correction * estimated)
+    value, _ = likelihood.unclipped(prediction, noise, values)
+    return noise * by_place((value - prediction) / noise.sqrt(), observed, how.place, radius + 1)
+
+
+def by_place(residual: Tensor, observed: Tensor, how: Place, step: int = 1) -> Tensor:
+    """Find how many times its usual variance the noise has at each place, as with several amplifiers or uneven light.
+
+    Fine structure that a prediction lacks looks like noise, but its neighbours are alike: differences of neighbouring
+    residuals show less of it than of white noise, and the flattest blocks around show least.
+
+    Parameters
+    ----------
+    residual : (n, channels, [z,] y, x) Tensor
+        Over the standard deviation of the noise as it is thought to be.
+    observed : (n, 1, [z,] y, x) Tensor
+        1 where a pixel was measured.
+    how : Place
+    step : int
+        Distance in pixels from which on the noise is independent.
+
+    Returns
+    -------
+    Tensor
+        (n, 1, [z,] y, x); 1 where the noise is what it is thought to be, within `how.least`.
+    """
+    size = residual.shape[-2:]
+    if min(size) < 2 * how.side:
+        return torch.ones_like(observed)
+    r, known = residual.movedim(1, -3).reshape(-1, residual.shape[1], *size), observed.reshape(-1, 1, *size)
+    pairs, squares = torch.zeros_like(known), torch.zeros_like(known)
+    for axis in (-2, -1):
+        n = size[axis] - step
+        a, b = (x.narrow(axis, 0, n) for x in (r, known)), (x.narrow(axis, step, n) for x in (r, known))
+        (r0, k0), (r1, k1) = a, b
+        both = k0 * k1
+        pairs.narrow(axis, 0, n).add_(both)
+        squares.narrow(axis, 0, n).add_(both * ((r0 - r1) ** 2).mean(1, keepdim=True) / 2)
+    count, total = (F.avg_pool2d(x, how.side, ceil_mode=True, count_include_pad=False) for x in (pairs, squares))
+    ratio = torch.where(count > how.counted, total / count.clamp_min(how.counted), torch.nan)
+    around = F.unfold(F.pad(ratio, (how.around,) * 4, value=torch.nan), 2 * how.around + 1)
+    local = torch.nanquantile(around, how.flattest, dim=1).view_as(ratio) / how.bias
+    usual = torch.nanquantile(local, how.usual)  # how strong it is altogether was found before
+    local = torch.nan_to_num(local / usual.clamp_min(NOTHING), nan=1.0)
+    off = local.clamp(1 / how.most, how.most).log()
+    sure = (off.abs() / log(how.least) - 1).clamp(0, 1)
+    wide = F.interpolate(off * sure, size=size, mode="bilinear")
+    return wide.exp().reshape(observed.shape)
 
 
 def _variance_curve(
@@ -293,7 +382,7 @@ def _variance_curve(
     else:
         points = min(curve.most_points, variance.size // curve.blocks_per_point)
         bins = np.array_split(np.argsort(brightness), points)
-        level = np.array([brightness[i].mean() for i in bins])
+        level = np.array([np.median(brightness[i]) for i in bins])  # a bead in one of its blocks is no matter
         spread = np.array([np.quantile(variance[i], blocks.flattest) for i in bins]) / blocks.bias + LEAST_SPREAD
         level, spread = unclip(level, spread, low, high, how.unclipping)
     return _fitted(level, spread, known or KnownNoise(), curve)

@@ -69,31 +69,34 @@ class Unclipping:
 PILE_UP, UNCLIPPING = PileUp(), Unclipping()
 
 
-def saturation(planes: np.ndarray, observed: np.ndarray, pile_up: PileUp = PILE_UP) -> tuple[float, float]:
+def saturation(
+    planes: np.ndarray, observed: np.ndarray, top: float = 1.0, pile_up: PileUp = PILE_UP
+) -> tuple[float, float]:
     """Find where the measurement saturates: at its lowest or highest value, if values pile up there.
 
     Parameters
     ----------
     planes : (n, y, x) array
-        From 0 to 1, the lowest and the highest value.
+        From 0 to `top`, the lowest and the highest value.
     observed : (n or 1, y, x) bool array
         Pixels that were measured.
+    top : float, optional
     pile_up : PileUp, optional
 
     Returns
     -------
     low, high : float
-        0 and 1, or minus and plus infinity where nothing is saturated.
+        0 and `top`, or minus and plus infinity where nothing is saturated.
     """
     values = planes[np.broadcast_to(observed, planes.shape)]
 
     def piled_up(depth: np.ndarray) -> bool:
-        at = np.count_nonzero(depth <= SAME)
-        near = np.count_nonzero((depth > SAME) & (depth < pile_up.near)) / (LEVELS * pile_up.near)
+        at = np.count_nonzero(depth <= SAME * top)
+        near = np.count_nonzero((depth > SAME * top) & (depth < pile_up.near * top)) / (LEVELS * pile_up.near)
         # with nothing near, these may just be counts
         return bool(at > pile_up.least * values.size and at > pile_up.times * near > 0)
 
-    return 0.0 if piled_up(values) else -np.inf, 1.0 if piled_up(1 - values) else np.inf
+    return 0.0 if piled_up(values) else -np.inf, top if piled_up(top - values) else np.inf
 
 
 def unclip(
