@@ -76,7 +76,7 @@ class ItemFit:
         model = forward_model.build(
             request.task.forward_model, plane.observed.shape, request.inputs, lobes=self.preset.lobes, device=device
         )
-        known = known_noise(settings, plane.scaling.low, plane.scaling.span)
+        known = known_noise(settings, plane.scaling.low, plane.scaling.span, plane.scaling.top)
         observation = observe(
             self.preset, plane.values, plane.observed, forward_model=model, known=known, device=device
         )
@@ -152,11 +152,13 @@ class ItemFit:
         """Give a restored plane in the caller's units; inpainting leaves what is known as it is."""
         values = image[0].float().cpu().numpy()
         if self.request.task.bounded:  # nothing is darker or brighter than what was measured
-            values = values.clip(0, 1)
+            values = values.clip(0, self.plane.scaling.top)
         whole = self.request.enlarged(self.plane.original)
-        where = self.plane.missing if self.request.task.writes == "gaps" else True
-        np.copyto(whole[: len(values)], self.plane.scaling.to_units(values), where=where)
-        return whole
+        restored, source = self.plane.scaling.to_units(values), self.request.source
+        for sample, own in source.samples_of.items():
+            where = self.plane.missing[own] if self.request.task.writes == "gaps" else True
+            np.copyto(whole[sample], restored[own], where=where)
+        return source.with_areas(whole, self.item)
 
 
 def limits_of(planned: int, seconds: float | None, script: PlaneRecord | None) -> Limits:

@@ -64,6 +64,22 @@ class PlaneRecord(TypedDict):
     neighbours: NotRequired[int]
 
 
+class Unmeasured(TypedDict):
+    """What was found that was not measured: numbers of pixels in all planes, and samples left as they are.
+
+    `areas` of one exact value hold no noise and stay as they are, as do the samples `left`; `outliers` are replaced. Of
+    samples that are `alike`, one was restored. `rows` and `columns` had offsets of their own, of that standard
+    deviation, which were taken off.
+    """
+
+    areas: int
+    outliers: int
+    left: list[int]
+    alike: bool
+    rows: float
+    columns: float
+
+
 class PriorRecord(TypedDict):
     """The fitted prior that a run began with.
 
@@ -81,8 +97,8 @@ class Record(TypedDict):
     clock may run otherwise next time. `inputs` are the numbers that the
     task takes; `digest` tells the image, and each array that the task takes, by a SHA-256 of shape, type and values.
     `unreached` are the numbers of planes that are NaN in the result: a run that was stopped did not come to them, or
-    they diverged, or nothing was measured in them. `prior` is there where weights were given, and `on_crops` where even
-    a small plane was fitted on crops.
+    they diverged, or nothing was measured in them. `unmeasured` is there where anything of that kind was found, `prior`
+    where weights were given, and `on_crops` where even a small plane was fitted on crops.
     """
 
     schema: int
@@ -108,6 +124,7 @@ class Record(TypedDict):
     started: str
     versions: dict[str, str]
     machine: str
+    unmeasured: NotRequired[Unmeasured]
     prior: NotRequired[PriorRecord]
     on_crops: NotRequired[bool]
     files: NotRequired[dict[str, str]]
@@ -212,11 +229,26 @@ def compose(
         "versions": versions(),
         "machine": f"{platform.system()} {platform.machine()}",
     }
+    if unmeasured := _unmeasured(request):
+        found["unmeasured"] = unmeasured
     if request.start is not None:
         found["prior"] = {"sha256": request.start.weights.digest, "iterations": request.start.iterations}
     if request.on_crops:
         found["on_crops"] = True
     return found
+
+
+def _unmeasured(request: Request) -> Unmeasured | None:
+    source = request.source
+    found: Unmeasured = {
+        "areas": sum(source.areas.values()),
+        "outliers": sum(source.outliers.values()),
+        "left": [sample for sample in source.colours if sample not in source.samples_of],
+        "alike": source.samples < len(source.samples_of),
+        "rows": source.lines[0],
+        "columns": source.lines[1],
+    }
+    return found if any(found.values()) else None
 
 
 def write(record: Record) -> bytes:

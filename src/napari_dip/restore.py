@@ -227,7 +227,8 @@ def checked(task: str, image: Any, axes: str | None, given: dict[str, Any]) -> R
     row.check(settings, inputs)
     mask = next((inputs.pop(one.name) for one in row.inputs if one.kind == "mask"), None)
     inputs |= {one.name: read_array(one.name, inputs[one.name]) for one in row.inputs if one.kind == "image"}
-    source = Source(image, axes, mask, allow_nonfinite=settings.nonfinite == "inpaint")
+    suspects = row.suspects if settings.preset != "paper" else ()
+    source = Source(image, axes, mask, allow_nonfinite=settings.nonfinite == "inpaint", suspects=suspects)
     check_noise(settings, *source.range)
     return Request(row, source, inputs, settings, choose_device(settings.device))
 

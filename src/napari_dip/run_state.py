@@ -113,14 +113,15 @@ class RunState:
         """
         whole, factor = self.request.enlarged(plane.original), self.request.factor
         missing = plane.missing.repeat(factor, 1).repeat(factor, 2)
-        colour, deviation = whole[: len(missing)], np.zeros(missing.shape, np.float32)
+        deviation = np.zeros(missing.shape, np.float32)
         if plane.observed.any():
-            np.copyto(colour, np.float32(plane.scaling.low), where=missing)
+            for sample, own in self.request.source.samples_of.items():
+                np.copyto(whole[sample], np.float32(plane.scaling.low), where=missing[own])
             self._put(item, whole, deviation)
             return
         self.void.append(item.number)
         if self.request.task.writes == "gaps":
-            colour[missing] = deviation[missing] = np.nan
+            whole[: len(missing)][missing] = deviation[missing] = np.nan
             self._put(item, whole, deviation)
             self.written.discard(item.number)
 
@@ -130,7 +131,12 @@ class RunState:
             self.written.add(item.number)
         if self.uncertainty is not None and deviation is not None:
             whole = np.full_like(image, np.nan)  # that of alpha is not known
-            whole[: len(deviation)] = deviation
+            source = self.request.source
+            for sample in source.colours:  # a sample that is the same everywhere has no noise
+                whole[sample] = deviation[source.samples_of[sample]] if sample in source.samples_of else 0
+            areas = source.areas_of(item)
+            if areas is not None:
+                whole[:, areas] = 0
             self.uncertainty.put(item, whole)
 
     def _put_back(self, sink: Sink, array: np.ndarray) -> None:

@@ -287,10 +287,14 @@ class StackFit:
 
     def _in_units(self, image: Tensor, item: Item) -> np.ndarray:
         """Give (1, samples, y, x) of [0, 1] in the caller's units; alpha, if any, comes last, as it was."""
-        values = self.scaling.to_units(image[0].float().cpu().numpy().clip(0, 1))
-        if self.request.source.samples == self.request.source.sizes.get("S", 1):
-            return values
-        return np.concatenate([values, self.request.source.raw(item)[len(values) :].astype(np.float32)])
+        source = self.request.source
+        values = self.scaling.to_units(image[0].float().cpu().numpy().clip(0, self.scaling.top))
+        if source.samples == source.sizes.get("S", 1):
+            return source.with_areas(values, item)
+        whole = source.raw(item).astype(np.float32)
+        for colour, own in source.samples_of.items():
+            whole[colour] = values[own]
+        return source.with_areas(whole, item)
 
 
 def _as_volume(planes: Tensor) -> Tensor:

@@ -155,13 +155,14 @@ def sample(stacks: Sequence[Stack], pixels: int) -> list[tuple[Stack, list[int]]
 
 def _scaling_of(parts: Sequence[Part]) -> Scaling:
     """Find one range for all planes."""
-    ends = [source.ranges[item.index] for source, group in parts for item in group.items if item.index in source.ranges]
-    return Scaling.of(np.array(ends, np.float64))
+    known = [(source, item.index) for source, group in parts for item in group.items if item.index in source.ranges]
+    ends, floors = ([getattr(source, what)[index] for source, index in known] for what in ("ranges", "floors"))
+    return Scaling.of(np.array(ends, np.float64), float(np.median(floors)))
 
 
 def _noise_of(stacks: Sequence[Stack], scaling: Scaling, settings: Settings) -> NoiseModel:
     """Find the noise from a part that is bounded in size."""
-    known = known_noise(settings, scaling.low, scaling.span)
+    known = known_noise(settings, scaling.low, scaling.span, scaling.top)
     parts = sample(stacks, LOOKED_AT)
     values, observed = (
         torch.cat([getattr(part, name)[rows].expand_as(part.values[rows]).flatten(0, 1) for part, rows in parts])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from math import prod
 from statistics import median
 from typing import Literal, Protocol
 
@@ -143,6 +144,36 @@ def noise_found(record: Record) -> str:
     sentences = [f"{verb} {NOISES[kind]}{where}{f': {strength}' if strength else ''}."]
     if any(plane.get("correlation_radius") for plane in alike):
         sentences.append("It reaches into neighbouring pixels.")
+    return " ".join(sentences)
+
+
+def not_measured(record: Record) -> str:
+    """Say what was found that the instrument did not measure; nothing if all was measured.
+
+    >>> found = {"areas": 3120, "outliers": 14, "left": [], "alike": False, "rows": 0.0, "columns": 0.0}
+    >>> not_measured({"axes": "YX", "shape": [100, 240], "unmeasured": found})
+    '13 % of the image hold no noise and were left as they are. 14 pixels far off all around them were replaced.'
+    """
+    found = record.get("unmeasured")
+    if not found:
+        return ""
+    size = dict(zip(record["axes"], record["shape"], strict=True))
+    pixels = prod(n for axis, n in size.items() if axis != "S")
+    sentences = []
+    if found["areas"]:
+        sentences.append(f"{100 * found['areas'] / pixels:.2g} % of the image hold no noise and were left as they are.")
+    if found["outliers"]:
+        count = found["outliers"]
+        words = "pixel far off all around it was" if count == 1 else "pixels far off all around them were"
+        sentences.append(f"{count} {words} replaced.")
+    for lines in ("rows", "columns"):
+        if found[lines]:
+            sentences.append(f"{lines.capitalize()} had offsets of their own, which were taken off.")
+    if found["left"]:
+        names = " and ".join(("red", "green", "blue")[sample] for sample in found["left"])
+        sentences.append(f"Nothing is in {names}.")
+    if found["alike"]:
+        sentences.append("Red, green and blue are the same, so one was restored for all.")
     return " ".join(sentences)
 
 

@@ -103,6 +103,8 @@ class Task:
         What is needed beside the image.
     keeps : bool
         Whether what was fitted can be kept, as a prior for other images.
+    suspects : tuple of str
+        What is looked for that the instrument did not measure; see `Source`.
     """
 
     name: str
@@ -117,6 +119,7 @@ class Task:
     presets: dict[str, Offer]
     inputs: tuple[Input, ...] = field(default=())
     keeps: bool = False
+    suspects: tuple[str, ...] = ()
 
     @property
     def command(self) -> str:
@@ -232,6 +235,7 @@ TASKS = (
         bounded=True,
         presets={"fast": _told, "best": _told, "paper": _published},
         keeps=True,
+        suspects=("areas", "outliers", "lines"),
     ),
     Task(
         name="inpaint",
@@ -256,6 +260,7 @@ TASKS = (
         forward_model="downsample",
         writes="everything",
         bounded=False,
+        suspects=("outliers",),
         presets={"fast": Offer(), "best": Offer(), "paper": Offer()},
         inputs=(Input("factor", "number", "Enlarge", "How many times larger along Y and X.", range(2, 9), 4, "times"),),
     ),

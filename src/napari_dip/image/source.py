@@ -6,7 +6,9 @@ An item is (samples, y, x), float32, scaled to [0, 1]: one sample for gray, thre
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import reduce
 from itertools import combinations
 from typing import Any
 
@@ -14,8 +16,10 @@ import numpy as np
 
 from napari_dip.errors import InputError
 from napari_dip.image.axes import check_axes, guess_axes, outer_axes
+from napari_dip.image.lines import line_offsets
 from napari_dip.image.planes import take_plane
 from napari_dip.image.scaling import LARGEST, Scaling
+from napari_dip.image.unmeasured import blank_areas, noise_floor, outliers
 from napari_dip.image.work import Item, plan_planes
 
 KEPT = 2**29
@@ -24,6 +28,11 @@ once more to be restored, and the part of it that a network is fitted to once mo
 
 LATELY = 16
 """Regions of a lazy image that were read last and are kept: planes that lie beside those at work are needed again."""
+
+
+MASKED = "areas", "outliers"
+"""What may be found in a plane whose pixels tell nothing of the image."""
+_ENDS = np.minimum, np.maximum
 
 
 @dataclass(frozen=True)
@@ -35,7 +44,7 @@ class Plane:
     values : (samples, y, x) float32 array
         Scaled to [0, 1]; finite everywhere.
     observed : (y, x) bool array
-        Pixels that were measured and are not to be filled in.
+        Pixels that were measured, are not to be filled in, and are not suspected to tell nothing of the image.
     missing : (samples, y, x) bool array
         The values that are to be filled in: of a pixel that lacks one sample, the others stay as they are.
     scaling : Scaling
@@ -72,6 +81,9 @@ class Source:
         Fill in NaN and inf instead of refusing them.
     keep : int
         Bytes of a lazy image, or of a lazy mask, up to which it is kept in memory.
+    suspects : sequence of str
+        What is looked for that was not measured: "areas" without noise and samples that say nothing of their own, which
+        stay as they are, "outliers", which are replaced, and "lines" with offsets of their own, which are taken off.
 
     Attributes
     ----------
@@ -81,8 +93,17 @@ class Source:
         The least and the largest value that was measured.
     ranges : dict
         The same for each plane in which anything was measured, by its place along the outer axes.
+    floors : dict
+        A standard deviation that the noise of each plane has nearly everywhere; 0 where nothing is known of it.
     gaps : dict
         Whether there is anything to fill in, for each plane.
+    areas, outliers : dict
+        How many pixels of each plane are suspected, where any are.
+    colours : range
+        The samples of the image, without alpha.
+    samples_of : dict
+        For each of these that is restored, which of the samples of a `Plane` it is: all but those that are the same
+        everywhere, and one for several that are alike.
     digest, mask_digest : str
         Of shape, type and values, whatever the layout in memory; the mask's is of what it marks, and empty where there
         is none.
@@ -94,9 +115,16 @@ class Source:
     """
 
     def __init__(
-        self, image: Any, axes: str | None = None, mask: Any = None, *, allow_nonfinite: bool = False, keep: int = KEPT
+        self,
+        image: Any,
+        axes: str | None = None,
+        mask: Any = None,
+        *,
+        allow_nonfinite: bool = False,
+        keep: int = KEPT,
+        suspects: Sequence[str] = (),
     ):
-        self.array, self.keep = _as_array(image), keep
+        self.array, self.keep, self.suspects = _as_array(image), keep, suspects
         _check_dtype(self.array.dtype)
         if not isinstance(axes, str | None):
             raise InputError(f"The axes {axes!r} are not allowed; give them as text, such as 'YX'.")
@@ -111,15 +139,22 @@ class Source:
         self._lately: dict[tuple[tuple[int, ...], str], np.ndarray] = {}
         self._kept: dict[tuple[int, ...], np.ndarray] = {}
         self._keeps = not isinstance(self.array, np.ndarray) and self.array.nbytes <= keep
+        self.colours = range(min(self.sizes.get("S", 1), 3))
+        self.samples_of = {sample: sample for sample in self.colours}
         self.range = 0.0, 0.0
         self.ranges: dict[tuple[int, ...], tuple[float, float]] = {}
+        self.floors: dict[tuple[int, ...], float] = {}
+        self.areas: dict[tuple[int, ...], int] = {}
+        self.outliers: dict[tuple[int, ...], int] = {}
+        self._lines: dict[tuple[int, ...], tuple[np.ndarray, np.ndarray]] = {}
+        self._suspected: dict[tuple[tuple[int, ...], str], np.ndarray] = {}
         self.gaps: dict[tuple[int, ...], bool] = {}
         self.digest, self.mask_digest = self._check_values(allow_nonfinite)
 
     @property
     def samples(self) -> int:
-        """Samples to restore: 3 for RGB, with or without alpha, else 1."""
-        return min(self.sizes.get("S", 1), 3)
+        """Samples to restore: 3 for RGB, with or without alpha, else 1; fewer where some say nothing of their own."""
+        return len(set(self.samples_of.values()))
 
     def raw(self, item: Item) -> np.ndarray:
         """Read an item as (samples, y, x), in the caller's units and a native dtype; alpha, if any, comes last."""
@@ -137,16 +172,33 @@ class Source:
     def plane(self, item: Item, scaling: Scaling | None = None) -> Plane:
         """Read an item as the prior sees it; in its own range, if no other is given."""
         original = self.raw(item)
-        raw = original[: self.samples].astype(np.float64)
-        missing = ~np.isfinite(raw) | self._masked(item)
+        raw = original[self._own].astype(np.float64) - self._offsets(item)
+        mask = self._masked(item)
+        missing = ~np.isfinite(raw) | (mask[self._own] if len(mask) > 1 else mask)
         observed = np.asarray(~missing.any(0))
-        scaling = scaling or Scaling.of(raw[:, observed])
+        for what in MASKED:
+            suspected = self._suspects(item, what)
+            if suspected is not None:
+                observed &= ~suspected
+        scaling = scaling or Scaling.of(raw[:, observed], self.floors.get(item.index, 0.0))
         values = np.where(observed, scaling.to_prior(np.where(observed, raw, scaling.low)), 0.0)
         return Plane(np.ascontiguousarray(values, dtype=np.float32), observed, missing, scaling, original)
 
     def shape(self, factor: int = 1) -> tuple[int, ...]:
         """Give the shape of a result."""
         return tuple(n * (factor if a in "YX" else 1) for a, n in self.sizes.items())
+
+    def areas_of(self, item: Item) -> np.ndarray | None:
+        """Give where in the region (y, x) of an item there is an area without noise; None if its plane has none."""
+        return self._suspects(replace(item, halo=0), "areas")
+
+    def with_areas(self, image: np.ndarray, item: Item) -> np.ndarray:
+        """Put the areas of an item that hold no noise back into a result (all samples, y, x) of its size."""
+        areas = self.areas_of(item)
+        if areas is not None:
+            original = self.raw(replace(item, halo=0))
+            image = np.where(areas, original.astype(np.float32), image)
+        return image
 
     def axes_of(self, name: str, array: Any) -> str:
         """Give the axes of an array that goes with the image: Y, X and any of the others, in the order of the image.
@@ -187,7 +239,62 @@ class Source:
         """Read the mask of an item, (samples or 1, y, x); that of an alpha sample is no matter."""
         if self.mask is None:
             return np.zeros((1, 1, 1), bool)
-        return np.asarray(self.read(*self.mask, item)[: self.samples] != 0)
+        return np.asarray(self.read(*self.mask, item)[: len(self.colours)] != 0)
+
+    @property
+    def lines(self) -> tuple[float, float]:
+        """Give the standard deviation of the offsets of rows, and of columns; 0 where they have none."""
+        rows, columns = (
+            float(np.sqrt(np.mean([np.var(own[n]) for own in self._lines.values()] or [0]))) for n in (0, 1)
+        )
+        return rows, columns
+
+    @property
+    def _own(self) -> list[int]:
+        """The samples that a plane has."""
+        return [next(sample for sample, own in self.samples_of.items() if own == n) for n in range(self.samples)]
+
+    def _suspects(self, item: Item, what: str) -> np.ndarray | None:
+        """Give the pixels of an item, with its halo, that are suspected; None if there are none in its plane."""
+        packed = self._suspected.get((item.index, what))
+        if packed is None:
+            return None
+        whole = np.unpackbits(packed, axis=1, count=self.size[1]).astype(bool)
+        return np.asarray(whole[item.read_region(self.size)])
+
+    def _offsets(self, item: Item) -> np.ndarray:
+        """Give the offsets of the lines of an item, with its halo, broadcast to (samples, y, x)."""
+        found = self._lines.get(item.index)
+        if found is None:
+            return np.zeros((1, 1, 1))
+        region = item.read_region(self.size)
+        rows, columns = (own[:, part] for own, part in zip(found, region, strict=True))
+        return np.asarray((rows[:, :, None] + columns[:, None])[self._own])
+
+    def _level(self, item: Item, raw: np.ndarray, known: np.ndarray) -> np.ndarray:
+        """Look for lines with offsets of their own; give the plane without them."""
+        rows = np.stack([line_offsets(sample, known) for sample in raw])
+        columns = np.stack([line_offsets(sample.T, known.T) for sample in raw])
+        if not (rows.any() or columns.any()):
+            return raw
+        self._lines[item.index] = rows, columns
+        return np.asarray(raw - rows[:, :, None] - columns[:, None])
+
+    def _suspect(self, item: Item, raw: np.ndarray, known: np.ndarray) -> np.ndarray:
+        """Look for what was not measured among the known pixels of a plane; give what is left of them."""
+        counts = {"areas": self.areas, "outliers": self.outliers}
+        for what in self.suspects:
+            if what == "lines":
+                continue
+            if what == "areas":
+                found = blank_areas(raw, known)
+            else:
+                found = np.logical_or.reduce([outliers(sample, known) for sample in raw])
+            if found.any():
+                counts[what][item.index] = int(np.count_nonzero(found))
+                self._suspected[item.index, what] = np.packbits(found, axis=1)
+                known = known & ~found
+        return known
 
     def _read_mask(self, mask: Any) -> tuple[Any, str]:
         array = _as_array(mask)
@@ -198,13 +305,15 @@ class Source:
 
     def _check_values(self, allow_nonfinite: bool) -> tuple[str, str]:
         """Look at every plane once: finite, not constant, something to fill in and something to learn from."""
-        low, high, largest, masked, pixels = np.inf, -np.inf, 0.0, 0, 0
+        largest, masked, pixels = 0.0, 0, 0
+        extremes: dict[tuple[int, ...], np.ndarray] = {}
+        alike = np.ones(len(self.colours), bool)
         digests = [_new_digest(self.array)] + ([] if self.mask is None else [hashlib.sha256()])
         for item in self.items:
             whole = self.read(self.array, self.axes, item)
             if self._keeps:
                 self._kept[item.index] = whole
-            raw, mask = whole[: self.samples], self._masked(item)
+            raw, mask = whole[: len(self.colours)], self._masked(item)
             digests[0].update(np.ascontiguousarray(whole).data)
             if self.mask is not None:
                 marked = np.broadcast_to(mask, raw.shape)  # what is to be filled in, however the mask says it
@@ -213,23 +322,45 @@ class Source:
             finite, mask = np.isfinite(raw).all(0), np.broadcast_to(mask.any(0), self.size)
             if not allow_nonfinite and not (finite | mask).all():
                 raise self._refuse_nonfinite(item, finite, mask)
-            seen = raw[:, finite & ~mask]
-            self.gaps[item.index] = not (finite & ~mask).all()
+            known = finite & ~mask
+            self.gaps[item.index] = not known.all()
+            known = self._suspect(item, raw, known)
+            if "lines" in self.suspects:
+                raw = self._level(item, raw, known)
+            seen = raw[:, known]
             if seen.size:
-                self.ranges[item.index] = float(seen.min()), float(seen.max())
-                low, high = min(low, self.ranges[item.index][0]), max(high, self.ranges[item.index][1])
+                extremes[item.index] = np.stack([seen.min(1), seen.max(1)], 1).astype(np.float64)
+                self.floors[item.index] = noise_floor(raw, known) if self.suspects else 0.0
+                alike &= [bool(np.array_equal(sample, raw[0], equal_nan=raw.dtype.kind == "f")) for sample in raw]
             masked, pixels = masked + int(mask.sum()), pixels + mask.size
+        self._settle_samples(extremes, alike)
+        self.ranges = {index: (own[:, 0].min(), own[:, 1].max()) for index, own in extremes.items()}
+        low = min((low for low, _ in self.ranges.values()), default=np.inf)
+        high = max((high for _, high in self.ranges.values()), default=-np.inf)
         self._check_range(low, high, largest, masked, pixels)
         self.range = low, high
         found = [f"sha256:{digest.hexdigest()}" for digest in digests]
         return found[0], found[1] if len(found) > 1 else ""
+
+    def _settle_samples(self, extremes: dict[tuple[int, ...], np.ndarray], alike: np.ndarray) -> None:
+        """Leave out samples that are the same everywhere, and take one of several that are alike."""
+        if not extremes or len(self.colours) == 1 or "areas" not in self.suspects:
+            return
+        low, high = (reduce(which, (one[:, n] for one in extremes.values())) for n, which in enumerate(_ENDS))
+        varied = [sample for sample in self.colours if high[sample] > low[sample]]
+        if alike.all():
+            self.samples_of = dict.fromkeys(self.colours, 0)
+        elif varied and len(varied) < len(self.colours):
+            self.samples_of = {sample: n for n, sample in enumerate(varied)}
+        for index, one in extremes.items():
+            extremes[index] = one[self._own]
 
     def _largest(self, whole: np.ndarray, mask: np.ndarray) -> float:
         """Give the largest size of what is known of a plane, alpha included; 0 where it cannot be beyond float32."""
         if whole.dtype.kind != "f" or whole.dtype.itemsize <= 4:
             return 0.0
         known = np.isfinite(whole)
-        known[: self.samples] &= ~mask
+        known[: len(self.colours)] &= ~mask
         return max(-float(whole.min(where=known, initial=0)), float(whole.max(where=known, initial=0)))
 
     def _refuse_nonfinite(self, item: Item, finite: np.ndarray, mask: np.ndarray) -> InputError:

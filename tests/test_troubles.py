@@ -1,0 +1,114 @@
+"""What instruments write beside an image is found, left as it is or replaced, and said, by the public functions."""
+
+import numpy as np
+import pytest
+from scipy.ndimage import gaussian_filter
+
+import napari_dip as dip
+from napari_dip import summary
+
+FEW = {"max_iterations": 4, "threads": 1}
+SIDE = 64
+
+
+def noisy(seed=0):
+    random = np.random.default_rng(seed)
+    field = gaussian_filter(random.standard_normal((SIDE, SIDE)), 4)
+    return (60 + 400 * np.abs(field) + random.normal(0, 10, (SIDE, SIDE))).clip(1, 250).astype(np.uint8)
+
+
+def with_bar(image):
+    image = image.copy()
+    image[-16:] = 0
+    image[-10:-6, 10:40:4] = 255
+    return image
+
+
+def test_a_bar_stays_as_it_is_and_the_record_names_it():
+    image = with_bar(noisy())
+    result = dip.denoise(image, **FEW)
+    assert (result.image[-16:] == image[-16:]).all()
+    assert (result.image[:-16] != image[:-16]).mean() > 0.9
+    assert result.record["unmeasured"]["areas"] == 16 * SIDE
+    assert "25 % of the image hold no noise" in summary.not_measured(result.record)
+
+
+def test_a_bar_stays_as_it_is_in_every_plane_of_a_stack_and_in_its_uncertainty():
+    stack = np.stack([with_bar(noisy(seed)) for seed in range(3)])
+    result = dip.denoise(stack, axes="ZYX", uncertainty=True, **FEW)
+    assert (result.image[:, -16:] == stack[:, -16:]).all()
+    assert (result.uncertainty[:, -16:] == 0).all()
+    assert (result.uncertainty[:, :-16] > 0).all()
+
+
+def test_hot_pixels_are_replaced_and_do_not_set_the_scale():
+    image = noisy().astype(np.uint16)
+    image[10, 10] = image[40, 30] = 65535
+    result = dip.denoise(image, **FEW)
+    assert result.image.max() < 400
+    assert result.record["unmeasured"]["outliers"] == 2
+    assert summary.not_measured(result.record) == "2 pixels far off all around them were replaced."
+
+
+def test_a_hot_pixel_does_not_spoil_what_is_enlarged():
+    image = noisy()[:24, :24].astype(np.uint16)
+    image[11, 11] = 65535
+    assert dip.super_resolve(image, factor=2, max_iterations=20, threads=1).image.max() < 1000
+
+
+def test_rows_are_levelled():
+    offsets = 15 * np.random.default_rng(3).standard_normal(SIDE)
+    result = dip.denoise(noisy() + offsets[:, None], **FEW)
+    assert result.record["unmeasured"]["rows"] == pytest.approx(15, rel=0.4)
+    assert result.record["unmeasured"]["columns"] == 0
+    assert "Rows had offsets of their own" in summary.not_measured(result.record)
+
+
+def test_samples_that_say_nothing_are_left_and_the_other_is_restored_as_if_alone():
+    image = noisy()
+    green = np.stack([np.zeros_like(image), image, np.zeros_like(image)], -1)
+    result = dip.denoise(green, uncertainty=True, **FEW)
+    assert (result.image[..., [0, 2]] == 0).all()
+    assert (result.image[..., 1] == dip.denoise(image, **FEW).image).all()
+    assert (result.uncertainty[..., [0, 2]] == 0).all()
+    assert (result.uncertainty[..., 1] > 0).all()
+    assert result.record["unmeasured"]["left"] == [0, 2]
+    assert "Nothing is in red and blue." in summary.not_measured(result.record)
+
+
+def test_gray_saved_as_rgb_is_restored_as_gray():
+    image = noisy()
+    result = dip.denoise(np.stack([image] * 3, -1), **FEW)
+    assert (result.image == dip.denoise(image, **FEW).image[..., None]).all()
+    assert "are the same" in summary.not_measured(result.record)
+
+
+def test_stacks_of_one_dye_are_restored_as_if_alone():
+    stack = np.stack([noisy(seed) for seed in range(3)])
+    green = np.stack([np.zeros_like(stack), stack, np.zeros_like(stack)], -1)
+    result = dip.denoise(green, axes="ZYXS", **FEW)
+    assert (result.image[..., 1] == dip.denoise(stack, axes="ZYX", **FEW).image).all()
+
+
+def test_an_ordinary_image_has_nothing_of_it():
+    record = dip.denoise(noisy(), **FEW).record
+    assert "unmeasured" not in record
+    assert summary.not_measured(record) == ""
+
+
+def test_the_published_method_takes_the_image_as_it_is():
+    assert "unmeasured" not in dip.denoise(with_bar(noisy()), preset="paper", **FEW).record
+
+
+def test_a_replay_gives_the_same_bytes():
+    image = with_bar(noisy())
+    first = dip.denoise(image, **FEW)
+    assert (dip.replay(first.record, image).image == first.image).all()
+
+
+@pytest.mark.parametrize("span", [1e3, 1e6])
+def test_noise_of_one_is_found_whatever_the_range(span):
+    random = np.random.default_rng(0)
+    ramp = np.linspace(0, span, 96) * np.ones((96, 1))
+    record = dip.denoise(ramp + random.standard_normal((96, 96)), **FEW).record
+    assert record["planes"][0]["noise_variance"]["sigma"] == pytest.approx(1, rel=0.25)
