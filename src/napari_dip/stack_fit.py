@@ -269,7 +269,7 @@ class StackFit:
         observation = Observation(values, observed, noise=self.noise)
         averaged = []
         for network in networks:
-            found = predict_planes(network, self.view, stack, wanted, self.noise.correlation_radius)
+            found = predict_planes(network, self.view, stack, wanted, self.noise.radii)
             mean, variance = (_as_volume(x)[inside] for x in found)
             total = variance + self.noise.likelihood.noise_variance(mean).mean(1, keepdim=True)
             averaged.append(Averaged(observation, mean, total, left))
@@ -279,7 +279,7 @@ class StackFit:
         """Find what the fit leaves behind, from a part of the pool that is bounded in size."""
         means, values, observed = [], [], []
         for stack, rows in sample(self._objectives[0].stacks, LOOKED_AT):
-            means.append(predict_planes(networks[0], self.view, stack, rows, self.noise.correlation_radius)[0])
+            means.append(predict_planes(networks[0], self.view, stack, rows, self.noise.radii)[0])
             values.append(stack.values[rows])
             observed.append(stack.observed[rows])
         known = torch.cat(means), torch.cat(values), torch.cat(observed)

@@ -7,6 +7,7 @@ are read with a halo, hide the same pixels, and are normalised by what was remem
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from math import prod
 
 import torch
 from torch import Tensor
@@ -31,7 +32,7 @@ PATTERN = 96
 
 
 def predict_planes(
-    network: Prior, view: View, stack: Stack, planes: Sequence[int], radius: int
+    network: Prior, view: View, stack: Stack, planes: Sequence[int], radii: tuple[int, int]
 ) -> tuple[Tensor, Tensor]:
     """Predict all pixels of some planes of a stack.
 
@@ -42,8 +43,8 @@ def predict_planes(
     view : View
     stack : Stack
     planes : sequence of int
-    radius : int
-        Correlation radius of the noise.
+    radii : (int, int)
+        How far the noise reaches along y and x.
 
     Returns
     -------
@@ -52,11 +53,11 @@ def predict_planes(
     """
     mean = stack.values.new_zeros(len(planes), *stack.values.shape[1:])
     variance = stack.values.new_zeros(len(planes), 1, *stack.size)
-    patterns = _targets(radius)
+    patterns = _targets(radii)
     jobs = [(row, tile, inside) for row in range(len(planes)) for tile, inside in _tiles(stack.size)]
 
     def predicted(job: tuple[int, Region, Region]) -> tuple[Tensor, Tensor]:
-        return _predict_tile(network, view, stack, planes[job[0]], job[1], patterns, radius)
+        return _predict_tile(network, view, stack, planes[job[0]], job[1], patterns, radii)
 
     for (row, tile, inside), (m, v) in zip(jobs, in_order(predicted, jobs, mean.device), strict=True):
         y, x = (slice(t.start + i.start, t.start + i.stop) for t, i in zip(tile, inside, strict=True))
@@ -66,18 +67,18 @@ def predict_planes(
 
 @torch.no_grad()
 def _predict_tile(
-    network: Prior, view: View, stack: Stack, plane: int, tile: Region, patterns: Tensor, radius: int
+    network: Prior, view: View, stack: Stack, plane: int, tile: Region, patterns: Tensor, radii: tuple[int, int]
 ) -> tuple[Tensor, Tensor]:
     """Predict the pixels of one tile with its halo, each while it is hidden."""
     size = tile[0].stop - tile[0].start, tile[1].stop - tile[1].start
     mean = stack.values.new_zeros(1, stack.values.shape[1], *size)
     variance = stack.values.new_zeros(1, 1, *size)
     place = (stack, plane, tile[0].start, tile[1].start)
-    rows, columns = (torch.arange(t.start, t.stop) % PATTERN for t in tile)
+    rows, columns = (torch.arange(t.start, t.stop) % n for t, n in zip(tile, patterns.shape, strict=True))
     which = patterns[rows][:, columns].to(mean.device)
     for part in range(int(patterns.max()) + 1):
         target = (which == part)[None, None].float()
-        hidden = F.max_pool2d(target, 2 * radius + 1, 1, radius) if radius else target
+        hidden = F.max_pool2d(target, [2 * r + 1 for r in radii], 1, radii) if any(radii) else target
         m, v = view.predict(network, [place], size, hidden)
         mean += m * target
         variance += v * target
@@ -97,15 +98,15 @@ def _tiles(size: tuple[int, int]) -> Iterator[tuple[Region, Region]]:
             yield (read[0], read[1]), (inside[0], inside[1])
 
 
-def _targets(radius: int) -> Tensor:
-    """Say for each pixel of a pattern in which pass it is hidden, (PATTERN, PATTERN).
+def _targets(radii: tuple[int, int]) -> Tensor:
+    """Say for each pixel of a pattern in which pass it is hidden, (PATTERN, PATTERN) or less.
 
     In white noise at random, as in the fit. Where the noise of a target reaches its neighbours, the targets of a pass
     lie on a lattice wide enough for something to be seen between them.
     """
     generator = torch.Generator().manual_seed(0)
-    if not radius:
+    if not any(radii):
         return torch.randint(0, PASSES, (PATTERN, PATTERN), generator=generator)
-    step = 2 * radius + 2
-    order = torch.randperm(step * step, generator=generator).view(step, step)
-    return order.repeat(PATTERN // step, PATTERN // step)
+    steps = [2 * radius + 2 for radius in radii]
+    order = torch.randperm(prod(steps), generator=generator).view(*steps)
+    return order.repeat(*(PATTERN // step for step in steps))

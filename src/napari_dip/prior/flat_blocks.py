@@ -73,6 +73,31 @@ def differences(
     return block_means(images, blocks)
 
 
+def differences_along(
+    planes: np.ndarray, observed: np.ndarray, step: int, axis: int, blocks: FlatBlocks = DIFFERENCES
+) -> tuple[np.ndarray, np.ndarray]:
+    """Brightness and noise variance of each block, from second differences along one axis: 0 for y, 1 for x.
+
+    Parameters
+    ----------
+    planes, observed, step, blocks
+        As in `differences`.
+
+    Returns
+    -------
+    brightness, variance : (blocks,) array
+    """
+    images = []
+    for plane, known in zip(planes, observed, strict=True):
+        x, w = (np.moveaxis(one, axis, 0) for one in (np.where(known, plane, 0.0).astype(np.float64), known))
+        if min(x.shape) <= 2 * step:
+            continue
+        first, middle, last = x[: -2 * step], x[step:-step], x[2 * step :]
+        whole = w[: -2 * step] & w[step:-step] & w[2 * step :]
+        images.append(((first + middle + last) / 3, (first - 2 * middle + last) ** 2 / 6, whole))
+    return block_means(images, blocks)
+
+
 def block_means(
     images: Iterable[tuple[np.ndarray, np.ndarray, np.ndarray]], blocks: FlatBlocks
 ) -> tuple[np.ndarray, np.ndarray]:

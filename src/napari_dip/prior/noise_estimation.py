@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from napari_dip.prior.compression import JPEG, BlockSteps, compression_error
-from napari_dip.prior.flat_blocks import DIFFERENCES, RESIDUALS, FlatBlocks, block_means, differences
+from napari_dip.prior.flat_blocks import DIFFERENCES, RESIDUALS, FlatBlocks, block_means, differences, differences_along
 from napari_dip.prior.likelihood import Gaussian, Likelihood, NoiseVariance
 from napari_dip.prior.saturation import PILE_UP, UNCLIPPING, PileUp, Unclipping, saturation, unclip
 
@@ -60,14 +60,22 @@ class NoiseModel:
     ----------
     likelihood : Likelihood
     correlation_radius : int
-        How many pixels the noise of one pixel reaches into its neighbours: 0 for white noise, at most 2.
+        How many pixels the noise of one pixel reaches into its neighbours: 0 for white noise.
     kind : str
         "gaussian", "poisson", "poisson-gaussian", "multiplicative" or "compression".
+    along : (int, int), optional
+        How far it reaches along y and x, where that differs.
     """
 
     likelihood: Likelihood
     correlation_radius: int
     kind: str
+    along: tuple[int, int] | None = None
+
+    @property
+    def radii(self) -> tuple[int, int]:
+        """How far it reaches along y and x."""
+        return self.along or (self.correlation_radius, self.correlation_radius)
 
 
 @dataclass(frozen=True)
@@ -144,7 +152,29 @@ class Place:
     most: float = 100.0
 
 
-CURVE, NAMING, PLACE = VarianceCurve(), Naming(), Place()
+@dataclass(frozen=True)
+class Smear:
+    """How noise that is correlated along one axis is told.
+
+    Attributes
+    ----------
+    most : int
+        Farthest reach in pixels that is looked for.
+    white : float
+        Along the other axis differences over one step have at least this part of the variance of those over three.
+    apart : float
+        Along it they have no more than this part of the variance that they have along the other.
+    grows : float
+        Factor between one step and the next below which differences grow no more.
+    """
+
+    most: int = 8
+    white: float = 0.7
+    apart: float = 0.5
+    grows: float = 1.12
+
+
+CURVE, NAMING, SMEAR, PLACE = VarianceCurve(), Naming(), Smear(), Place()
 
 
 @dataclass(frozen=True)
@@ -161,6 +191,7 @@ class Estimation:
     compression : BlockSteps
     naming : Naming
     place : Place
+    smear : Smear
     most_radius : int
         Largest correlation radius that is looked for. Beyond, the smooth image itself shows in the differences.
     white_ratio : float
@@ -183,6 +214,7 @@ class Estimation:
     compression: BlockSteps = JPEG
     naming: Naming = NAMING
     place: Place = PLACE
+    smear: Smear = SMEAR
     most_radius: int = 2
     white_ratio: float = 0.5
     unlit: float = 0.1
@@ -228,9 +260,54 @@ def estimate_noise(
         unlit = free.read - free.gain * free.offset
         usual = float(free.at(torch.tensor(brightness)))
         low = low if unlit > max(free.gain**2, how.unlit * usual) else -np.inf
-    noise = _variance_curve(*blocks[radius], how.differences, how, low, high, known)
+    seen, along = blocks[radius], correlation_along(planes, observed, how)
+    if along is not None:
+        axis = 0 if along[0] <= along[1] else 1
+        seen, radius = differences_along(planes, observed, along[axis] + 1, axis, how.differences), max(along)
+    noise = _variance_curve(*seen, how.differences, how, low, high, known)
     kind = known.kind if known.kind != "auto" else _name(noise, float(brightness), how.naming)
-    return NoiseModel(Gaussian(noise, low, high), radius, kind)
+    return NoiseModel(Gaussian(noise, low, high), radius, kind, along)
+
+
+def correlation_along(planes: np.ndarray, observed: np.ndarray, how: Estimation = ESTIMATION) -> tuple[int, int] | None:
+    """Find how far noise reaches along y and x, where it is white along one of them and far from that along the other.
+
+    Fine structure has both alike, or does not come to an end; the smear of a slow amplifier does.
+
+    Parameters
+    ----------
+    planes : (n, y, x) array
+    observed : (n, y, x) bool array
+        Pixels that were measured.
+    how : Estimation, optional
+
+    Returns
+    -------
+    (int, int) or None
+        None where nothing of that kind is seen.
+    """
+    smear, levels = how.smear, []
+    for axis in (0, 1):
+        found = [
+            differences_along(planes, observed, step, axis, how.differences)[1] for step in range(1, smear.most + 2)
+        ]
+        if any(variance.size < how.curve.blocks_per_point for variance in found):
+            return None
+        levels.append([float(np.quantile(variance, how.differences.flattest)) for variance in found])
+    radii = [_reach(level, smear) for level in levels]
+    white, other = (0, 1) if levels[0][0] > levels[1][0] else (1, 0)
+    known_white = levels[white][0] >= smear.white * levels[white][2]
+    if not known_white or not radii[other] or levels[other][0] > smear.apart * levels[white][0]:
+        return None
+    return (0, radii[other]) if white == 0 else (radii[other], 0)
+
+
+def _reach(level: list[float], smear: Smear) -> int:
+    """Say after how many steps differences grow no more; 0 where they always do, or never did."""
+    for radius in range(1, len(level)):
+        if level[radius] < smear.grows * level[radius - 1]:
+            return radius - 1
+    return 0
 
 
 def noise_in_common(planes: np.ndarray, observed: np.ndarray, how: Estimation = ESTIMATION) -> float:
@@ -294,7 +371,7 @@ def corrected_noise(
     observed: Tensor,
     how: Estimation = ESTIMATION,
     left: NoiseVariance | None = None,
-    radius: int = 0,
+    radii: tuple[int, int] = (0, 0),
 ) -> Tensor:
     """Noise variance of each pixel, corrected upwards where a prediction leaves more behind than was thought.
 
@@ -304,8 +381,8 @@ def corrected_noise(
         As in `variance_left`.
     left : NoiseVariance, optional
         What that gives, where it is known from elsewhere.
-    radius : int
-        Correlation radius of the noise.
+    radii : (int, int)
+        How far the noise reaches along y and x.
 
     Returns
     -------
@@ -317,10 +394,10 @@ def corrected_noise(
     estimated = likelihood.noise_variance(prediction)
     noise = left.at(prediction).clamp(estimated, how.most_correction * estimated)
     value, _ = likelihood.unclipped(prediction, noise, values)
-    return noise * by_place((value - prediction) / noise.sqrt(), observed, how.place, radius + 1)
+    return noise * by_place((value - prediction) / noise.sqrt(), observed, how.place, (radii[0] + 1, radii[1] + 1))
 
 
-def by_place(residual: Tensor, observed: Tensor, how: Place, step: int = 1) -> Tensor:
+def by_place(residual: Tensor, observed: Tensor, how: Place, steps: tuple[int, int] = (1, 1)) -> Tensor:
     """Find how many times its usual variance the noise has at each place, as with several amplifiers or uneven light.
 
     Fine structure that a prediction lacks looks like noise, but its neighbours are alike: differences of neighbouring
@@ -333,8 +410,8 @@ def by_place(residual: Tensor, observed: Tensor, how: Place, step: int = 1) -> T
     observed : (n, 1, [z,] y, x) Tensor
         1 where a pixel was measured.
     how : Place
-    step : int
-        Distance in pixels from which on the noise is independent.
+    steps : (int, int)
+        Distance in pixels along y and x from which on the noise is independent.
 
     Returns
     -------
@@ -346,7 +423,7 @@ def by_place(residual: Tensor, observed: Tensor, how: Place, step: int = 1) -> T
         return torch.ones_like(observed)
     r, known = residual.movedim(1, -3).reshape(-1, residual.shape[1], *size), observed.reshape(-1, 1, *size)
     pairs, squares = torch.zeros_like(known), torch.zeros_like(known)
-    for axis in (-2, -1):
+    for axis, step in zip((-2, -1), steps, strict=True):
         n = size[axis] - step
         a, b = (x.narrow(axis, 0, n) for x in (r, known)), (x.narrow(axis, step, n) for x in (r, known))
         (r0, k0), (r1, k1) = a, b

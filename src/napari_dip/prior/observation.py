@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from math import prod
 
 import torch
 from torch import Tensor
@@ -81,16 +82,21 @@ class Observation:
 
     def targets(self, hidden: float, generator: torch.Generator) -> Tensor:
         """Draw pixels so that this part is hidden, once all that the noise of these reaches is hidden with them."""
-        reached = (2 * self.noise.correlation_radius + 1) ** self.dims
+        reached = prod(self._windows)
         return self.random(1 - (1 - hidden) ** (1 / reached), generator)
 
     def widened(self, pixels: Tensor) -> Tensor:
         """Add all neighbours that the noise of some pixels reaches."""
-        radius = self.noise.correlation_radius
-        if not radius:
+        if not self.noise.correlation_radius:
             return pixels
         pool = F.max_pool2d if self.dims == 2 else F.max_pool3d
-        return pool(pixels, 2 * radius + 1, 1, radius)
+        return pool(pixels, self._windows, 1, tuple(side // 2 for side in self._windows))
+
+    @property
+    def _windows(self) -> tuple[int, ...]:
+        """Sides of what the noise of a pixel reaches."""
+        deep = [self.noise.correlation_radius] * (self.dims - 2)
+        return tuple(2 * radius + 1 for radius in (*deep, *self.noise.radii))
 
     def held_out_error(self, image: Tensor) -> float | None:
         """Mean squared error of an image on the held-out pixels, in units of their noise; None if there are none."""

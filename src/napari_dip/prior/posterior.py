@@ -167,7 +167,7 @@ def posterior_mean(averaged: Averaged, estimation: Estimation = ESTIMATION) -> P
     observation, mean, total = averaged.observation, averaged.image, averaged.total
     likelihood, values, observed = observation.noise.likelihood, observation.values, observation.observed
     noise = corrected_noise(
-        likelihood, mean, values, observed, estimation, averaged.left, observation.noise.correlation_radius
+        likelihood, mean, values, observed, estimation, averaged.left, observation.noise.radii
     )
     own = noise.mean(1, keepdim=True)
     value, _ = likelihood.unclipped(mean, torch.maximum(own, total), values)
