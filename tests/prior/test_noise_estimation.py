@@ -3,7 +3,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import gaussian_filter, zoom
 
 from napari_dip.prior.likelihood import Gaussian, NoiseVariance
 from napari_dip.prior.noise_estimation import (
@@ -280,3 +280,53 @@ def test_noise_of_places_that_were_not_measured_is_the_usual():
 def test_fine_structure_that_is_left_over_is_not_taken_for_noise_of_that_place():
     wave = torch.sin(torch.arange(160) * 1.2).expand(1, 1, 160, 160) * torch.tensor([0.0, 1.0]).repeat_interleave(80)
     assert by_place(scattered(1.0) + wave, torch.ones(1, 1, 160, 160), PLACE).max() < 1.5
+
+
+def estimated(image):
+    """Noise of one plane, brought to [0, 1]; with the factor that took."""
+    span = float(np.ptp(image))
+    return estimate_noise((image - image.min())[None] / span, np.ones((1, *image.shape), bool)), span
+
+
+def smeared(seed, length, side=160):
+    noise = np.random.default_rng(seed).standard_normal((side, side + length - 1))
+    return sum(noise[:, k : k + side] for k in range(length)) / length**0.5
+
+
+@pytest.mark.parametrize("length", [3, 5, 7])
+@pytest.mark.parametrize("seed", SEEDS)
+def test_noise_that_is_smeared_along_one_axis_is_known_by_its_reach_and_strength(seed, length):
+    image = 100 + 200 * gaussian_filter(np.random.default_rng(seed).standard_normal((160, 160)), 12) * 12
+    found, span = estimated(image + 10 * smeared(seed + 9, length))
+    assert found.radii == (0, length - 1)
+    assert found.likelihood.noise_variance(torch.tensor(0.5)).item() ** 0.5 * span == pytest.approx(10, rel=0.25)
+    assert estimated((image + 10 * smeared(seed + 9, length)).T)[0].radii == (length - 1, 0)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_noise_that_was_enlarged_reaches_over_the_pixels_of_before(seed):
+    small = np.random.default_rng(seed).standard_normal((48, 48))
+    large = zoom(small, 4, order=1, mode="grid-constant", grid_mode=True)
+    found, _ = estimated(100 + 10 * large)
+    assert min(found.radii) >= 3
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_felt_of_threads_is_structure_and_its_noise_is_white(seed):
+    random, felt = np.random.default_rng(seed), np.zeros((160, 160))
+    y, x = np.mgrid[:160, :160]
+    for _ in range(200):
+        (cy, cx), turn = random.uniform(0, 160, 2), random.uniform(0, np.pi)
+        along, across = (
+            (x - cx) * a + (y - cy) * b for a, b in ((np.cos(turn), np.sin(turn)), (-np.sin(turn), np.cos(turn)))
+        )
+        felt = np.maximum(felt, random.uniform(0.3, 1) * np.exp(-(across**2) / 2 - (along / 40) ** 4))
+    found, span = estimated(3000 * felt + random.normal(0, 60, felt.shape))
+    assert found.correlation_radius == 0
+    assert 40 < found.likelihood.noise_variance(torch.tensor(0.5)).item() ** 0.5 * span < 110
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_noise_of_a_wide_field_is_correlated_and_no_structure(seed):
+    noise = gaussian_filter(np.random.default_rng(seed).standard_normal((256, 256)), 0.7)
+    assert estimated(noise / noise.std())[0].correlation_radius in (1, 2)

@@ -6,7 +6,7 @@ known, and later what a prediction leaves behind.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import log
 
 import numpy as np
@@ -16,7 +16,16 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from napari_dip.prior.compression import JPEG, BlockSteps, compression_error
-from napari_dip.prior.flat_blocks import DIFFERENCES, RESIDUALS, FlatBlocks, block_means, differences, differences_along
+from napari_dip.prior.flat_blocks import (
+    DIFFERENCES,
+    RESIDUALS,
+    FlatBlocks,
+    block_means,
+    differences,
+    differences_along,
+    finest_differences,
+    kurtosis,
+)
 from napari_dip.prior.likelihood import Gaussian, Likelihood, NoiseVariance
 from napari_dip.prior.saturation import PILE_UP, UNCLIPPING, PileUp, Unclipping, saturation, unclip
 
@@ -164,6 +173,9 @@ class Smear:
         Along the other axis differences over one step have at least this part of the variance of those over three.
     apart : float
         Along it they have no more than this part of the variance that they have along the other.
+    enlarged : float
+        Differences over one step have less than this part of the variance of those beyond the reach, along both axes,
+        where an image was enlarged.
     grows : float
         Factor between one step and the next below which differences grow no more.
     """
@@ -171,6 +183,7 @@ class Smear:
     most: int = 8
     white: float = 0.7
     apart: float = 0.5
+    enlarged: float = 0.03
     grows: float = 1.12
 
 
@@ -194,6 +207,13 @@ class Estimation:
     smear : Smear
     most_radius : int
         Largest correlation radius that is looked for. Beyond, the smooth image itself shows in the differences.
+    usual : float
+        Part of the blocks that are flatter than the usual ones.
+    gaussian : float
+        Kurtosis of the differences, on the mean over steps up to the reach, up to which they may be correlated noise:
+        3.1 in wide-field images, 3.5 to 3.9 in felts of threads.
+    finest : int
+        Order of the differences by which white noise is found where there is fine structure everywhere.
     white_ratio : float
         Noise counts as white if the variance of its differences over one step is at least this part of that over the
         next; the two are alike for white noise. Measured: benchmarks/constants.py.
@@ -216,6 +236,9 @@ class Estimation:
     place: Place = PLACE
     smear: Smear = SMEAR
     most_radius: int = 2
+    usual: float = 0.5
+    gaussian: float = 3.35
+    finest: int = 8
     white_ratio: float = 0.5
     unlit: float = 0.1
     most_correction: float = 2.5
@@ -248,9 +271,15 @@ def estimate_noise(
     if known.kind == "compression" or (known.kind == "auto" and certain):
         return NoiseModel(Gaussian(NoiseVariance((how.compression.white_factor * error) ** 2)), 0, "compression")
     blocks = [differences(planes, observed, step, how.differences) for step in range(1, how.most_radius + 2)]
-    level = [np.quantile(variance, how.differences.flattest) if variance.size else np.inf for _, variance in blocks]
+    # compression smooths the flattest blocks most; noise is correlated in the usual ones, too
+    levels = [
+        [np.quantile(variance, part) if variance.size else np.inf for _, variance in blocks]
+        for part in (how.differences.flattest, how.usual)
+    ]
     radius = 0
-    while radius < how.most_radius and level[radius] < how.white_ratio * level[radius + 1] < np.inf:
+    while radius < how.most_radius and all(
+        level[radius] < how.white_ratio * level[radius + 1] < np.inf for level in levels
+    ):
         radius += 1
     low, high = saturation(planes, observed, known.top, how.pile_up)
     brightness = planes[observed].mean()
@@ -264,15 +293,26 @@ def estimate_noise(
     if along is not None:
         axis = 0 if along[0] <= along[1] else 1
         seen, radius = differences_along(planes, observed, along[axis] + 1, axis, how.differences), max(along)
+    elif radius and _is_structure(planes, observed, radius, how):
+        # fine structure, not correlated noise: so much of the noise is sure that is white
+        seen, radius = finest_differences(planes, observed, how.finest, how.differences), 0
+        known = replace(known, kind="gaussian") if known.kind == "auto" else known
     noise = _variance_curve(*seen, how.differences, how, low, high, known)
     kind = known.kind if known.kind != "auto" else _name(noise, float(brightness), how.naming)
     return NoiseModel(Gaussian(noise, low, high), radius, kind, along)
 
 
+def _is_structure(planes: np.ndarray, observed: np.ndarray, radius: int, how: Estimation) -> bool:
+    """Whether what looks like correlated noise is none: however correlated, noise of many sources is Gaussian."""
+    found = [kurtosis(planes, observed, step, how.residuals) for step in range(1, radius + 2)]
+    return sum(found) / len(found) > how.gaussian
+
+
 def correlation_along(planes: np.ndarray, observed: np.ndarray, how: Estimation = ESTIMATION) -> tuple[int, int] | None:
     """Find how far noise reaches along y and x, where it is white along one of them and far from that along the other.
 
-    Fine structure has both alike, or does not come to an end; the smear of a slow amplifier does.
+    The same for images that were enlarged, whose noise has next to nothing left from pixel to pixel. Fine structure has
+    both axes alike and some white noise in it; the smear of a slow amplifier and the pixels of before do not.
 
     Parameters
     ----------
@@ -295,6 +335,10 @@ def correlation_along(planes: np.ndarray, observed: np.ndarray, how: Estimation 
             return None
         levels.append([float(np.quantile(variance, how.differences.flattest)) for variance in found])
     radii = [_reach(level, smear) for level in levels]
+    if all(
+        r > how.most_radius and level[0] < smear.enlarged * level[r] for r, level in zip(radii, levels, strict=True)
+    ):
+        return radii[0], radii[1]
     white, other = (0, 1) if levels[0][0] > levels[1][0] else (1, 0)
     known_white = levels[white][0] >= smear.white * levels[white][2]
     if not known_white or not radii[other] or levels[other][0] > smear.apart * levels[white][0]:

@@ -166,9 +166,7 @@ def posterior_mean(averaged: Averaged, estimation: Estimation = ESTIMATION) -> P
     """Combine what was predicted of each pixel with its measured value, by their variances."""
     observation, mean, total = averaged.observation, averaged.image, averaged.total
     likelihood, values, observed = observation.noise.likelihood, observation.values, observation.observed
-    noise = corrected_noise(
-        likelihood, mean, values, observed, estimation, averaged.left, observation.noise.radii
-    )
+    noise = corrected_noise(likelihood, mean, values, observed, estimation, averaged.left, observation.noise.radii)
     own = noise.mean(1, keepdim=True)
     value, _ = likelihood.unclipped(mean, torch.maximum(own, total), values)
     gain = observed * (1 - own / total).clamp_min(0)
