@@ -137,12 +137,12 @@ def test_each_channel_has_weights_of_its_own():
 
 def test_an_image_that_it_does_not_suit_is_refused(prior, stacked):
     with pytest.raises(dip.InputError, match=r"3 samples .* fitted to 1"):
-        prior.restore(np.stack([picture(2)] * 3, -1), axes="YXS", **QUICK)
+        prior.restore(np.stack([picture(2), picture(3), picture(4)], -1), axes="YXS", **QUICK)
     with pytest.raises(dip.InputError, match="needs a stack"):
         stacked.restore(picture(2), **QUICK)
     assert np.isfinite(stacked.restore(stack(5, 2), axes="ZYX", **QUICK).image).all()
     with pytest.raises(dip.InputError, match="samples"):
-        dip.fit("denoise", [picture(0), np.stack([picture(2)] * 3, -1)], axes=None, **SHORT)
+        dip.fit("denoise", [picture(0), np.stack([picture(2), picture(3), picture(4)], -1)], axes=None, **SHORT)
 
 
 def test_noise_of_another_strength_is_refused_unless_it_is_brought_up_to_date():

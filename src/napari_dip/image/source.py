@@ -324,6 +324,8 @@ class Source:
                 raise self._refuse_nonfinite(item, finite, mask)
             known = finite & ~mask
             self.gaps[item.index] = not known.all()
+            if self.suspects:
+                raw = np.where(known, raw, raw.dtype.type(0))  # what is unknown may be no number
             known = self._suspect(item, raw, known)
             if "lines" in self.suspects:
                 raw = self._level(item, raw, known)
