@@ -16,6 +16,7 @@ from napari_dip.image.source import Plane
 from napari_dip.image.work import Item
 from napari_dip.noise_settings import known_noise
 from napari_dip.prior import forward_model
+from napari_dip.prior.coarse import OnGrids
 from napari_dip.prior.fit import Fit
 from napari_dip.prior.noise_estimation import NoiseModel
 from napari_dip.prior.presets import choose, observe
@@ -81,7 +82,9 @@ class ItemFit:
             self.preset, plane.values, plane.observed, forward_model=model, known=known, device=device
         )
         problem = self.preset.build(observation, torch.Generator().manual_seed(settings.seed))
-        limits = limits_of(settings.max_iterations or self.preset.iterations, seconds, script)
+        self.noise = observation.noise
+        planned = self.preset.iterations * len(problem.objectives) // getattr(self.preset, "members", 1)
+        limits = limits_of(settings.max_iterations or planned, seconds, script)
         self.fit = Fit(problem, limits, judged=script is None)
         self.left = [item]
         self.done: list[Item] = []
@@ -140,9 +143,11 @@ class ItemFit:
 
     def note(self, stopped_by: str) -> PlaneRecord:
         """Say what was done."""
-        noise = self.fit.problem.objectives[0].observation.noise
         note = note_of(self.fit, self.item, self.preset.name, stopped_by, self.seconds)
-        return note | found_noise(noise, self.plane.scaling)  # type: ignore[return-value]
+        step = self.fit.problem.last_step
+        if isinstance(step, OnGrids):
+            note["together"] = step.grids[0].side
+        return note | found_noise(self.noise, self.plane.scaling)  # type: ignore[return-value]
 
     def failed(self) -> PlaneRecord:
         """Say that nothing came of it."""

@@ -209,6 +209,10 @@ class Estimation:
         Largest correlation radius that is looked for. Beyond, the smooth image itself shows in the differences.
     usual : float
         Part of the blocks that are flatter than the usual ones.
+    few_counts : int
+        Most values that an image of single photons has.
+    counting : float
+        Within this factor the variance of photon counts is their mean; that of structure comes to it.
     gaussian : float
         Kurtosis of the differences, on the mean over steps up to the reach, up to which they may be correlated noise:
         3.1 in wide-field images, 3.5 to 3.9 in felts of threads.
@@ -237,6 +241,8 @@ class Estimation:
     smear: Smear = SMEAR
     most_radius: int = 2
     usual: float = 0.5
+    few_counts: int = 64
+    counting: float = 1.5
     gaussian: float = 3.35
     finest: int = 8
     white_ratio: float = 0.5
@@ -270,6 +276,8 @@ def estimate_noise(
     error, certain = compression_error(planes, how.compression)
     if known.kind == "compression" or (known.kind == "auto" and certain):
         return NoiseModel(Gaussian(NoiseVariance((how.compression.white_factor * error) ** 2)), 0, "compression")
+    if known.kind == "auto" and (photon := _single_photons(planes, observed, how)):
+        return NoiseModel(Gaussian(NoiseVariance(0.0, gain=photon)), 0, "poisson")
     blocks = [differences(planes, observed, step, how.differences) for step in range(1, how.most_radius + 2)]
     # compression smooths the flattest blocks most; noise is correlated in the usual ones, too
     levels = [
@@ -300,6 +308,23 @@ def estimate_noise(
     noise = _variance_curve(*seen, how.differences, how, low, high, known)
     kind = known.kind if known.kind != "auto" else _name(noise, float(brightness), how.naming)
     return NoiseModel(Gaussian(noise, low, high), radius, kind, along)
+
+
+def _single_photons(planes: np.ndarray, observed: np.ndarray, how: Estimation) -> float:
+    """Give the value of a photon where most pixels have none and the others a few; 0 if they are something else.
+
+    Hardly a block of such an image varies, so the flattest ones say nothing.
+    """
+    values = planes[observed]
+    steps = np.unique(values)
+    if len(steps) < 2 or len(steps) > how.few_counts or np.count_nonzero(values == 0) < 0.5 * values.size:
+        return 0.0
+    photon, mean = float(steps[1]), float(values.mean())
+    off = np.abs(steps / photon - np.rint(steps / photon)).max()
+    variance = differences(planes, observed, 1, how.differences)[1]
+    if off > 1e-3 or not variance.size:
+        return 0.0
+    return photon if 1 / how.counting < variance.mean() / (photon * mean) < how.counting else 0.0
 
 
 def _is_structure(planes: np.ndarray, observed: np.ndarray, radius: int, how: Estimation) -> bool:

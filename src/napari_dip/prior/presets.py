@@ -16,6 +16,7 @@ from scipy.ndimage import distance_transform_edt
 
 from napari_dip.prior.architecture import Published, Slim
 from napari_dip.prior.averages import Averaging
+from napari_dip.prior.coarse import FEW_PHOTONS, FewPhotons, OnGrids
 from napari_dip.prior.crop_prediction import CropPrediction, Crops, View
 from napari_dip.prior.fill import RELAXATION, Relaxation
 from napari_dip.prior.fit import Problem
@@ -83,6 +84,8 @@ class MaskedPreset:
         How the noise is estimated before anything is known.
     variance_head : VarianceHead
     relaxation : Relaxation
+    few_photons : FewPhotons or None
+        When pixels are taken together; None: never.
     """
 
     name: str = "masked prediction"
@@ -104,6 +107,7 @@ class MaskedPreset:
     estimation: Estimation = ESTIMATION
     variance_head: VarianceHead = field(default_factory=VarianceHead)
     relaxation: Relaxation = RELAXATION
+    few_photons: FewPhotons | None = FEW_PHOTONS
 
     def noise_model(self, planes: np.ndarray, observed: np.ndarray, known: KnownNoise | None) -> NoiseModel:
         """Find the noise of (channels, [z,] y, x) values, of which ([z,] y, x) were `observed`."""
@@ -116,13 +120,16 @@ class MaskedPreset:
         correlated = observation.noise.correlation_radius > 0
         like_missing = deepest_gap(observation.observed[0, 0].cpu().numpy() > 0) >= self.deep_gap
         inputs, outputs = _channels(observation) + 1 + _guides(observation), _channels(observation) + 1
-        objectives = []
-        for _ in range(self.members):
-            network = self.network.build(inputs, outputs, observation.dims, generator)
+        grids = self.few_photons.grids(observation) if self.few_photons else []
+        objectives, last_step = [], self.last_step
+        if grids:
+            last_step = OnGrids(last_step, grids, observation.image_size)
+        for seen in [grid.pooled(observation) for grid in grids] or [observation] * self.members:
+            network = self.network.build(inputs, outputs, seen.dims, generator)
             objectives.append(
                 MaskedPrediction(
-                    network.to(observation.values.device),
-                    observation.split(self.held_out, generator),
+                    network.to(seen.values.device),
+                    seen.split(self.held_out, generator),
                     generator,
                     hidden=self.hidden_if_correlated if correlated else self.hidden,
                     like_missing=like_missing,
@@ -133,7 +140,7 @@ class MaskedPreset:
             )
         stopping = self.stopping_if_correlated if correlated else self.stopping
         rule = None if self.stopping is None else deepcopy(stopping)
-        return Problem(objectives, self.optimisation, generator, self.averaging, self.last_step, rule)
+        return Problem(objectives, self.optimisation, generator, self.averaging, last_step, rule)
 
 
 @dataclass(frozen=True)
@@ -311,6 +318,7 @@ PAPER = {
 
 _masked = MaskedPreset()
 _inpaint = MaskedPreset(
+    few_photons=None,
     name="masked prediction of gaps",
     iterations=300,
     optimisation=MUON,
