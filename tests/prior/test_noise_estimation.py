@@ -240,8 +240,29 @@ def test_how_it_is_estimated_can_be_handed_in():
     radii = [estimate_noise(planes, observed, how=Estimation(most_radius=most)).correlation_radius for most in range(3)]
     assert radii == [0, 1, 2]
     assert estimate_noise(planes, observed, how=Estimation(white_ratio=0.0)).correlation_radius == 0
-    small = estimate_noise(planes, observed, how=Estimation(curve=VarianceCurve(blocks_per_point=10**6, unseen=0.04)))
+    unseen = np.zeros_like(observed)
+    unseen[:, 0, 0] = True
+    small = estimate_noise(planes, unseen, how=Estimation(curve=VarianceCurve(unseen=0.04)))
     assert small.likelihood.noise.read == pytest.approx(0.04)
+
+
+@pytest.mark.parametrize("side", [16, 24, 32, 48])
+def test_the_noise_of_small_images_is_found(side):
+    y, x = np.mgrid[:side, :side]
+    found = []
+    for seed in range(20):
+        noisy = 0.5 + 0.2 * np.sin(y / 9) * np.cos(x / 8) + np.random.default_rng(seed).normal(0, 0.1, (side, side))
+        noise = estimate_noise(noisy[None], np.ones((1, side, side), bool)).likelihood.noise
+        found.append(float(noise.at(torch.tensor(0.5))) ** 0.5)
+    assert np.median(found) == pytest.approx(0.1, rel=0.15)
+    assert min(found) > 0.05 and max(found) < 0.2
+
+
+def test_too_few_blocks_say_nothing_of_what_a_prediction_leaves():
+    truth = torch.full((1, 1, 40, 40), 0.5)
+    noisy = truth + 0.2 * torch.randn(truth.shape, generator=torch.Generator().manual_seed(0))
+    found = corrected_noise(Gaussian(NoiseVariance(0.01)), truth, noisy, torch.ones_like(truth))
+    assert torch.allclose(found, torch.tensor(0.01))
 
 
 def test_how_far_the_noise_is_corrected_can_be_handed_in():

@@ -96,11 +96,11 @@ class VarianceCurve:
     most_points : int
         Points of the curve at the most; three terms are fitted, so five for each. Measured: benchmarks/constants.py.
     blocks_per_point : int
-        Blocks that a point takes; the flattest fifth of fewer is a block or two. With fewer in all, next to nothing is
-        seen. Measured: benchmarks/constants.py.
+        Blocks that a point takes; the flattest fifth of fewer is a block or two. With fewer in all there is one point.
+        Measured: benchmarks/constants.py.
     unseen : float
-        Variance of an image of which next to nothing is seen, in squared units of [0, 1]: it is taken to be good, with
-        noise of 1 % of its range.
+        Variance of an image of which nothing is seen, in squared units of [0, 1]: it is taken to be good, with noise of
+        1 % of its range.
     least_weight : float
         Errors are relative to the variance of a point, but to no less than this part of their median: blocks without
         any noise must not count for all. Measured: benchmarks/constants.py.
@@ -430,7 +430,10 @@ def variance_left(
     estimated = likelihood.noise_variance(prediction)
     value, spread = likelihood.unclipped(prediction, estimated, values)
     images = (x.cpu().numpy().reshape(counts.shape) for x in (prediction, (value - prediction) ** 2 + spread))
-    return _variance_curve(*block_means(zip(*images, counts, strict=True), how.residuals), how.residuals, how)
+    blocks = block_means(zip(*images, counts, strict=True), how.residuals)
+    if blocks[0].size < how.curve.blocks_per_point:
+        return NoiseVariance(0.0)  # too little is seen to doubt what was thought
+    return _variance_curve(*blocks, how.residuals, how)
 
 
 def corrected_noise(
@@ -522,11 +525,10 @@ def _variance_curve(
 ) -> NoiseVariance:
     """Fit a curve to the variance of the flattest blocks at each brightness; values are cut off at `low` and `high`."""
     curve = how.curve
-    if variance.size < curve.blocks_per_point:
-        # one point, at the middle brightness, of what is known to be there anyway
+    if not variance.size:
         level, spread = np.array([0.5]), np.array([curve.unseen])
     else:
-        points = min(curve.most_points, variance.size // curve.blocks_per_point)
+        points = max(1, min(curve.most_points, variance.size // curve.blocks_per_point))
         bins = np.array_split(np.argsort(brightness), points)
         level = np.array([np.median(brightness[i]) for i in bins])  # a bead in one of its blocks is no matter
         spread = np.array([np.quantile(variance[i], blocks.flattest) for i in bins]) / blocks.bias + LEAST_SPREAD
