@@ -146,7 +146,7 @@ class ItemFit:
         note = note_of(self.fit, self.item, self.preset.name, stopped_by, self.seconds)
         step = self.fit.problem.last_step
         if isinstance(step, OnGrids):
-            note["together"] = step.grids[0].side
+            note["together"] = step.side
         return note | found_noise(self.noise, self.plane.scaling)  # type: ignore[return-value]
 
     def failed(self) -> PlaneRecord:

@@ -40,7 +40,8 @@ class PlaneRecord(TypedDict):
     """What was done to a plane, or to planes that were fitted together: `plane` is then the first of `planes`.
 
     `blocks` are the parts of them that were restored, in the order of their plan; `neighbours` how many planes on each
-    side were looked at. `together` is the side of the groups in which pixels of few photons were restored.
+    side were looked at. `together` is the side of the groups in which pixels of few photons, or of strong noise, were
+    restored.
 
     A plane that diverged before it had an image has no iterations.
     """

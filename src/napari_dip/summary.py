@@ -145,7 +145,8 @@ def noise_found(record: Record) -> str:
     if any(plane.get("correlation_radius") for plane in alike):
         sentences.append("It reaches into neighbouring pixels.")
     if sides := [plane["together"] for plane in alike if "together" in plane]:
-        sentences.append(f"With so few photons, pixels were restored in groups of {sides[0]} x {sides[0]}.")
+        why = "so few photons" if kind == "poisson" else "noise so strong"
+        sentences.append(f"With {why}, pixels were restored in groups of {sides[0]} x {sides[0]}.")
     return " ".join(sentences)
 
 

@@ -9,7 +9,7 @@ from scipy.ndimage import gaussian_filter
 
 import napari_dip as dip
 from napari_dip import summary
-from napari_dip.prior.coarse import FEW_PHOTONS, Grid
+from napari_dip.prior.coarse import GROUPING, Grid, detail
 from napari_dip.prior.likelihood import Gaussian, NoiseVariance
 from napari_dip.prior.noise_estimation import NoiseModel
 from napari_dip.prior.observation import Observation
@@ -59,16 +59,47 @@ def test_what_was_not_measured_is_not_counted():
     assert (seen.values[..., 1] == 1).all()
 
 
+def sides(observation):
+    return [grid.side for grid in GROUPING.grids(observation)]
+
+
 def test_the_fewer_photons_the_larger_the_groups():
-    sides = [FEW_PHOTONS.side(observed(counts(peak) / 10.0)) for peak in (30, 3, 0.6, 0.1)]
-    assert sides == sorted(sides) and sides[0] == 1 and sides[1] <= 3 and sides[-1] == FEW_PHOTONS.most
+    found = [min(sides(observed(counts(peak) / 10.0)), default=1) for peak in (100, 3, 0.6, 0.1)]
+    assert found == sorted(found) and found[0] == 1 and found[-1] == GROUPING.most
+    assert sides(observed(counts(0.6) / 10.0))[::2] == [found[2], found[2] + 1]
+
+
+def strong(seed=0, side=96, deviation=1.0, smooth=6):
+    field = gaussian_filter(np.random.default_rng(seed).standard_normal((side, side)), smooth)
+    noisy = field / field.std() * 0.3 + deviation * np.random.default_rng(seed + 9).standard_normal((side, side))
+    noise = NoiseModel(Gaussian(NoiseVariance(deviation**2)), 0, "gaussian")
+    return replace(observed(noisy), noise=noise)
+
+
+def test_where_noise_drowns_all_that_is_fine_groups_stand_beside_single_pixels():
+    assert sides(strong()) == [2, 2, 3, 3, 1]
+
+
+def test_images_with_fine_structure_stay_as_they_are():
+    assert not sides(strong(deviation=0.3, smooth=1))
+    assert not sides(strong(deviation=0.05, smooth=2))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_what_is_fine_is_told_from_noise(seed):
+    fine, coarse = detail(strong(seed, 192))
+    assert abs(fine) < 0.06 and abs(coarse) < 0.1
+    pixels = strong(seed, 192)
+    squares = np.kron(np.random.default_rng(seed).standard_normal((64, 64)), np.ones((3, 3)))
+    assert detail(replace(pixels, values=pixels.values + torch.from_numpy(squares).float()))[0] > 0.15
 
 
 def test_other_noise_and_small_images_are_left_alone():
-    gaussian = NoiseModel(Gaussian(NoiseVariance(0.1)), 0, "gaussian")
-    assert FEW_PHOTONS.side(replace(observed(counts(0.3) / 10.0), noise=gaussian)) == 1
-    assert FEW_PHOTONS.side(observed(counts(0.3, side=20) / 10.0)) == 1
-    assert FEW_PHOTONS.side(replace(observed(counts(0.3) / 10.0), noise=observed(counts(1)).noise)) > 1
+    pixels = strong()
+    clipped = NoiseModel(Gaussian(NoiseVariance(1.0), low=0.0), 0, "gaussian")
+    correlated = NoiseModel(Gaussian(NoiseVariance(1.0)), 1, "gaussian")
+    assert not sides(replace(pixels, noise=clipped)) and not sides(replace(pixels, noise=correlated))
+    assert not sides(strong(side=20)) and not sides(observed(counts(0.3, side=20) / 10.0))
 
 
 def test_few_photons_are_restored_better_than_by_a_filter_and_it_is_said():

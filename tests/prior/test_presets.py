@@ -8,6 +8,7 @@ from small import random, seeded
 
 from napari_dip.prior import forward_model
 from napari_dip.prior.architecture import Slim
+from napari_dip.prior.coarse import OnGrids
 from napari_dip.prior.fit import Fit, Problem
 from napari_dip.prior.latent_prior import LatentPrior
 from napari_dip.prior.likelihood import Gaussian, NoiseVariance
@@ -30,10 +31,17 @@ hole[10:50, 10:50] = False
 TASKS = ("denoise", "inpaint", "super_resolve")
 
 
+def some(channels: int = 3) -> np.ndarray:
+    """Squares of three pixels, and weak noise."""
+    random = np.random.default_rng(0)
+    squares = np.kron(random.random((channels, 22, 22)), np.ones((1, 3, 3)))[:, :64, :64]
+    return (squares + 0.05 * random.standard_normal(squares.shape)).astype(np.float32)
+
+
 def observation(preset, task="denoise", planes=None, observed=everything, factor=4, known=None) -> Observation:
     """What a preset makes of an image, as a run does it."""
     if planes is None:
-        planes = np.random.default_rng(0).random((3, 64, 64), np.float32)
+        planes = some()
     inputs = {"factor": factor} if task == "super_resolve" else {}
     name = task_named(task).forward_model
     model = forward_model.build(name, observed.shape, inputs, lobes=preset.lobes, device="cpu")
@@ -143,14 +151,20 @@ def test_what_is_found_of_the_noise_is_what_is_used_and_told():
     seen = observation(one, planes=noisy())
     assert seen.noise.likelihood.noise.read == pytest.approx(0.01, rel=0.2)
     assert seen.noise.kind == "gaussian" and seen.noise.correlation_radius == 0
-    for objective in one.build(seen, seeded()).objectives:
+    for objective in replace(one, grouping=None).build(seen, seeded()).objectives:
         assert objective.observation.noise is seen.noise
+
+
+def test_what_holds_nothing_but_noise_is_restored_in_groups_beside_single_pixels():
+    problem = built("fast", "denoise", noisy())
+    assert isinstance(problem.last_step, OnGrids)
+    assert [one.observation.values.shape[-1] for one in problem.objectives] == [32, 33, 22, 22, 64]
 
 
 @pytest.mark.parametrize("preset", ["fast", "best"])
 def test_what_is_given_of_the_noise_is_used(preset):
     known = KnownNoise("poisson-gaussian", sigma=0.3, gain=0.2, offset=-0.1)
-    for objective in built(preset, "denoise", noisy(), known=known).objectives:
+    for objective in built(preset, "denoise", known=known, grouping=None).objectives:
         noise = objective.observation.noise
         strength = noise.likelihood.noise
         assert (strength.read, strength.gain, strength.offset) == pytest.approx((0.09, 0.2, -0.1))

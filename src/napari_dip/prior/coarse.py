@@ -1,8 +1,9 @@
-"""Fewer, larger pixels where there are hardly any photons: what a pixel lacks, a group of them has.
+"""Fewer, larger pixels where noise drowns all that is fine: what a pixel lacks, a group of them has.
 
-A pixel of a photon or less tells next to nothing of its neighbours, and its noise is far from Gaussian. The mean of a
-group of pixels is an observation like any other, with less noise. Several grids, of two sizes and moved by half a
-group, are fitted side by side, and their mean has no grid.
+A pixel of a photon or less tells next to nothing of its neighbours, and its noise is far from Gaussian. Noise as strong
+as that of any other kind is learned by heart before the image is. The mean of a group of pixels is an observation like
+any other, with less noise. Several grids, of two sizes and moved by half a group, are fitted side by side, and their
+mean has no grid.
 
 References
 ----------
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from math import isfinite
 
 import torch
 from torch import Tensor
@@ -21,12 +23,12 @@ from torch.nn import functional as F
 
 from napari_dip.prior.likelihood import Gaussian, NoiseVariance
 from napari_dip.prior.noise_estimation import NoiseModel
-from napari_dip.prior.observation import Observation
+from napari_dip.prior.observation import Observation, mean_where
 from napari_dip.prior.posterior import Averaged, Estimate, LastStep
 
 
 @dataclass(frozen=True)
-class FewPhotons:
+class Grouping:
     """When pixels are taken together, and how many.
 
     Attributes
@@ -38,35 +40,88 @@ class FewPhotons:
         better by 0.2 dB.
     most : int
         Largest side of a group.
+    fine, coarse : float
+        Variance of what is as fine as two pixels, and as four, over that of the noise. With less than both of them
+        groups of two and three stand beside the single pixels.
     """
 
     fewer: float = 0.8
     wanted: float = 0.9
     most: int = 6
-
-    def side(self, observation: Observation) -> int:
-        """Give the side of a group; 1 where there is light enough."""
-        noise, known = observation.noise.likelihood.noise, observation.observed > 0
-        if noise != NoiseVariance(0.0, gain=noise.gain) or noise.gain <= 0 or observation.dims != 2:
-            return 1  # not of photons alone
-        photons = float(observation.values.mean(1, keepdim=True)[known].mean()) / noise.gain
-        if photons >= self.fewer or min(observation.values.shape[2:]) < 4 * (self.most + 1):
-            return 1
-        wanted = (self.wanted / max(photons, 1e-6)) ** 0.5
-        return int(min(max(round(wanted), 2), self.most))
+    fine: float = 0.07
+    coarse: float = 0.3
 
     def grids(self, observation: Observation) -> list[Grid]:
-        """Give the grids on which an image is restored; none where there is light enough."""
-        side = self.side(observation)
-        return [] if side == 1 else [Grid(n, start) for n in (side, side + 1) for start in (0, n // 2)]
+        """Give the grids on which an image is restored; none where it is as well restored pixel by pixel."""
+        noise, size = observation.noise, observation.values.shape[2:]
+        if observation.dims != 2 or noise.correlation_radius or is_clipped(noise) or observation.guide is not None:
+            return []  # groups of such pixels are no observations of this kind
+        if side := self._of_few_photons(observation):
+            return [Grid(n, start) for n in (side, side + 1) for start in (0, n // 2)]
+        if min(size) < 4 * LEAST_SIDE:
+            return []
+        fine, coarse = detail(observation)
+        if fine >= self.fine or coarse >= self.coarse:
+            return []
+        return [Grid(n, start) for n in (2, 3) for start in (0, n // 2)] + [Grid(1, 0)]
+
+    def _of_few_photons(self, observation: Observation) -> int:
+        """Give the side of groups of a photon or so; 0 where there is more light, or other noise."""
+        noise, known = observation.noise.likelihood.noise, observation.observed > 0
+        if noise != NoiseVariance(0.0, gain=noise.gain) or noise.gain <= 0:
+            return 0
+        photons = float(observation.values.mean(1, keepdim=True)[known].mean()) / noise.gain
+        if photons >= self.fewer or min(observation.values.shape[2:]) < 4 * (self.most + 1):
+            return 0
+        return int(min(max(round((self.wanted / max(photons, 1e-6)) ** 0.5), 2), self.most))
 
 
-FEW_PHOTONS = FewPhotons()
+LEAST_SIDE = 6
+"""Groups of four along the shorter side of an image that are needed to see what is fine in it."""
+GROUPING = Grouping()
+
+
+def is_clipped(noise: NoiseModel) -> bool:
+    """Whether values were cut off: the mean of some of these is no such value."""
+    likelihood = noise.likelihood
+    return isinstance(likelihood, Gaussian) and (isfinite(likelihood.low) or isfinite(likelihood.high))
+
+
+def detail(observation: Observation) -> tuple[float, float]:
+    """Find how much of an image is as fine as two pixels, and as four.
+
+    Differences along one axis, in squares of 2 x 2, hold structure and noise; of the latter they have as much as the
+    noise is thought to have, and as the differences along both axes, which hold little structure. The mean of these two
+    is taken off. The same once more for squares of squares.
+
+    Parameters
+    ----------
+    observation : Observation
+        Values (1, channels, y, x).
+
+    Returns
+    -------
+    fine, coarse : float
+        Variance over that of the noise; below nothing by chance.
+    """
+    noise = observation.noise.likelihood.noise_variance(observation.local[0])
+    image = (observation.values - observation.local[0]) / noise.sqrt() * observation.observed
+    known, found = observation.observed, []
+    for _ in range(2):
+        height, width = (n // 2 * 2 for n in image.shape[2:])
+        parts = [image[..., y:height:2, x:width:2] for y in (0, 1) for x in (0, 1)]
+        known = -F.max_pool2d(-known[..., :height, :width], 2)  # all four were measured
+        a, b, c, d = parts
+        along = ((a + b - c - d) ** 2 + (a - b + c - d) ** 2) / 8
+        across = (a - b - c + d) ** 2 / 4
+        image = (a + b + c + d) / 2
+        found.append(float(mean_where(along - (across + 1) / 2, known)))
+    return found[0], found[1]
 
 
 @dataclass(frozen=True)
 class Grid:
-    """Groups of `side` x `side` pixels; the first begins `start` pixels before the image."""
+    """Groups of `side` x `side` pixels; the first begins `start` pixels before the image. Side 1: single pixels."""
 
     side: int
     start: int
@@ -85,7 +140,7 @@ class Grid:
 
     def spread(self, image: Tensor, size: Sequence[int], mode: str) -> Tensor:
         """Give an image of groups at each pixel of an image (1, channels, *size)."""
-        wide = F.interpolate(image, scale_factor=self.side, mode=mode)
+        wide = image if self.side == 1 else F.interpolate(image, scale_factor=self.side, mode=mode)
         return wide[..., self.start : self.start + size[0], self.start : self.start + size[1]]
 
     def _means(self, image: Tensor) -> Tensor:
@@ -114,6 +169,11 @@ class OnGrids:
     step: LastStep
     grids: Sequence[Grid]
     size: Sequence[int] = field(default=())
+
+    @property
+    def side(self) -> int:
+        """Side of the smallest groups."""
+        return min(grid.side for grid in self.grids if grid.side > 1)
 
     def preview(self, averaged: Sequence[Averaged]) -> Tensor:
         """Give an image to look at."""

@@ -16,7 +16,7 @@ from scipy.ndimage import distance_transform_edt
 
 from napari_dip.prior.architecture import Published, Slim
 from napari_dip.prior.averages import Averaging
-from napari_dip.prior.coarse import FEW_PHOTONS, FewPhotons, OnGrids
+from napari_dip.prior.coarse import GROUPING, Grouping, OnGrids
 from napari_dip.prior.crop_prediction import CropPrediction, Crops, View
 from napari_dip.prior.fill import RELAXATION, Relaxation
 from napari_dip.prior.fit import Problem
@@ -44,6 +44,8 @@ OF_WEIGHTS = Averaging(0.98, 9, of="weights")
 """Averages of weights."""
 OF_TARGETS = Averaging(0.985, 9)
 """Averages of masked predictions. Measured: benchmarks/constants.py."""
+FEW_HELD_OUT, MOST_HELD_OUT = 300, 0.1
+"""So many pixels are held out at the least, but no more than that part of all."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,7 @@ class MaskedPreset:
         How the noise is estimated before anything is known.
     variance_head : VarianceHead
     relaxation : Relaxation
-    few_photons : FewPhotons or None
+    grouping : Grouping or None
         When pixels are taken together; None: never.
     """
 
@@ -107,7 +109,7 @@ class MaskedPreset:
     estimation: Estimation = ESTIMATION
     variance_head: VarianceHead = field(default_factory=VarianceHead)
     relaxation: Relaxation = RELAXATION
-    few_photons: FewPhotons | None = FEW_PHOTONS
+    grouping: Grouping | None = GROUPING
 
     def noise_model(self, planes: np.ndarray, observed: np.ndarray, known: KnownNoise | None) -> NoiseModel:
         """Find the noise of (channels, [z,] y, x) values, of which ([z,] y, x) were `observed`."""
@@ -115,12 +117,17 @@ class MaskedPreset:
             return NoiseModel(Gaussian(NoiseVariance(self.noise_variance)), 0, "gaussian")
         return estimate_noise(_flat(planes), _flat(np.broadcast_to(observed, planes.shape)), known, self.estimation)
 
+    def _held_out(self, observation: Observation) -> float:
+        """Give the part of the pixels that is held out: of few, more, to be sure of anything."""
+        few = min(FEW_HELD_OUT / max(float(observation.observed.sum()), 1.0), MOST_HELD_OUT)
+        return max(self.held_out, few) if self.held_out else 0.0
+
     def build(self, observation: Observation, generator: torch.Generator) -> Problem:
         """Make networks and objectives."""
         correlated = observation.noise.correlation_radius > 0
         like_missing = deepest_gap(observation.observed[0, 0].cpu().numpy() > 0) >= self.deep_gap
         inputs, outputs = _channels(observation) + 1 + _guides(observation), _channels(observation) + 1
-        grids = self.few_photons.grids(observation) if self.few_photons else []
+        grids = self.grouping.grids(observation) if self.grouping else []
         objectives, last_step = [], self.last_step
         if grids:
             last_step = OnGrids(last_step, grids, observation.image_size)
@@ -129,7 +136,7 @@ class MaskedPreset:
             objectives.append(
                 MaskedPrediction(
                     network.to(seen.values.device),
-                    seen.split(self.held_out, generator),
+                    seen.split(self._held_out(seen), generator),
                     generator,
                     hidden=self.hidden_if_correlated if correlated else self.hidden,
                     like_missing=like_missing,
@@ -318,7 +325,7 @@ PAPER = {
 
 _masked = MaskedPreset()
 _inpaint = MaskedPreset(
-    few_photons=None,
+    grouping=None,
     name="masked prediction of gaps",
     iterations=300,
     optimisation=MUON,
