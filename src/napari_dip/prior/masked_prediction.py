@@ -85,8 +85,14 @@ class MaskedPrediction:
         return Prediction(mean, self.variance_head(raw[:, -1:], self.contrast), target)
 
     def draw(self) -> tuple[Tensor, Tensor]:
-        """Draw the target, and all pixels that are hidden for it: these, and as far as their noise reaches."""
+        """Draw the target, and all pixels that are hidden for it: these, and as far as their noise reaches.
+
+        Held-out pixels are always in it: a network that saw them would learn by heart what their neighbours have beside
+        them, and give away their own noise by that. Of correlated noise that would hide too much.
+        """
         target = self.observation.targets(self.hidden, self.generator)
+        if self.observation.held_out is not None and not self.observation.noise.correlation_radius:
+            target = torch.maximum(target, self.observation.held_out)
         if self.like_missing:
             target = torch.maximum(target, self._moved_mask())
         return target, self.observation.widened(target)

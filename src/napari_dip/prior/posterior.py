@@ -22,6 +22,7 @@ from napari_dip.prior.likelihood import LEAST_VARIANCE, NoiseVariance
 from napari_dip.prior.noise_estimation import ESTIMATION, Estimation, corrected_noise
 from napari_dip.prior.nonlocal_bayes import NORMAL, ROUGH, PatchGroups, autocorrelation, nonlocal_bayes
 from napari_dip.prior.observation import Observation
+from napari_dip.prior.simple_opinion import SIMPLE_OPINION, SimpleOpinion
 
 
 @dataclass(frozen=True)
@@ -100,6 +101,8 @@ class Refined:
         one truth differ by about as much as each of them is off. Measured: benchmarks/constants.py.
     estimation : Estimation
         How the noise that a prediction leaves behind is looked at.
+    opinion : SimpleOpinion or None
+        How a simple filter is weighed against the prediction; None: not at all.
     """
 
     groups: PatchGroups = NORMAL
@@ -107,6 +110,7 @@ class Refined:
     trust_if_correlated: float = 0.5
     apart_over: int = 9
     estimation: Estimation = ESTIMATION
+    opinion: SimpleOpinion | None = SIMPLE_OPINION
 
     def preview(self, averaged: Sequence[Averaged]) -> Tensor:
         """Give the result as a quick refinement shows it."""
@@ -118,6 +122,8 @@ class Refined:
 
     def _refined(self, averaged: Sequence[Averaged], groups: PatchGroups, *, with_variance: bool) -> Estimate:
         observation = averaged[0].observation
+        if self.opinion is not None:
+            averaged = [replace(one, image=self.opinion.mixed(one.image, one.observation)[0]) for one in averaged]
         mean, total = _mean_of([one.image for one in averaged]), _mean_of([one.total for one in averaged])
         posterior = posterior_mean(replace(averaged[0], image=mean, total=total), self.estimation)
         estimate = posterior.image

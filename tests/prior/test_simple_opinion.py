@@ -1,0 +1,81 @@
+"""A simple filter has its part in a prediction where held-out pixels are told better by it."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.ndimage import gaussian_filter
+
+from napari_dip.prior.likelihood import Gaussian, NoiseVariance
+from napari_dip.prior.noise_estimation import NoiseModel
+from napari_dip.prior.observation import Observation
+from napari_dip.prior.simple_opinion import SIMPLE_OPINION, hidden_gaussian
+
+SIDE = 64
+
+
+def random(seed, *size):
+    return torch.randn(*size, generator=torch.Generator().manual_seed(seed))
+
+
+def truth(seed=0, channels=1):
+    smooth = gaussian_filter(random(seed, 1, channels, SIDE, SIDE).numpy(), (0, 0, 6, 6))
+    return torch.from_numpy(smooth / smooth.std())
+
+
+def measured(image, deviation=1.0, seed=1, radius=0):
+    noise = NoiseModel(Gaussian(NoiseVariance(deviation**2)), radius, "gaussian")
+    values = image + deviation * random(seed, *image.shape)
+    observation = Observation(values, torch.ones(1, 1, SIDE, SIDE), noise=noise)
+    return observation.split(0.1, torch.Generator().manual_seed(seed))
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_bad_prediction_of_a_smooth_image_gives_way_to_a_filter(channels):
+    image = truth(channels=channels)
+    bad = image + 0.7 * random(5, *image.shape)
+    mixed, part = SIMPLE_OPINION.mixed(bad, measured(image))
+    assert part > 0.8
+    assert ((mixed - image) ** 2).mean() < 0.2 * ((bad - image) ** 2).mean()
+
+
+def test_a_good_prediction_of_structure_stays_as_it_is():
+    image = torch.from_numpy(gaussian_filter(random(2, 1, 1, SIDE, SIDE).numpy(), (0, 0, 1, 1)) * 4)
+    good = image + 0.1 * random(5, *image.shape)
+    mixed, part = SIMPLE_OPINION.mixed(good, measured(image))
+    assert part == 0 and mixed is good
+
+
+@given(st.integers(0, 10**6))
+def test_a_good_prediction_loses_next_to_nothing_by_chance(seed):
+    image = truth(seed)
+    good = image + 0.05 * random(seed + 1, *image.shape)
+    mixed, _ = SIMPLE_OPINION.mixed(good, measured(image, seed=seed))
+    assert ((mixed - image) ** 2).mean() < 0.02  # of noise of 1
+
+
+def test_without_held_out_pixels_nothing_is_judged():
+    image = truth()
+    observation = Observation(image, torch.ones(1, 1, SIDE, SIDE))
+    assert SIMPLE_OPINION.mixed(image, observation) == (image, 0.0)
+
+
+@pytest.mark.parametrize("radius", [0, 1, 2])
+def test_a_pixel_and_what_its_noise_reaches_say_nothing_of_it(radius):
+    point = torch.zeros(1, 1, SIDE, SIDE)
+    point[..., 30, 30] = 1
+    observation = Observation(
+        point, torch.ones(1, 1, SIDE, SIDE), noise=NoiseModel(Gaussian(NoiseVariance(1.0)), radius, "gaussian")
+    )
+    seen = hidden_gaussian(observation, 1.5)[0, 0]
+    near = slice(30 - radius, 31 + radius)
+    assert (seen[near, near] == 0).all()
+    assert seen[30, 31 + radius] > 0
+
+
+def test_what_was_not_measured_is_not_counted():
+    values = torch.full((1, 1, SIDE, SIDE), 2.0)
+    observed = torch.ones_like(values)
+    values[..., :20], observed[..., :20] = 99, 0
+    seen = hidden_gaussian(Observation(values, observed), 1.0)
+    assert torch.allclose(seen[..., 20:], torch.tensor(2.0))
