@@ -5,7 +5,7 @@ Images are in [0, 1], volumes in units of their own.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,11 @@ Restored = tuple[np.ndarray, dict[str, Any]]
 LEAST_GAIN = 1e-4
 """Least gain, in standard deviations of the noise: such noise is as good as the same everywhere, and can be divided
 by it."""
+GAUSSIAN_SIGMAS = (0.5, 0.75, 1.0, 1.5, 2.25, 3.4)
+"""Of the Gaussian filters that are tried, in pixels: each some half as wide again as the one before it. Images of a
+photon a pixel, and noise that was enlarged, need the widest."""
+MEDIAN_SIDES = (3, 5)
+"""Of the windows of the median filters that are tried, in pixels."""
 
 
 def nlm(image: np.ndarray) -> Restored:
@@ -105,6 +110,45 @@ def inverse_anscombe(values: np.ndarray, gain: float, intercept: float) -> np.nd
     x = values.clip(2 * np.sqrt(0.375))  # less is no mean of counts
     counts = x**2 / 4 + np.sqrt(1.5) / (4 * x) - 11 / (8 * x**2) + 5 * np.sqrt(1.5) / (8 * x**3) - 1 / 8
     return np.asarray(gain * counts - intercept / gain)
+
+
+def gaussian(image: np.ndarray, truth: np.ndarray, y: int = 0, scored: np.ndarray | bool = True) -> Restored:
+    """Gaussian filter of the best of `GAUSSIAN_SIGMAS`: an oracle, since it is the truth that says which is best.
+
+    Parameters
+    ----------
+    image, truth : float array
+        Of one shape, in the same units.
+    y : int
+        Axis Y, which X follows; nothing is filtered along others.
+    scored : bool array, optional
+        Pixels that count.
+    """
+    from scipy.ndimage import gaussian_filter
+
+    def filtered(sigma: float) -> np.ndarray:
+        return np.asarray(gaussian_filter(image, [sigma if axis in (y, y + 1) else 0 for axis in range(image.ndim)]))
+
+    return _best(filtered, GAUSSIAN_SIGMAS, truth, scored)
+
+
+def median(image: np.ndarray, truth: np.ndarray, y: int = 0, scored: np.ndarray | bool = True) -> Restored:
+    """Median filter of the better one of `MEDIAN_SIDES`: an oracle, with the parameters of `gaussian`."""
+    from scipy.ndimage import median_filter
+
+    def filtered(side: float) -> np.ndarray:
+        return np.asarray(median_filter(image, [side if axis in (y, y + 1) else 1 for axis in range(image.ndim)]))
+
+    return _best(filtered, MEDIAN_SIDES, truth, scored)
+
+
+def _best(
+    filtered: Callable[[float], np.ndarray], widths: Sequence[float], truth: np.ndarray, scored: np.ndarray | bool
+) -> Restored:
+    """Filter with the width that leaves the least error."""
+    # filtered anew in the end, so that no more than one result is held at a time
+    best = min(widths, key=lambda width: float(np.mean((filtered(width) - truth) ** 2, where=scored)))
+    return filtered(best), {"pixels": best, "chosen by": "the truth"}
 
 
 def bicubic(image: np.ndarray, factor: int) -> Restored:

@@ -80,6 +80,11 @@ class Case:
         return np.asarray(self.input / self.white)
 
     @property
+    def scaled_truth(self) -> np.ndarray:
+        """The truth in these units."""
+        return self.truth if self.is_volume else unit(self.truth)
+
+    @property
     def size(self) -> str:
         """Height and width of the truth, after its planes if it has any."""
         return "x".join(map(str, self.truth.shape if self.is_volume else self.truth.shape[:2]))

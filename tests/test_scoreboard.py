@@ -12,6 +12,7 @@ from scipy.ndimage import gaussian_filter
 from skimage.io import imsave
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+ORACLES = ["gaussian", "median"]
 
 
 @pytest.fixture
@@ -190,12 +191,46 @@ def test_methods_for_volumes_and_images_are_apart(scoreboard, volumes, folder, m
     for package in ("bm3d", "bm4d"):  # as if they were installed
         monkeypatch.setitem(sys.modules, package, ModuleType(package))
     volume = scoreboard.load(volumes / "volume" / "spots", None)
-    assert scoreboard.usable(scoreboard.DEFAULT, volume) == ["input", "fast", "bm3d-planes", "bm4d"]
+    assert scoreboard.usable(scoreboard.DEFAULT, volume) == ["input", "fast", *ORACLES, "bm3d-planes", "bm4d"]
     image = scoreboard.load(folder / "noise-sigma25" / "waves", None)
-    assert scoreboard.usable(scoreboard.DEFAULT, image) == ["input", "fast", "nlm", "bm3d", "bm3d-told"]
+    classical = ["nlm", "bm3d", "bm3d-told"]
+    assert scoreboard.usable(scoreboard.DEFAULT, image) == ["input", "fast", *ORACLES, *classical]
     monkeypatch.setitem(sys.modules, "bm4d", None)
-    assert scoreboard.usable(scoreboard.DEFAULT, volume) == ["input", "fast", "bm3d-planes"]
+    assert scoreboard.usable(scoreboard.DEFAULT, volume) == ["input", "fast", *ORACLES, "bm3d-planes"]
     assert "BM4D is left out" in capsys.readouterr().err
+    monkeypatch.setitem(sys.modules, "bm3d", None)
+    assert scoreboard.usable(scoreboard.DEFAULT, image) == ["input", "fast", *ORACLES, "nlm"]
+    assert "BM3D is left out" in capsys.readouterr().err
+
+
+def test_filters_have_the_width_that_is_best_by_the_truth(scoreboard, folder, volumes):
+    for where in (folder / "noise-sigma25" / "waves", volumes / "volume" / "spots"):
+        case = scoreboard.load(where, None)
+        same = (0,) * (case.input.ndim - 2)
+        tried = [gaussian_filter(case.scaled, (*same, sigma, sigma)) for sigma in (0.5, 0.75, 1, 1.5, 2.25, 3.4)]
+        best = max(scoreboard.measure(one, case)[0] for one in tried)
+        found = scoreboard.score("gaussian", case, {})
+        assert found.psnr == pytest.approx(best) and found.notes["chosen by"] == "the truth"
+        assert found.psnr > scoreboard.score("input", case, {}).psnr + 2
+
+
+def test_a_filter_is_judged_by_the_pixels_that_count(scoreboard):
+    flat = np.broadcast_to(np.arange(40) >= 20, (40, 40))
+    truth = np.where(flat, 0.5, np.arange(40) // 2 % 2)
+    noisy = truth + flat * np.random.default_rng(0).normal(0, 0.1, truth.shape)
+    for method, finest, widest in ((scoreboard.baselines.gaussian, 0.5, 3.4), (scoreboard.baselines.median, 3, 5)):
+        assert method(noisy, truth, scored=~flat)[1]["pixels"] == finest
+        assert method(noisy, truth, scored=flat)[1]["pixels"] == widest
+
+
+def test_colours_are_filtered_one_by_one(scoreboard, folder):
+    case = scoreboard.load(folder / "noise-sigma25" / "waves", None)
+    gray, colour = case.scaled, np.stack([case.scaled] * 3, -1)
+    for name in ORACLES:
+        method = getattr(scoreboard.baselines, name)
+        expected, _ = method(gray, case.scaled_truth)
+        found, _ = method(colour, np.stack([case.scaled_truth] * 3, -1))
+        assert np.array_equal(found, np.stack([expected] * 3, -1))
 
 
 @pytest.mark.parametrize("gain, read, offset", [(2.0, 2.0, 100.0), (0.5, 3.0, 0.0), (10.0, 0.0, 20.0)])
