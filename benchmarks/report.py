@@ -39,11 +39,11 @@ def read(parser: argparse.ArgumentParser) -> argparse.Namespace:
     return given
 
 
-def save(given: argparse.Namespace, results: Sequence[Any]) -> None:
+def save(given: argparse.Namespace, results: Sequence[Any], settings: dict[str, Any] | None = None) -> None:
     """Write all figures so far, with what is needed to repeat them; a reader never sees half of a file."""
     if given.json:
         beside = given.json.with_name(given.json.name + ".part")
-        beside.write_text(json.dumps({**about(given, {}), "results": list(results)}, indent=1) + "\n")
+        beside.write_text(json.dumps({**about(given, settings or {}), "results": list(results)}, indent=1) + "\n")
         beside.replace(given.json)
 
 

@@ -27,6 +27,7 @@ MODULES = (
     "constants",
     "scale",
     "scale_process",
+    "field_cases",
 )
 SCRIPTS = (
     "scoreboard",
@@ -39,6 +40,7 @@ SCRIPTS = (
     "compression",
     "constants",
     "scale",
+    "field_cases",
 )
 
 
@@ -207,6 +209,94 @@ def test_constants_and_resuming(folder, tmp_path):
         ("PatchGroups.stride", "half"): 2,
         ("PatchGroups.stride", "double"): 8,
     }
+
+
+@pytest.fixture
+def troubled(tmp_path):
+    """Make images with a trouble each: hot pixels, missing ones, one dye as RGB, a hot pixel to be enlarged."""
+    random, (y, x) = np.random.default_rng(0), np.mgrid[:48, :48]
+    truth = 200 + 100 * np.sin(x / 7) * np.cos(y / 5)
+    noisy = (truth + random.normal(0, 20, truth.shape)).round().astype(np.uint16)
+    hot, small = noisy.copy(), truth.reshape(12, 4, 12, 4).mean((1, 3)).round().astype(np.uint16)
+    hot[10, 10] = hot[30, 5] = 65535
+    mask = np.ones(truth.shape, bool)
+    mask[::2, ::2] = False
+    too_hot = small.copy()
+    too_hot[6, 6] = 65535
+    images = {"hot-pixels-65535": hot, "sparse-grid": np.where(mask, 0, truth).astype(np.float32)}
+    images |= {"drawn-edges": images["sparse-grid"], "small-clean": small, "small-hot": too_hot}
+    for name, image in images.items():
+        imsave(tmp_path / f"{name}.tif", image, check_contrast=False)
+    holes = 255 * mask.astype(np.uint8)
+    green = np.stack([0 * noisy, noisy // 2, 0 * noisy], -1).astype(np.uint8)
+    write(tmp_path / "png", **{"green-dye": green, "sparse-grid-mask": holes, "drawn-edges-mask": holes})
+    for path in (tmp_path / "png").iterdir():
+        path.rename(tmp_path / path.name)
+    for name in ("hot-pixels", "sparse", "drawn-edges", "small", "dye"):
+        np.save(tmp_path / f"{name}-truth.npy", truth / 2 if name == "dye" else truth)
+    return tmp_path
+
+
+def test_field_cases(troubled):
+    file = troubled / "scores.json"
+    tables, told = measured("field_cases", troubled, "--set", "max_iterations=3", "--json", file)
+    (rows,) = tables.values()
+    of = [(one["case"], one["scored"]) for one in rows]
+    assert of == [
+        ("green-dye", "whole"),
+        ("hot-pixels-65535", "no outliers"),
+        ("sparse-grid", "missing"),
+        ("drawn-edges", "whole"),
+        ("drawn-edges", "missing"),
+        ("small-hot", "no outliers"),
+    ]
+    written = json.loads(file.read_text())
+    found = {(one["case"], one["scored"]): one for one in written["results"]}
+    assert written["settings"] == {"max_iterations": "3", "threads": 1}
+    assert all(one["notes"]["settings"]["max_iterations"] == 3 for one in written["results"])
+    for name in ("green-dye", "hot-pixels-65535"):  # 20 in a range of 200, wherever it is scored
+        assert found[name, "whole" if name == "green-dye" else "no outliers"]["psnr"]["input"] == pytest.approx(
+            20, abs=1
+        )
+    whole, missing = (found["drawn-edges", part]["psnr"] for part in ("whole", "missing"))
+    for method in ("input", "biharmonic", "ours"):  # what is there is exact
+        assert whole[method] - missing[method] == pytest.approx(10 * np.log10(4 / 3), abs=0.2)
+    assert found["drawn-edges", "missing"]["asked"] is None
+    small = found["small-hot", "no outliers"]
+    assert small["asked"] > small["psnr"]["input"] + 2
+    good = sum(one["verdict"] == "good" for one in rows)
+    assert f"{good} of 6 are good" in told
+
+
+def test_a_field_case_that_is_not_there(troubled):
+    done = run("field_cases", troubled, "--cases", "sem-data-bar", "sparse-grid", "--set", "max_iterations=1")
+    assert done.returncode == 1 and "sem-data-bar failed" in done.stderr and "no file" in done.stderr
+    assert "| sparse-grid |" in done.stdout
+
+
+def test_verdicts_of_field_cases(modules):
+    from field_cases import judge
+
+    assert judge(30.0, cheap=30.05, asked=30.0) == judge(30.0, cheap=20.0, asked=None) == "good"
+    assert judge(30.0, cheap=30.2, asked=25.0) == "below cheap"
+    assert judge(30.0, cheap=25.0, asked=30.01) == "below asked"
+    assert judge(30.0, cheap=31.0, asked=32.0) == "below cheap and asked"
+
+
+def test_what_is_no_measurement_is_not_scored(modules):
+    from field_cases import PARTS, Loaded
+
+    truth = np.full((30, 20), 100.0)
+    truth[-4:] = [[0], [255], [0], [0]]
+    truth[:, 0] = np.where(truth[:, 0] == 100, 0, truth[:, 0])
+    image = truth.copy()
+    image[10, 10] = 65535
+    case = Loaded(image, "YX", image, truth, None)
+    assert np.array_equal(PARTS["no bar"](case).any(1), np.arange(30) < 26)
+    assert (~PARTS["no outliers"](case)).sum() == 25 and not PARTS["no outliers"](case)[8:13, 8:13].any()
+    assert PARTS["not zero"](case).sum() == 26 * 19 + 20
+    enlarged = Loaded(image, "YX", image, truth.repeat(4, 0).repeat(4, 1), None)
+    assert (~PARTS["no outliers"](enlarged)).sum() == 25 * 16
 
 
 def said_to_be_measured(text, owner):
