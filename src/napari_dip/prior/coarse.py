@@ -108,15 +108,26 @@ def detail(observation: Observation) -> tuple[float, float]:
     image = (observation.values - observation.local[0]) / noise.sqrt() * observation.observed
     known, found = observation.observed, []
     for _ in range(2):
-        height, width = (n // 2 * 2 for n in image.shape[2:])
-        parts = [image[..., y:height:2, x:width:2] for y in (0, 1) for x in (0, 1)]
-        known = -F.max_pool2d(-known[..., :height, :width], 2)  # all four were measured
-        a, b, c, d = parts
-        along = ((a + b - c - d) ** 2 + (a - b + c - d) ** 2) / 8
-        across = (a - b - c + d) ** 2 / 4
-        image = (a + b + c + d) / 2
-        found.append(float(mean_where(along - (across + 1) / 2, known)))
+        # edges may lie between the squares, so others are looked at that are moved by half of one
+        moved = (_excess(image[..., start:, start:], known[..., start:, start:]) for start in (0, 1))
+        found.append(max(moved))
+        image, known = _squares(image), -F.max_pool2d(-known, 2)
     return found[0], found[1]
+
+
+def _squares(image: Tensor) -> Tensor:
+    """Sum squares of 2 x 2 so that independent noise stays as it is."""
+    return 2 * F.avg_pool2d(image, 2)
+
+
+def _excess(image: Tensor, known: Tensor) -> float:
+    """Mean square of differences in squares of 2 x 2, along one axis or half of that along both, less that of noise."""
+    height, width = (n // 2 * 2 for n in image.shape[2:])
+    a, b, c, d = (image[..., y:height:2, x:width:2] for y in (0, 1) for x in (0, 1))
+    along, across = ((a + b - c - d) ** 2 + (a - b + c - d) ** 2) / 8, (a - b - c + d) ** 2 / 4
+    whole = -F.max_pool2d(-known, 2)  # all four were measured
+    one, both = float(mean_where(along, whole)), float(mean_where(across, whole))
+    return max(one - (both + 1) / 2, (both - 1) / 2)
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ from napari_dip.prior.flat_blocks import (
     kurtosis,
 )
 from napari_dip.prior.likelihood import Gaussian, Likelihood, NoiseVariance
+from napari_dip.prior.linear_prediction import LINEAR, LinearPredictor
 from napari_dip.prior.saturation import PILE_UP, UNCLIPPING, PileUp, Unclipping, saturation, unclip
 
 LEAST_SPREAD = 1e-7
@@ -74,12 +75,15 @@ class NoiseModel:
         "gaussian", "poisson", "poisson-gaussian", "multiplicative" or "compression".
     along : (int, int), optional
         How far it reaches along y and x, where that differs.
+    told : bool
+        Whether its strength was given, and is believed whatever a prediction leaves.
     """
 
     likelihood: Likelihood
     correlation_radius: int
     kind: str
     along: tuple[int, int] | None = None
+    told: bool = False
 
     @property
     def radii(self) -> tuple[int, int]:
@@ -204,6 +208,7 @@ class Estimation:
     compression : BlockSteps
     naming : Naming
     place : Place
+    linear : LinearPredictor
     smear : Smear
     most_radius : int
         Largest correlation radius that is looked for. Beyond, the smooth image itself shows in the differences.
@@ -228,6 +233,10 @@ class Estimation:
     most_correction : float
         How many times the estimated variance a correction by residuals may reach; texture that the prediction lacks
         shows in them, too. Measured: benchmarks/constants.py.
+    least_left, least_left_if_correlated : float
+        Part of the estimated variance that a linear prediction has to leave, or it is no noise: 0.9 to 1.4 of white
+        noise, 1.2 of correlated noise (which it may know something of, if it reaches further than was seen), 0.001 to
+        0.35 of checkerboards and lattices.
     """
 
     differences: FlatBlocks = DIFFERENCES
@@ -238,6 +247,7 @@ class Estimation:
     compression: BlockSteps = JPEG
     naming: Naming = NAMING
     place: Place = PLACE
+    linear: LinearPredictor = LINEAR
     smear: Smear = SMEAR
     most_radius: int = 2
     usual: float = 0.5
@@ -248,6 +258,8 @@ class Estimation:
     white_ratio: float = 0.5
     unlit: float = 0.1
     most_correction: float = 2.5
+    least_left: float = 0.6
+    least_left_if_correlated: float = 0.25
 
 
 ESTIMATION = Estimation()
@@ -273,6 +285,30 @@ def estimate_noise(
     """
     known = known or KnownNoise()
     observed = np.broadcast_to(observed, planes.shape)
+    found = _by_differences(planes, observed, known, how)
+    return found if found.told else _bounded(found, planes, observed, known, how)
+
+
+def _bounded(
+    found: NoiseModel, planes: np.ndarray, observed: np.ndarray, known: KnownNoise, how: Estimation
+) -> NoiseModel:
+    """Replace noise that is stronger than what a linear prediction leaves: it was a pattern, which can be predicted."""
+    predicted = how.linear.residuals(planes, observed, found.radii)
+    if predicted is None:
+        return found
+    left, where = predicted
+    thought = float(found.likelihood.noise_variance(torch.from_numpy(planes[where])).double().mean())
+    bound = how.least_left if not found.correlation_radius else how.least_left_if_correlated
+    if (left[where] ** 2).mean() > bound * thought or not _is_pattern(planes, observed, how):
+        return found
+    kind = known.kind if known.kind != "auto" else "gaussian"
+    blocks = block_means(zip(planes, left**2, where, strict=True), how.residuals)
+    noise = _variance_curve(*blocks, how.residuals, how, known=replace(known, kind=kind))
+    return NoiseModel(Gaussian(noise), 0, kind)
+
+
+def _by_differences(planes: np.ndarray, observed: np.ndarray, known: KnownNoise, how: Estimation) -> NoiseModel:
+    """Find noise by differences of neighbours, as `estimate_noise` says."""
     error, certain = compression_error(planes, how.compression)
     if known.kind == "compression" or (known.kind == "auto" and certain):
         return NoiseModel(Gaussian(NoiseVariance((how.compression.white_factor * error) ** 2)), 0, "compression")
@@ -307,7 +343,8 @@ def estimate_noise(
         known = replace(known, kind="gaussian") if known.kind == "auto" else known
     noise = _variance_curve(*seen, how.differences, how, low, high, known)
     kind = known.kind if known.kind != "auto" else _name(noise, float(brightness), how.naming)
-    return NoiseModel(Gaussian(noise, low, high), radius, kind, along)
+    told = known.sigma is not None or known.gain is not None
+    return NoiseModel(Gaussian(noise, low, high), radius, kind, along, told)
 
 
 def _single_photons(planes: np.ndarray, observed: np.ndarray, how: Estimation) -> float:
@@ -325,6 +362,12 @@ def _single_photons(planes: np.ndarray, observed: np.ndarray, how: Estimation) -
     if off > 1e-3 or not variance.size:
         return 0.0
     return photon if 1 / how.counting < variance.mean() / (photon * mean) < how.counting else 0.0
+
+
+def _is_pattern(planes: np.ndarray, observed: np.ndarray, how: Estimation) -> bool:
+    """Whether differences are far from Gaussian: correlated noise can be predicted, too, if it reaches far."""
+    found = (kurtosis(planes, observed, step, how.residuals) for step in range(1, how.most_radius + 2))
+    return max(abs(one - 3) for one in found) > how.gaussian - 3
 
 
 def _is_structure(planes: np.ndarray, observed: np.ndarray, radius: int, how: Estimation) -> bool:
@@ -444,8 +487,9 @@ def corrected_noise(
     how: Estimation = ESTIMATION,
     left: NoiseVariance | None = None,
     radii: tuple[int, int] = (0, 0),
+    most: float = 1.0,
 ) -> Tensor:
-    """Noise variance of each pixel, corrected upwards where a prediction leaves more behind than was thought.
+    """Noise variance of each pixel, corrected where a prediction leaves more behind than was thought, or less.
 
     Parameters
     ----------
@@ -455,16 +499,22 @@ def corrected_noise(
         What that gives, where it is known from elsewhere.
     radii : (int, int)
         How far the noise reaches along y and x.
+    most : float
+        Part of the estimated variance that it can have at the most; below 1 that estimate is wrong, and what is left is
+        believed instead.
 
     Returns
     -------
     Tensor
-        Of the shape of `prediction`: between the estimated variance and `how.most_correction` times that, and where it
-        depends on place, whatever that comes to.
+        Of the shape of `prediction`: between the estimated variance and `how.most_correction` times that, or below
+        `most` times that, and where it depends on place, whatever that comes to.
     """
     left = left or variance_left(likelihood, prediction, values, observed, how)
     estimated = likelihood.noise_variance(prediction)
-    noise = left.at(prediction).clamp(estimated, how.most_correction * estimated)
+    if most < 1:
+        noise = torch.minimum(left.at(prediction), most * estimated)
+    else:
+        noise = left.at(prediction).clamp(estimated, how.most_correction * estimated)
     value, _ = likelihood.unclipped(prediction, noise, values)
     return noise * by_place((value - prediction) / noise.sqrt(), observed, how.place, (radii[0] + 1, radii[1] + 1))
 

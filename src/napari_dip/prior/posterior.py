@@ -23,6 +23,7 @@ from napari_dip.prior.noise_estimation import ESTIMATION, Estimation, corrected_
 from napari_dip.prior.nonlocal_bayes import NORMAL, ROUGH, PatchGroups, autocorrelation, nonlocal_bayes
 from napari_dip.prior.observation import Observation
 from napari_dip.prior.simple_opinion import SIMPLE_OPINION, SimpleOpinion
+from napari_dip.prior.verification import VERIFICATION
 
 
 @dataclass(frozen=True)
@@ -172,7 +173,13 @@ def posterior_mean(averaged: Averaged, estimation: Estimation = ESTIMATION) -> P
     """Combine what was predicted of each pixel with its measured value, by their variances."""
     observation, mean, total = averaged.observation, averaged.image, averaged.total
     likelihood, values, observed = observation.noise.likelihood, observation.values, observation.observed
-    noise = corrected_noise(likelihood, mean, values, observed, estimation, averaged.left, observation.noise.radii)
+    most = VERIFICATION.most_noise(observation.noise, mean, values, observation.held_out)
+    if observation.noise.told:
+        noise = likelihood.noise_variance(mean)
+    else:
+        radii = observation.noise.radii
+        noise = corrected_noise(likelihood, mean, values, observed, estimation, averaged.left, radii, most)
+    total = total * min(most, 1.0)  # it holds the noise as it was thought to be
     own = noise.mean(1, keepdim=True)
     value, _ = likelihood.unclipped(mean, torch.maximum(own, total), values)
     gain = observed * (1 - own / total).clamp_min(0)
