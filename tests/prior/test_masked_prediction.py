@@ -173,3 +173,13 @@ def test_where_nothing_is_hidden_nothing_is_filled_in():
     prediction = objective.predict()
     assert not prediction.target.any() and torch.equal(everywhere(image), 1 - network.shown[:, 1:])
     torch.testing.assert_close(objective.base + objective.contrast * network.shown[:, :1], image)
+
+
+@pytest.mark.parametrize("radius", [0, 1])
+def test_held_out_pixels_of_white_noise_are_hidden_always_where_that_is_asked_for(radius):
+    one = observation_of(noisy_wave()[1], noise=gaussian(radius=radius)).split(0.1, seeded(3))
+    target, hidden = masked(one, small_network(2, 2), hide_held_out=True).draw()
+    always = bool((target[one.held_out > 0] == 1).all())
+    assert always == (radius == 0)
+    assert not (masked(one, small_network(2, 2)).draw()[0][one.held_out > 0] == 1).all()
+    assert (hidden >= target).all()

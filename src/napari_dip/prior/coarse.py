@@ -41,8 +41,8 @@ class Grouping:
     most : int
         Largest side of a group.
     fine, coarse : float
-        Variance of what is as fine as two pixels, and as four, over that of the noise. With less than both of them
-        groups of two and three stand beside the single pixels.
+        Variance of what is as fine as two pixels, and as four, over that of the noise. With less than both of them, as
+        far as can be told, groups of two and three stand beside the single pixels.
     """
 
     fewer: float = 0.8
@@ -61,7 +61,8 @@ class Grouping:
         if min(size) < 4 * LEAST_SIDE:
             return []
         fine, coarse = detail(observation)
-        if fine >= self.fine or coarse >= self.coarse:
+        chance = CHANCE / float(observation.observed.sum() * observation.values.shape[1]) ** 0.5
+        if fine >= self.fine + chance or coarse >= self.coarse + 2 * chance:
             return []
         return [Grid(n, start) for n in (2, 3) for start in (0, n // 2)] + [Grid(1, 0)]
 
@@ -78,6 +79,8 @@ class Grouping:
 
 LEAST_SIDE = 6
 """Groups of four along the shorter side of an image that are needed to see what is fine in it."""
+CHANCE = 2.4
+"""Standard error of what `detail` finds, times the square root of the number of pixels."""
 GROUPING = Grouping()
 
 

@@ -40,6 +40,9 @@ class MaskedPrediction:
     correct_fill : float, optional
         Hidden pixels are first filled in smoothly, and the network predicts what is wrong with that, in this part of
         the local contrast. It starts from where classical inpainting ends, but passes noise on: for clean images.
+    hide_held_out : bool
+        Whether held-out pixels are hidden in each iteration. Of few pixels a network that saw them would learn by heart
+        what their neighbours have beside them, and give away their noise by that.
     variance_head : VarianceHead
     relaxation : Relaxation
         Of the smooth fill.
@@ -59,11 +62,13 @@ class MaskedPrediction:
         hidden: float,
         like_missing: bool = False,
         correct_fill: float | None = None,
+        hide_held_out: bool = False,
         variance_head: VarianceHead | None = None,
         relaxation: Relaxation = RELAXATION,
     ):
         self.network, self.observation, self.generator = network, observation, generator
         self.hidden, self.like_missing, self.correct_fill = hidden, like_missing, correct_fill
+        self.hide_held_out = hide_held_out
         self.variance_head, self.relaxation = variance_head or VarianceHead(), relaxation
         to_image = observation.forward_model.to_image
         self.base, self.contrast = (to_image(x) for x in observation.local)
@@ -87,12 +92,11 @@ class MaskedPrediction:
     def draw(self) -> tuple[Tensor, Tensor]:
         """Draw the target, and all pixels that are hidden for it: these, and as far as their noise reaches.
 
-        Held-out pixels are always in it: a network that saw them would learn by heart what their neighbours have beside
-        them, and give away their own noise by that. Of correlated noise that would hide too much.
+        Of correlated noise, to hide all held-out pixels would hide too much.
         """
-        target = self.observation.targets(self.hidden, self.generator)
-        if self.observation.held_out is not None and not self.observation.noise.correlation_radius:
-            target = torch.maximum(target, self.observation.held_out)
+        target, held_out = self.observation.targets(self.hidden, self.generator), self.observation.held_out
+        if self.hide_held_out and held_out is not None and not self.observation.noise.correlation_radius:
+            target = torch.maximum(target, held_out)
         if self.like_missing:
             target = torch.maximum(target, self._moved_mask())
         return target, self.observation.widened(target)

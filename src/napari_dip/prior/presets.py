@@ -141,6 +141,7 @@ class MaskedPreset:
                     hidden=self.hidden_if_correlated if correlated else self.hidden,
                     like_missing=like_missing,
                     correct_fill=self.correct_fill,
+                    hide_held_out=self._held_out(seen) > self.held_out,
                     variance_head=self.variance_head,
                     relaxation=self.relaxation,
                 )

@@ -38,7 +38,7 @@ class SimpleOpinion:
     """
 
     widths: Sequence[float] = (0.75, 1.0, 1.5, 2.25, 3.5, 5.0)
-    clear: float = 2.0
+    clear: float = 2.5
     least: int = 8
 
     def mixed(self, prediction: Tensor, observation: Observation) -> tuple[Tensor, float]:
@@ -62,14 +62,14 @@ class SimpleOpinion:
         noise = observation.noise.likelihood.noise_variance(observation.local[0])
         filtered = self.filtered(observation, noise)
         # in units of the noise, so that dim parts count as much as bright ones
-        apart, off = filtered - prediction, observation.values - prediction
-        power = float(((apart**2 / noise).mean(1, keepdim=True) * held_out).sum()) * prediction.shape[1]
-        if not power > 0:
+        at = (held_out * torch.ones_like(noise)) > 0
+        apart, off = (((x - prediction) / noise.sqrt())[at].double() for x in (filtered, observation.values))
+        power = float((apart**2).sum())
+        part = min(float((apart * off).sum()) / power, 1.0) if power > 0 else 0.0
+        # an error of each pixel by what is left there: neither noise nor prediction is the same everywhere
+        error = float(((apart * (off - part * apart)) ** 2).sum()) ** 0.5 / power if power > 0 else 0.0
+        if part <= self.clear * error:
             return prediction, 0.0
-        part = float(((apart * off / noise).mean(1, keepdim=True) * held_out).sum()) * prediction.shape[1] / power
-        if part < self.clear / power**0.5:
-            return prediction, 0.0
-        part = min(part, 1.0)
         return torch.lerp(prediction, filtered, part), part
 
     def filtered(self, observation: Observation, noise: Tensor) -> Tensor:
