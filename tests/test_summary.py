@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from napari_dip.summary import noise_found, plan, what_is_missing, why_it_ended
+from napari_dip.summary import doubts, noise_found, plan, what_is_missing, why_it_ended
 
 STRENGTH = {"sigma": 20.0, "gain": 6.0, "multiplicative": 0.01, "offset": 100.0}
 
@@ -112,3 +112,13 @@ def test_what_will_be_restored_does_not_depend_on_the_order_of_axes(axes):
     size = {"T": 12, "Z": 40, "C": 2, "Y": 512, "X": 256}
     words = "12 frames x 2 channels, each a volume of 40 x 512 x 256"
     assert plan("".join(axes), [size[a] for a in axes]) == words
+
+
+@pytest.mark.parametrize(
+    ("variance", "correlation", "words"),
+    [(0.8, 0.0, ""), (0.9, 0.3, "structure"), (2.0, 0.0, "more than the noise"), (0.1, -0.2, "left in the image")],
+)
+def test_what_was_taken_off_is_doubted_where_it_does_not_look_like_noise(variance, correlation, words):
+    left = {"variance": variance, "by_brightness": [variance] * 3, "correlation": correlation}
+    said = doubts({"planes": [{"residual": left}, {}]})
+    assert words in said and bool(words) == bool(said)

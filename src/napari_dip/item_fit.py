@@ -21,6 +21,7 @@ from napari_dip.prior.fit import Fit
 from napari_dip.prior.noise_estimation import NoiseModel
 from napari_dip.prior.presets import choose, observe
 from napari_dip.prior.stopping import Limits
+from napari_dip.prior.verification import Residual, residual
 from napari_dip.record import PlaneRecord
 from napari_dip.request import Request
 
@@ -82,7 +83,8 @@ class ItemFit:
             self.preset, plane.values, plane.observed, forward_model=model, known=known, device=device
         )
         problem = self.preset.build(observation, torch.Generator().manual_seed(settings.seed))
-        self.noise = observation.noise
+        self.noise, self.observation = observation.noise, observation
+        self.residual: Residual | None = None  # of what was finished last
         planned = self.preset.iterations * len(problem.objectives) // getattr(self.preset, "members", 1)
         limits = limits_of(settings.max_iterations or planned, seconds, script)
         self.fit = Fit(problem, limits, judged=script is None)
@@ -128,6 +130,8 @@ class ItemFit:
     def finish(self) -> tuple[np.ndarray, np.ndarray | None]:
         """Give the plane (all samples, y, x) as float32, and its uncertainty (samples, y, x) where it was asked for."""
         estimate = self.fit.finish(with_variance=self.request.settings.uncertainty)
+        if self.request.task.name == "denoise" and self.noise.kind:
+            self.residual = residual(self.noise, estimate.image, self.observation.values, self.observation.observed)
         image = self._in_units(estimate.image)
         if estimate.variance is None:
             return image, None
@@ -147,6 +151,12 @@ class ItemFit:
         step = self.fit.problem.last_step
         if isinstance(step, OnGrids):
             note["together"] = step.side
+        if self.residual is not None:
+            note["residual"] = {
+                "variance": self.residual.variance,
+                "by_brightness": list(self.residual.by_brightness),
+                "correlation": self.residual.correlation,
+            }
         return note | found_noise(self.noise, self.plane.scaling)  # type: ignore[return-value]
 
     def failed(self) -> PlaneRecord:

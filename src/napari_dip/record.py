@@ -36,6 +36,14 @@ class FoundNoise(TypedDict):
     offset: float
 
 
+class FoundResidual(TypedDict):
+    """What was taken off a plane, in standard deviations of its noise; see `prior.verification.Residual`."""
+
+    variance: float
+    by_brightness: list[float]
+    correlation: float
+
+
 class PlaneRecord(TypedDict):
     """What was done to a plane, or to planes that were fitted together: `plane` is then the first of `planes`.
 
@@ -64,6 +72,7 @@ class PlaneRecord(TypedDict):
     blocks: NotRequired[list[int]]
     neighbours: NotRequired[int]
     together: NotRequired[int]
+    residual: NotRequired[FoundResidual]
 
 
 class Unmeasured(TypedDict):

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from napari_dip.summary import noise_found, not_measured, what_is_missing, where_it_stands, why_it_ended
+from napari_dip.summary import doubts, noise_found, not_measured, what_is_missing, where_it_stands, why_it_ended
 
 if TYPE_CHECKING:
     from napari_dip.batch import FileResult
@@ -37,6 +37,7 @@ def farewell(result: FileResult, *, stopped: bool) -> None:
             why_it_ended(record),
             noise_found(record),
             not_measured(record),
+            doubts(record),
             f"{done}; the result {where}.",
         ):
             if sentence:

@@ -1,5 +1,7 @@
 """A simple filter has its part in a prediction where held-out pixels are told better by it."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from hypothesis import given
@@ -52,6 +54,13 @@ def test_a_good_prediction_loses_next_to_nothing_by_chance(seed):
     good = image + 0.05 * random(seed + 1, *image.shape)
     mixed, _ = SIMPLE_OPINION.mixed(good, measured(image, seed=seed))
     assert ((mixed - image) ** 2).mean() < 0.02  # of noise of 1
+
+
+def test_values_that_were_cut_off_do_not_judge():
+    image = truth()
+    clipped = replace(measured(image), noise=NoiseModel(Gaussian(NoiseVariance(1.0), low=0.0), 0, "gaussian"))
+    bad = image + 0.7 * random(5, *image.shape)
+    assert SIMPLE_OPINION.mixed(bad, clipped) == (bad, 0.0)
 
 
 def test_without_held_out_pixels_nothing_is_judged():

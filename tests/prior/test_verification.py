@@ -11,7 +11,7 @@ from napari_dip.prior.likelihood import Gaussian, NoiseVariance
 from napari_dip.prior.noise_estimation import NoiseModel
 from napari_dip.prior.observation import Observation
 from napari_dip.prior.posterior import Averaged, posterior_mean
-from napari_dip.prior.verification import VERIFICATION
+from napari_dip.prior.verification import VERIFICATION, residual
 
 SIZE = (1, 1, 96, 96)
 
@@ -60,3 +60,47 @@ def test_the_posterior_takes_what_is_left_for_noise_that_is_doubted():
         errors.append(float(((found.image - truth) ** 2).mean()))
         assert float(found.noise.mean()) ** 0.5 == pytest.approx(0.5 if told else 0.07, rel=0.2)
     assert errors[0] <= errors[1]
+
+
+def wave(channels=1):
+    y, x = torch.meshgrid(torch.arange(96.0), torch.arange(96.0), indexing="ij")
+    return (0.5 + 0.3 * torch.sin(x / 4) * torch.cos(y / 5)).expand(1, channels, 96, 96)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_noise_that_was_taken_off_looks_like_noise(channels):
+    truth = wave(channels)
+    values = truth + 0.1 * random(0, *truth.shape)
+    found = residual(model(0.1), truth, values, torch.ones(SIZE))
+    assert found.variance == pytest.approx(1, abs=0.05)
+    assert all(part == pytest.approx(1, abs=0.1) for part in found.by_brightness)
+    assert abs(found.correlation) < 0.05
+
+
+def test_structure_that_was_taken_off_shows():
+    truth = wave()
+    found = residual(model(0.1), torch.full_like(truth, 0.5), truth + 0.1 * random(0, *SIZE), torch.ones(SIZE))
+    assert found.variance > 1.5 and found.correlation > 0.3
+
+
+def test_noise_that_grows_with_brightness_shows():
+    truth = torch.linspace(0, 1, 96).expand(SIZE)
+    found = residual(model(0.1), truth, truth + 0.3 * truth * random(0, *SIZE), torch.ones(SIZE))
+    assert found.by_brightness[0] < 0.3 * found.by_brightness[2]
+
+
+def test_correlated_noise_is_looked_at_beyond_its_reach():
+    noise = random(0, 1, 1, 96, 98)
+    noise = 0.1 * (noise[..., :-2] + noise[..., 1:-1] + noise[..., 2:]) / 3**0.5
+    for radius, white in ((0, False), (2, True)):
+        found = residual(model(0.1, radius), wave(), wave() + noise, torch.ones(SIZE))
+        assert (found.correlation < 0.1) == white
+
+
+def test_what_was_not_measured_or_cut_off_does_not_count():
+    values, observed = wave() + 0.1 * random(0, *SIZE), torch.ones(SIZE)
+    values[..., :20, :], observed[..., :20, :] = 99, 0
+    values[..., 90:] = 1.0
+    clipped = NoiseModel(Gaussian(NoiseVariance(0.01), high=1.0), 0, "gaussian")
+    assert residual(clipped, wave(), values, observed).variance < 1.1
+    assert residual(model(0.1), wave(), values, torch.zeros(SIZE)) is None

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from math import isfinite
 
 import torch
 from torch import Tensor
@@ -54,7 +53,7 @@ class Grouping:
     def grids(self, observation: Observation) -> list[Grid]:
         """Give the grids on which an image is restored; none where it is as well restored pixel by pixel."""
         noise, size = observation.noise, observation.values.shape[2:]
-        if observation.dims != 2 or noise.correlation_radius or is_clipped(noise) or observation.guide is not None:
+        if observation.dims != 2 or noise.correlation_radius or noise.clipped or observation.guide is not None:
             return []  # groups of such pixels are no observations of this kind
         if side := self._of_few_photons(observation):
             return [Grid(n, start) for n in (side, side + 1) for start in (0, n // 2)]
@@ -82,12 +81,6 @@ LEAST_SIDE = 6
 CHANCE = 2.4
 """Standard error of what `detail` finds, times the square root of the number of pixels."""
 GROUPING = Grouping()
-
-
-def is_clipped(noise: NoiseModel) -> bool:
-    """Whether values were cut off: the mean of some of these is no such value."""
-    likelihood = noise.likelihood
-    return isinstance(likelihood, Gaussian) and (isfinite(likelihood.low) or isfinite(likelihood.high))
 
 
 def detail(observation: Observation) -> tuple[float, float]:

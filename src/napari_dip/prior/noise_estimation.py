@@ -7,7 +7,7 @@ known, and later what a prediction leaves behind.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from math import log
+from math import inf, isfinite, log
 
 import numpy as np
 import torch
@@ -89,6 +89,12 @@ class NoiseModel:
     def radii(self) -> tuple[int, int]:
         """How far it reaches along y and x."""
         return self.along or (self.correlation_radius, self.correlation_radius)
+
+    @property
+    def clipped(self) -> bool:
+        """Whether values were cut off: the mean of some of these is no such value."""
+        edges = (getattr(self.likelihood, "low", -inf), getattr(self.likelihood, "high", inf))
+        return any(map(isfinite, edges))
 
 
 @dataclass(frozen=True)

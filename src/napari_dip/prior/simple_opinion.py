@@ -57,7 +57,7 @@ class SimpleOpinion:
             Of the filter in it, 0 to 1.
         """
         held_out = observation.held_out
-        if held_out is None or observation.dims != 2 or held_out.sum() < self.least:
+        if held_out is None or observation.dims != 2 or held_out.sum() < self.least or observation.noise.clipped:
             return prediction, 0.0
         noise = observation.noise.likelihood.noise_variance(observation.local[0])
         filtered = self.filtered(observation, noise)

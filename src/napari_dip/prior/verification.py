@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from napari_dip.prior.noise_estimation import NoiseModel
@@ -68,3 +69,81 @@ class Verification:
 
 
 VERIFICATION = Verification()
+
+
+@dataclass(frozen=True)
+class Residual:
+    """What a restoration has taken off, in standard deviations of the noise as it was thought to be.
+
+    Attributes
+    ----------
+    variance : float
+        A little less than 1 where it is noise: a part of the noise stays in the image.
+    by_brightness : tuple of float
+        The same of the darkest, middle and brightest third of the pixels.
+    correlation : float
+        Of pixels that lie one further apart than the noise reaches, along y or x, whichever is more. Next to nothing
+        for noise; structure that was taken off is more.
+    """
+
+    variance: float
+    by_brightness: tuple[float, ...]
+    correlation: float
+
+
+NEXT_TO_NOTHING = 1e-9
+"""Variance of a residual that can still be divided by."""
+LEAST_PIXELS = 300
+"""With fewer, nothing is said of a residual."""
+FAR_OFF = 5.0
+"""Standard deviations that a pixel counts for at the most: a single one must not speak for all."""
+
+
+def residual(noise: NoiseModel, image: Tensor, values: Tensor, observed: Tensor) -> Residual | None:
+    """Look at what was taken off.
+
+    Parameters
+    ----------
+    noise : NoiseModel
+    image, values : (1, channels, [z,] y, x) Tensor
+        Restored, and as they were measured.
+    observed : (1, 1, [z,] y, x) Tensor
+        1 where a pixel was measured.
+
+    Returns
+    -------
+    Residual or None
+        None of few pixels. Values that were cut off do not count.
+    """
+    likelihood = noise.likelihood
+    low, high = (getattr(likelihood, name, sign * torch.inf) for name, sign in (("low", -1), ("high", 1)))
+    weight = observed * ((values > low) & (values < high)).to(observed)
+    if float(weight.sum()) < LEAST_PIXELS:
+        return None
+    left = ((values - image) / likelihood.noise_variance(image).sqrt()).clamp(-FAR_OFF, FAR_OFF)
+    seen = _some(image[weight.expand_as(image) > 0])
+    thirds = torch.quantile(seen, torch.tensor([1 / 3, 2 / 3], device=image.device))
+    third = (image[..., None] > thirds).sum(-1)
+    parts = tuple(_mean(left**2, weight * (third == n)) for n in range(3))
+    beyond = zip(noise.radii, (-2, -1), strict=True)
+    alike = max(_alike(left, weight, radius + 1, axis) for radius, axis in beyond)
+    return Residual(_mean(left**2, weight), parts, alike)
+
+
+def _alike(left: Tensor, weight: Tensor, step: int, axis: int) -> float:
+    """Give the correlation of pixels a step apart."""
+    n = left.shape[axis] - step
+    if n < 1:
+        return 0.0
+    one, other, w, v = (x.narrow(axis, at, n) for x in (left, weight) for at in (0, step))
+    return _mean(one * other, w * v) / max(_mean(left**2, weight), NEXT_TO_NOTHING)
+
+
+def _mean(x: Tensor, weight: Tensor) -> float:
+    weight = weight.expand_as(x)
+    return float((x * weight).sum() / weight.sum().clamp_min(1))
+
+
+def _some(x: Tensor, most: int = 2**20) -> Tensor:
+    """Give no more values than a quantile can be found of."""
+    return x.flatten()[:: -(-x.numel() // most)].float()
