@@ -8,6 +8,7 @@ from small import random, seeded
 
 from napari_dip.prior import forward_model
 from napari_dip.prior.architecture import Slim
+from napari_dip.prior.fill import deepest_gap
 from napari_dip.prior.fit import Fit, Problem
 from napari_dip.prior.latent_prior import LatentPrior
 from napari_dip.prior.likelihood import Gaussian, NoiseVariance
@@ -17,7 +18,7 @@ from napari_dip.prior.noise_estimation import KnownNoise, NoiseModel
 from napari_dip.prior.nonlocal_bayes import FINE, NORMAL
 from napari_dip.prior.observation import UNKNOWN_NOISE, Observation
 from napari_dip.prior.posterior import AsPredicted, Refined
-from napari_dip.prior.presets import LatentPreset, choose, deepest_gap, observe
+from napari_dip.prior.presets import LatentPreset, choose, observe
 from napari_dip.prior.stopping import HeldOut, Limits
 from napari_dip.tasks import task_named
 

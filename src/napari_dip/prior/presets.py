@@ -12,13 +12,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy.ndimage import distance_transform_edt
 
 from napari_dip.prior.architecture import Published, Slim
 from napari_dip.prior.averages import Averaging
 from napari_dip.prior.coarse import FEW_PHOTONS, FewPhotons, OnGrids
 from napari_dip.prior.crop_prediction import CropPrediction, Crops, View
-from napari_dip.prior.fill import RELAXATION, Relaxation
+from napari_dip.prior.fill import RELAXATION, Relaxation, deepest_gap
 from napari_dip.prior.fit import Problem
 from napari_dip.prior.forward_model import ForwardModel, Identity
 from napari_dip.prior.latent_prior import LatentPrior
@@ -410,11 +409,6 @@ def observe(
         forward_model or Identity(),
         preset.noise_model(planes, observed, known),
     )
-
-
-def deepest_gap(observed: np.ndarray) -> float:
-    """Distance in pixels from the middle of the largest gap to what was measured."""
-    return float(distance_transform_edt(~observed).max())
 
 
 def _channels(observation: Observation) -> int:
