@@ -40,7 +40,8 @@ class PlaneRecord(TypedDict):
     """What was done to a plane, or to planes that were fitted together: `plane` is then the first of `planes`.
 
     `blocks` are the parts of them that were restored, in the order of their plan; `neighbours` how many planes on each
-    side were looked at. `together` is the side of the groups in which pixels of few photons were restored.
+    side were looked at. `together` is the side of the groups in which pixels of few photons were restored. `smooth` is
+    the part of the smoothest surface in what fills its gaps, from 0 to 1: the rest is of the network.
 
     A plane that diverged before it had an image has no iterations.
     """
@@ -63,6 +64,7 @@ class PlaneRecord(TypedDict):
     blocks: NotRequired[list[int]]
     neighbours: NotRequired[int]
     together: NotRequired[int]
+    smooth: NotRequired[float]
 
 
 class Unmeasured(TypedDict):

@@ -21,6 +21,8 @@ MANY = {"T": "frames", "C": "channels"}
 """What there is of an image whose axis has several steps."""
 COLOURS = {3: "RGB", 4: "RGB with alpha left as it is"}
 """What several samples are."""
+HARDLY = 0.15
+"""A smaller part of something is not worth a word."""
 NOISES = {kind.name: kind.words for kind in NOISE_KINDS if kind.words}
 
 
@@ -147,6 +149,24 @@ def noise_found(record: Record) -> str:
     if sides := [plane["together"] for plane in alike if "together" in plane]:
         sentences.append(f"With so few photons, pixels were restored in groups of {sides[0]} x {sides[0]}.")
     return " ".join(sentences)
+
+
+def gaps_filled(record: Record) -> str:
+    """Say where gaps were filled in smoothly; nothing where they are as the network has them.
+
+    >>> gaps_filled({"planes": [{"smooth": 0.98}]})
+    'Nothing showed that the network fills in the gaps better than a smooth surface, so they are smooth.'
+    >>> gaps_filled({"planes": [{"smooth": 0.5}, {"smooth": 0.1}]})
+    'Held-out pixels were filled in best by a mixture, so 30 % of what is in the gaps is a smooth surface.'
+    """
+    parts = [plane["smooth"] for plane in record["planes"] if "smooth" in plane]
+    part = sum(parts) / max(len(parts), 1)
+    if part < HARDLY:
+        return ""
+    if part > 1 - HARDLY:
+        return "Nothing showed that the network fills in the gaps better than a smooth surface, so they are smooth."
+    share = f"{100 * part:.0f} % of what is in the gaps is a smooth surface"
+    return f"Held-out pixels were filled in best by a mixture, so {share}."
 
 
 def not_measured(record: Record) -> str:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from napari_dip.summary import noise_found, not_measured, what_is_missing, where_it_stands, why_it_ended
+from napari_dip.summary import gaps_filled, noise_found, not_measured, what_is_missing, where_it_stands, why_it_ended
 
 if TYPE_CHECKING:
     from napari_dip.batch import FileResult
@@ -36,6 +36,7 @@ def farewell(result: FileResult, *, stopped: bool) -> None:
         for sentence in (
             why_it_ended(record),
             noise_found(record),
+            gaps_filled(record),
             not_measured(record),
             f"{done}; the result {where}.",
         ):

@@ -19,6 +19,7 @@ from napari_dip.prior.nonlocal_bayes import FINE, NORMAL
 from napari_dip.prior.observation import UNKNOWN_NOISE, Observation
 from napari_dip.prior.posterior import AsPredicted, Refined
 from napari_dip.prior.presets import LatentPreset, choose, observe
+from napari_dip.prior.second_opinion import PredictedOrSmooth
 from napari_dip.prior.stopping import HeldOut, Limits
 from napari_dip.tasks import task_named
 
@@ -105,7 +106,7 @@ def test_what_several_networks_give_is_worth_more_work():
     assert built("best", "denoise").last_step == Refined(groups=FINE)
     assert built("fast", "denoise").last_step == Refined(groups=NORMAL)
     for preset in ("fast", "best"):
-        assert isinstance(built(preset, "inpaint", observed=hole).last_step, AsPredicted)
+        assert isinstance(built(preset, "inpaint", observed=hole).last_step, PredictedOrSmooth)
 
 
 @pytest.mark.parametrize("preset", ["fast", "best"])

@@ -199,8 +199,8 @@ def biharmonic(image: Tensor, seen: Tensor, how: Solver = SOLVER) -> Tensor:
     known = seen[0, 0].cpu().numpy() > 0
     if not known.any():
         return torch.zeros_like(image)
-    planes = image[0].double().cpu().numpy()
-    solved = torch.from_numpy(_smoothest(planes, known, how)).to(image)
+    planes = image[0].cpu().double().numpy()
+    solved = torch.from_numpy(_smoothest(planes, known, how)).to(image.dtype).to(image.device)
     low, high = (x.view(1, -1, *[1] * known.ndim) for x in _range_of(image, seen > 0))
     return torch.where(seen > 0, image, solved[None].clamp(low, high))
 
@@ -243,9 +243,9 @@ def _from_coarse(planes: np.ndarray, known: np.ndarray, how: Solver) -> np.ndarr
     flat = value.ndim == 4
     pool = F.avg_pool2d if flat else F.avg_pool3d
     share = pool(weight, 2, ceil_mode=True)
-    coarse = (pool(value, 2, ceil_mode=True) / share.clamp_min(LEAST_WEIGHT))[0].numpy()
-    coarse = torch.from_numpy(_smoothest(coarse, share[0, 0].numpy() > 0, how))[None]
-    wide = F.interpolate(coarse, scale_factor=2, mode="bilinear" if flat else "trilinear")
+    means = (pool(value, 2, ceil_mode=True) / share.clamp_min(LEAST_WEIGHT))[0].numpy()
+    coarse = torch.from_numpy(_smoothest(means, share[0, 0].numpy() > 0, how))
+    wide = F.interpolate(coarse[None], scale_factor=2, mode="bilinear" if flat else "trilinear")
     for axis, n in enumerate(known.shape, 2):
         wide = wide.narrow(axis, 0, n)
     return wide[0].numpy()

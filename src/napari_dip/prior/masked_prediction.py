@@ -40,6 +40,9 @@ class MaskedPrediction:
     correct_fill : float, optional
         Hidden pixels are first filled in smoothly, and the network predicts what is wrong with that, in this part of
         the local contrast. It starts from where classical inpainting ends, but passes noise on: for clean images.
+    judged : float, optional
+        Part of the iterations in which held-out pixels are hidden, all of them together, as a gap is missing; else they
+        are seen. None: they are hidden like all others.
     variance_head : VarianceHead
     relaxation : Relaxation
         Of the smooth fill.
@@ -59,11 +62,13 @@ class MaskedPrediction:
         hidden: float,
         like_missing: bool = False,
         correct_fill: float | None = None,
+        judged: float | None = None,
         variance_head: VarianceHead | None = None,
         relaxation: Relaxation = RELAXATION,
     ):
         self.network, self.observation, self.generator = network, observation, generator
         self.hidden, self.like_missing, self.correct_fill = hidden, like_missing, correct_fill
+        self.judged = judged
         self.variance_head, self.relaxation = variance_head or VarianceHead(), relaxation
         to_image = observation.forward_model.to_image
         self.base, self.contrast = (to_image(x) for x in observation.local)
@@ -82,6 +87,9 @@ class MaskedPrediction:
             shown.append(self.observation.guide)
         raw = self.network(torch.cat(shown, 1)).float()
         mean = start + fineness * self.contrast * raw[:, :-1]
+        if self.judged is not None and self.observation.held_out is not None:
+            # what was seen is not predicted, and must not pass for it before it was hidden for the first time
+            mean = torch.where((self.observation.held_out > 0) & (hidden == 0), self.base, mean)
         return Prediction(mean, self.variance_head(raw[:, -1:], self.contrast), target)
 
     def draw(self) -> tuple[Tensor, Tensor]:
@@ -89,6 +97,9 @@ class MaskedPrediction:
         target = self.observation.targets(self.hidden, self.generator)
         if self.like_missing:
             target = torch.maximum(target, self._moved_mask())
+        if self.judged is not None and self.observation.held_out is not None:
+            hide = torch.rand((), generator=self.generator) < self.judged
+            target = torch.where(self.observation.held_out > 0, float(hide), target)
         return target, self.observation.widened(target)
 
     def _moved_mask(self) -> Tensor:
