@@ -200,15 +200,15 @@ def test_surroundings():
 
 def test_held_out_pixels_are_hidden_together_or_not_at_all():
     one = split(random(1, SIDE, SIDE), holes())
-    objective = masked(one, small_network(2, 2), judged=1 / 3)
+    objective = masked(one, small_network(2, 2), together=True, hidden=0.2)
     parts = [float(objective.draw()[0][one.held_out > 0].mean()) for _ in range(60)]
-    assert set(parts) == {0.0, 1.0} and 8 < sum(parts) < 32
+    assert set(parts) == {0.0, 1.0} and 10 < sum(parts) < 34
 
 
 def test_what_was_seen_does_not_pass_for_a_prediction():
     one = split(random(1, SIDE, SIDE), scattered())
-    for judged in (0.0, 1.0):
-        objective = masked(one, small_network(2, 2), judged=judged, correct_fill=0.2)
+    for hidden in (0.0, 1.0):
+        objective = masked(one, small_network(2, 2), together=True, hidden=hidden, correct_fill=0.2)
         image = objective.predict().image.detach()
         assert not torch.equal(image[one.held_out > 0], one.values[one.held_out > 0])
         assert (image[one.held_out > 0] - one.values[one.held_out > 0]).abs().mean() > 0.1

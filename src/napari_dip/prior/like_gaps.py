@@ -99,8 +99,10 @@ class HoldOut:
     def split(self, observation: Observation, generator: torch.Generator) -> Observation:
         """Hold out pixels that lie like the missing ones; none where nothing is missing.
 
-        Single pixels, if these do; else copies of the gaps, as far as these find a place.
+        Single pixels, if these do; else copies of the gaps, as far as these find a place. They are drawn from the seed
+        of the generator, which itself stays as it is: the network learns the same, whatever is held out.
         """
+        generator = torch.Generator().manual_seed(generator.initial_seed())
         seen = observation.observed[0, 0].cpu().numpy() > 0
         most = int(self.part * seen.sum())
         if seen.all() or not most:

@@ -40,9 +40,10 @@ class MaskedPrediction:
     correct_fill : float, optional
         Hidden pixels are first filled in smoothly, and the network predicts what is wrong with that, in this part of
         the local contrast. It starts from where classical inpainting ends, but passes noise on: for clean images.
-    judged : float, optional
-        Part of the iterations in which held-out pixels are hidden, all of them together, as a gap is missing; else they
-        are seen. None: they are hidden like all others.
+    together : bool
+        Whether held-out pixels are hidden all together, as a gap is missing, or not at all. It is done where one of the
+        first two was to be hidden: with a fifth of all pixels, in a third of the iterations. What is beside them is
+        predicted without them then, and their average has a third of the predictions that the average of a gap has.
     variance_head : VarianceHead
     relaxation : Relaxation
         Of the smooth fill.
@@ -62,13 +63,13 @@ class MaskedPrediction:
         hidden: float,
         like_missing: bool = False,
         correct_fill: float | None = None,
-        judged: float | None = None,
+        together: bool = False,
         variance_head: VarianceHead | None = None,
         relaxation: Relaxation = RELAXATION,
     ):
         self.network, self.observation, self.generator = network, observation, generator
         self.hidden, self.like_missing, self.correct_fill = hidden, like_missing, correct_fill
-        self.judged = judged
+        self.together = together and observation.held_out is not None
         self.variance_head, self.relaxation = variance_head or VarianceHead(), relaxation
         to_image = observation.forward_model.to_image
         self.base, self.contrast = (to_image(x) for x in observation.local)
@@ -87,9 +88,9 @@ class MaskedPrediction:
             shown.append(self.observation.guide)
         raw = self.network(torch.cat(shown, 1)).float()
         mean = start + fineness * self.contrast * raw[:, :-1]
-        if self.judged is not None and self.observation.held_out is not None:
+        if self.together:
             # what was seen is not predicted, and must not pass for it before it was hidden for the first time
-            mean = torch.where((self.observation.held_out > 0) & (hidden == 0), self.base, mean)
+            mean = torch.where((self._held_out > 0) & (hidden == 0), self.base, mean)
         return Prediction(mean, self.variance_head(raw[:, -1:], self.contrast), target)
 
     def draw(self) -> tuple[Tensor, Tensor]:
@@ -97,10 +98,15 @@ class MaskedPrediction:
         target = self.observation.targets(self.hidden, self.generator)
         if self.like_missing:
             target = torch.maximum(target, self._moved_mask())
-        if self.judged is not None and self.observation.held_out is not None:
-            hide = torch.rand((), generator=self.generator) < self.judged
-            target = torch.where(self.observation.held_out > 0, float(hide), target)
+        if self.together:
+            # no number is drawn for it, so that the network learns the same, whatever is held out
+            target = torch.where(self._held_out > 0, target[self._held_out > 0][:2].amax(), target)
         return target, self.observation.widened(target)
+
+    @property
+    def _held_out(self) -> Tensor:
+        assert self.observation.held_out is not None
+        return self.observation.held_out
 
     def _moved_mask(self) -> Tensor:
         """Shift and mirror the mask of what is missing."""

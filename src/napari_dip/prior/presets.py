@@ -73,10 +73,8 @@ class MaskedPreset:
     held_out : float
         Part of the pixels that is kept apart to judge when to stop. Measured: benchmarks/constants.py.
     like_gaps : HoldOut or None
-        How pixels are held out to judge what is in gaps by, instead; None: a random part of them.
-    judged : float or None
-        See `MaskedPrediction`. A third is as good as any: what is beside such a pixel is predicted without it then, and
-        its average has a third of the predictions of a gap's.
+        How pixels are held out to judge what is in gaps by, instead; they are hidden together. None: a random part of
+        them.
     stopping, stopping_if_correlated : Rule or None
         When to stop; None: at the end of the plan. Neighbours tell of correlated noise, so held-out pixels are soon
         predicted too well there.
@@ -106,7 +104,6 @@ class MaskedPreset:
     correct_fill: float | None = None
     held_out: float = 0.02
     like_gaps: HoldOut | None = None
-    judged: float | None = None
     stopping: Rule | None = field(default_factory=HeldOut)
     stopping_if_correlated: Rule | None = field(default_factory=lambda: HeldOut(tolerance=0.03, least=20))
     deep_gap: float = np.inf
@@ -143,7 +140,7 @@ class MaskedPreset:
                     hidden=self.hidden_if_correlated if correlated else self.hidden,
                     like_missing=like_missing,
                     correct_fill=self.correct_fill,
-                    judged=self.judged,
+                    together=self.like_gaps is not None,
                     variance_head=self.variance_head,
                     relaxation=self.relaxation,
                 )
@@ -334,7 +331,6 @@ _inpaint = MaskedPreset(
     optimisation=MUON,
     network=Slim(dropout=0.0, upsample="linear", border="reflect"),
     like_gaps=HoldOut(),
-    judged=1 / 3,
     stopping=None,
     hidden=0.2,
     correct_fill=0.2,
