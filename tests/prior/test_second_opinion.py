@@ -119,7 +119,7 @@ def test_two_errors_that_have_nothing_in_common_are_halved():
 def test_each_depth_is_judged_by_itself():
     """A network that knows the rim of a hole only, and one that knows its middle only."""
     truth, seen = texture(), holes()
-    one = split(truth, seen, how=HoldOut(part=0.4))
+    one = split(truth, seen, how=HoldOut(part_in_copies=0.4))
     far = distance_transform_edt(~(seen & (one.held_out[0, 0].numpy() == 0)))
     rim = torch.from_numpy((far <= 2)[None, None])
     for known, other in ((rim, ~rim), (~rim, rim)):
@@ -154,19 +154,19 @@ def test_copies_of_gaps_are_as_deep_as_these_and_lie_on_what_was_measured():
     held = one.held_out[0, 0].numpy() > 0
     assert not (held & ~seen).any()
     assert distance_transform_edt(~(seen & ~held))[held].max() >= distance_transform_edt(~seen).max()
-    assert 64 <= held.sum() <= HoldOut().part * seen.sum()
+    assert 64 <= held.sum() <= HoldOut().part_in_copies * seen.sum()
 
 
 def test_where_single_pixels_are_missing_single_ones_are_held_out():
     seen = scattered(0.5, 128)
     held = split(texture(side=128), seen).held_out[0, 0].numpy() > 0
-    assert 500 < held.sum() <= 0.1 * seen.sum() and not (held & ~seen).any()
+    assert 300 < held.sum() <= HoldOut().part * seen.sum() and not (held & ~seen).any()
     assert distance_transform_edt(~(seen & ~held))[held].mean() < 1.3
 
 
-def test_in_a_large_image_a_thousand_pixels_are_enough():
+def test_in_a_large_image_some_hundred_pixels_are_enough():
     held = split(torch.rand(1, 1, 512, 512), scattered(0.5, 512)).held_out
-    assert 900 < held.sum() < 1200
+    assert 700 < held.sum() <= 800
 
 
 def test_the_seed_decides_what_is_held_out():

@@ -73,8 +73,8 @@ class HoldOut:
 
     Attributes
     ----------
-    part : float
-        Most of the measured pixels.
+    part, part_in_copies : float
+        Most of the measured pixels: what is held out is not learned from.
     wanted : int
         Pixels that are enough, in however large an image.
     clumps : int
@@ -88,8 +88,9 @@ class HoldOut:
     surroundings : Surroundings
     """
 
-    part: float = 0.1
-    wanted: int = 1000
+    part: float = 0.05
+    part_in_copies: float = 0.1
+    wanted: int = 800
     clumps: int = 12
     free: float = 0.8
     side: int = 24
@@ -104,13 +105,12 @@ class HoldOut:
         """
         generator = torch.Generator().manual_seed(generator.initial_seed())
         seen = observation.observed[0, 0].cpu().numpy() > 0
-        most = int(self.part * seen.sum())
-        if seen.all() or not most:
+        wanted = min(self.wanted, int(self.part * seen.sum()))
+        if seen.all() or not wanted:
             return observation
-        wanted = min(self.wanted, most)
         held = self._squares(seen, 1, wanted, generator)
         if not self.surroundings.alike(held, seen & ~held, ~seen, seen, 1.0):
-            held = self._copies(seen, most, generator)
+            held = self._copies(seen, int(self.part_in_copies * seen.sum()), generator)
             if held.sum() < wanted / 2:
                 held = self._squares(seen, max(2 * int(deepest_gap(seen)) - 1, 1), wanted, generator)
         return replace(observation, held_out=torch.from_numpy(held[None, None]).to(observation.observed))
@@ -118,7 +118,8 @@ class HoldOut:
     def _copies(self, seen: np.ndarray, most: int, generator: torch.Generator) -> np.ndarray:
         """Move gaps to where all was measured, mirrored or not."""
         gaps, missing, held = label(~seen)[0], np.argwhere(~seen), np.zeros_like(seen)
-        boxes, sizes, copies = find_objects(gaps), np.bincount(gaps.ravel()), 0
+        boxes, sizes = find_objects(gaps), np.bincount(gaps.ravel())
+        copies = pixels = 0
         for draw in torch.rand(self.tries, 1 + 2 * seen.ndim, generator=generator).tolist():
             middle = missing[int(draw[0] * len(missing))]
             mirrors, places = draw[1 : 1 + seen.ndim], draw[1 + seen.ndim :]
@@ -132,10 +133,11 @@ class HoldOut:
             corner = [int(part * end) for part, end in zip(places, ends, strict=True)]
             place = tuple(slice(at, at + side) for at, side in zip(corner, copy.shape, strict=True))
             free = copy & seen[place] & ~held[place]
-            if free.sum() >= self.free * copy.sum() and held.sum() + free.sum() <= most:
+            more = int(free.sum())
+            if more >= self.free * copy.sum() and pixels + more <= most:
                 held[place] |= free
-                copies += 1
-            if held.sum() >= min(self.wanted, most) and copies >= self.clumps:
+                copies, pixels = copies + 1, pixels + more
+            if pixels >= min(self.wanted, most) and copies >= self.clumps:
                 break
         return held
 

@@ -42,8 +42,8 @@ class MaskedPrediction:
         the local contrast. It starts from where classical inpainting ends, but passes noise on: for clean images.
     together : bool
         Whether held-out pixels are hidden all together, as a gap is missing, or not at all. It is done where one of the
-        first two was to be hidden: with a fifth of all pixels, in a third of the iterations. What is beside them is
-        predicted without them then, and their average has a third of the predictions that the average of a gap has.
+        first two was to be hidden: with a fifth of all pixels, in a third of the iterations. Their average has a third
+        of the predictions that the average of a gap has.
     variance_head : VarianceHead
     relaxation : Relaxation
         Of the smooth fill.
@@ -96,11 +96,17 @@ class MaskedPrediction:
     def draw(self) -> tuple[Tensor, Tensor]:
         """Draw the target, and all pixels that are hidden for it: these, and as far as their noise reaches."""
         target = self.observation.targets(self.hidden, self.generator)
+        hide = False
+        if self.together:
+            held = self._held_out
+            hide = bool(target[held > 0][:2].any())
+            if hide:  # in place of others: what is beside them would be hard to predict with more hidden than usually
+                part = float(held.sum() / (self.hidden * self.observation.observed.sum()).clamp_min(1))
+                target = target * self.observation.random(1 - min(part, 1.0), self.generator)
         if self.like_missing:
             target = torch.maximum(target, self._moved_mask())
         if self.together:
-            # no number is drawn for it, so that the network learns the same, whatever is held out
-            target = torch.where(self._held_out > 0, target[self._held_out > 0][:2].amax(), target)
+            target = torch.where(self._held_out > 0, float(hide), target)
         return target, self.observation.widened(target)
 
     @property

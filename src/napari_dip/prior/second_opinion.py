@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 from scipy.ndimage import distance_transform_edt, label
+from scipy.stats import norm
 from scipy.stats import t as student
 from torch import Tensor
 
@@ -28,6 +29,12 @@ from napari_dip.prior.posterior import Averaged, Estimate
 DEPTHS = (1.0, 1.5, 2.0, 3.0, 4.5, 7.0, 10.0, 15.0, 22.0, 33.0, np.inf)
 """Limits of the classes of depth, in pixels: at 1 a neighbour was measured, at 1.5 one at a corner; then half as deep
 again."""
+LEAST_FREEDOM = 0.01
+"""Least degrees of freedom: with a single clump nothing is sure, and its distribution has no quantiles."""
+SURENESS = 0.75
+"""Power of the inverse variance, as networks predict it, that a held-out pixel counts with. With 0 a few edges, where
+errors are ten times as large, are all that counts, and the part is hardly known; 1 would be best if the variance was
+right."""
 
 
 @dataclass(frozen=True)
@@ -88,11 +95,8 @@ class PredictedOrSmooth:
         depth = np.searchsorted(DEPTHS, evidence.distance)
         held_depth = np.searchsorted(DEPTHS, evidence.held_distance)
         every = np.ones(len(held_depth), bool)
-        part, error = evidence.part(every)
         enough = len(held_depth) >= self.least
-        whole = (
-            max(part * (1 - (self._times(evidence, every) * error / part) ** 2), 0.0) if enough and part > 0 else 0.0
-        )
+        whole, _ = self._told(evidence, every) if enough else (0.0, 0.0)
         scale = evidence.scale(every, whole)
         for number in np.unique(depth[~seen]):
             missing, of_class = ~seen & (depth == number), held_depth == number
@@ -103,20 +107,27 @@ class PredictedOrSmooth:
             best = 0.0
             if enough and self.surroundings.alike(where, seen & ~held_out, missing, seen, deep):
                 best = self._near(whole, evidence, of_class) if told else whole
-            best = min(max(best, 0.0), 1.0)
             judgement.part[missing] = best
             own = evidence.scale(of_class, best) if told else scale
             judgement.variance[missing] = (own * evidence.shape(best))[missing].clip(LEAST_VARIANCE)
         return judgement
 
-    def _times(self, evidence: Evidence, held: np.ndarray) -> float:
-        """How many of its errors a part has to be above zero, by Student's distribution."""
-        return float(student.ppf(self.sure, max(evidence.clumps_that_count(held) - 1, 1e-2)))
+    def _told(self, evidence: Evidence, held: np.ndarray) -> tuple[float, float]:
+        """Give the part of the networks by some pixels, less for being uncertain, and its error.
+
+        With few clumps that count, the error itself is uncertain, so that it is taken for larger as Student's
+        distribution has it. The part is shrunk as by James and Stein (Estimation with quadratic loss. Proc. Fourth
+        Berkeley Symp., 1961), to nothing where it is not surely above zero.
+        """
+        part, error = evidence.part(held)
+        sure = float(student.ppf(self.sure, max(evidence.clumps_that_count(held) - 1, LEAST_FREEDOM)))
+        if part <= sure * error:
+            return 0.0, error * sure / float(norm.ppf(self.sure))
+        return min(part * (1 - (sure * error / part) ** 2), 1.0), error * sure / float(norm.ppf(self.sure))
 
     def _near(self, whole: float, evidence: Evidence, held: np.ndarray) -> float:
         """Give the part of a depth, as far as it can be told from that of all."""
-        part, error = evidence.part(held)
-        error *= self._times(evidence, held) / student.ppf(self.sure, np.inf)
+        part, error = self._told(evidence, held)
         trust = self.apart**2 / (self.apart**2 + error**2)
         return float(trust * part + (1 - trust) * whole)
 
@@ -141,8 +152,7 @@ class Evidence:
     change, wanted
         From the surface to the prediction and to the measured value, for each held-out pixel.
     weight : float array
-        What a held-out pixel counts: the less, the less sure a network is of it. Without that a few edges, where errors
-        are ten times as large, would be all that counts; with the square of it edges would not count at all.
+        What a held-out pixel counts: the less, the less sure the networks are of it.
     clumps : int array
         Which of them lie together.
     spread, contrast
@@ -182,7 +192,7 @@ class Evidence:
             held_distance=far[held],
             change=predicted - smooth,
             wanted=plain(observation.values)[:, held] - smooth,
-            weight=spread[held] ** -0.5,
+            weight=spread[held] ** -SURENESS,
             clumps=label(held, np.ones([3] * held.ndim))[0][held],
             spread=spread,
             contrast=plain(observation.local[1])[0] ** 2 * np.where(held, far, distance_transform_edt(~seen)) ** 2,
