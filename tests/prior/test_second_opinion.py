@@ -175,15 +175,22 @@ def test_the_seed_decides_what_is_held_out():
         assert torch.equal(first, again) and not torch.equal(first, other)
 
 
-def test_where_nothing_is_missing_or_next_to_nothing_known_the_network_stands():
-    everything, two = np.ones((SIDE, SIDE), bool), np.zeros((SIDE, SIDE), bool)
-    two[3, 4:6] = True
-    for seen in (everything, two):
-        one = split(texture(), seen)
-        image = random(1, SIDE, SIDE)
-        result = PredictedOrSmooth().finish([predicted(one, image)], with_variance=True)
-        assert one.held_out is None and torch.equal(result.image, image)
-        assert (result.variance == 0.01).all()
+def test_where_nothing_is_missing_the_network_stands():
+    one, image = split(texture(), np.ones((SIDE, SIDE), bool)), random(1, SIDE, SIDE)
+    result = PredictedOrSmooth().finish([predicted(one, image)], with_variance=True)
+    assert one.held_out is None and torch.equal(result.image, image)
+    assert (result.variance == 0.01).all() and PredictedOrSmooth().smooth([predicted(one, image)]) == 0
+
+
+def test_where_next_to_nothing_is_known_the_gap_is_smooth():
+    seen = np.zeros((SIDE, SIDE), bool)
+    seen[3, 4:6] = True
+    one = split(texture(), seen)
+    averaged = [predicted(one, random(1, SIDE, SIDE))]
+    result = PredictedOrSmooth().finish(averaged, with_variance=True)
+    assert torch.equal(result.image[one.observed == 0], one.smooth[one.observed == 0])
+    assert (result.variance > 0).all() and PredictedOrSmooth().smooth(averaged) == 1
+    assert not masked(one, small_network(2, 2), together=True).predict().target.isnan().any()
 
 
 def test_surroundings():

@@ -98,18 +98,18 @@ class HoldOut:
     surroundings: Surroundings = field(default_factory=Surroundings)
 
     def split(self, observation: Observation, generator: torch.Generator) -> Observation:
-        """Hold out pixels that lie like the missing ones; none where nothing is missing.
+        """Hold out pixels that lie like the missing ones; nothing is said of any where nothing is missing.
 
         Single pixels, if these do; else copies of the gaps, as far as these find a place. They are drawn from the seed
         of the generator, which itself stays as it is: the network learns the same, whatever is held out.
         """
         generator = torch.Generator().manual_seed(generator.initial_seed())
         seen = observation.observed[0, 0].cpu().numpy() > 0
-        wanted = min(self.wanted, int(self.part * seen.sum()))
-        if seen.all() or not wanted:
+        if seen.all():
             return observation
+        wanted = min(self.wanted, int(self.part * seen.sum()))
         held = self._squares(seen, 1, wanted, generator)
-        if not self.surroundings.alike(held, seen & ~held, ~seen, seen, 1.0):
+        if held.any() and not self.surroundings.alike(held, seen & ~held, ~seen, seen, 1.0):
             held = self._copies(seen, int(self.part_in_copies * seen.sum()), generator)
             if held.sum() < wanted / 2:
                 held = self._squares(seen, max(2 * int(deepest_gap(seen)) - 1, 1), wanted, generator)
