@@ -169,6 +169,14 @@ def test_in_a_large_image_some_hundred_pixels_are_enough():
     assert 700 < held.sum() <= 800
 
 
+def test_something_is_left_to_fill_in_from():
+    """All that was measured lies close together, beside a gap that is far deeper."""
+    seen = np.zeros((SIDE, SIDE), bool)
+    seen[40:46, 40:46] = True
+    held = split(texture(), seen).held_out[0, 0].numpy() > 0
+    assert (seen & ~held).sum() >= 0.9 * seen.sum()
+
+
 def test_the_seed_decides_what_is_held_out():
     for seen in (scattered(), holes(), REGULAR["every eighth line"]):
         first, again, other = (split(texture(), seen, seed).held_out for seed in (0, 0, 1))

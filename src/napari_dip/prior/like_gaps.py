@@ -142,11 +142,15 @@ class HoldOut:
         return held
 
     def _squares(self, seen: np.ndarray, side: int, wanted: int, generator: torch.Generator) -> np.ndarray:
-        """Hold out all that was measured in squares with a measured pixel in their middle."""
-        places, held = np.argwhere(seen), np.zeros_like(seen)
-        for number in torch.randperm(len(places), generator=generator)[:wanted].tolist():
-            held[tuple(slice(max(at - side // 2, 0), at + side // 2 + 1) for at in places[number])] = True
-            if side > 1 and (held & seen).sum() >= wanted:
+        """Hold out all that was measured in squares with a measured pixel in their middle, no more than of copies."""
+        places, held, pixels = np.argwhere(seen), np.zeros_like(seen), 0
+        most = max(wanted, self.part_in_copies * seen.sum())
+        for number in torch.randperm(len(places), generator=generator).tolist():
+            square = tuple(slice(max(at - side // 2, 0), at + side // 2 + 1) for at in places[number])
+            more = int((seen[square] & ~held[square]).sum())
+            if pixels >= wanted:
                 break
-        held &= seen
+            if pixels + more <= most:
+                held[square] |= seen[square]
+                pixels += more
         return held
