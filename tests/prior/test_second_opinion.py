@@ -8,9 +8,12 @@ from small import masked, observation_of, random, seeded, small_network
 
 import napari_dip as dip
 from napari_dip import summary
+from napari_dip.prior.fit import Fit
 from napari_dip.prior.like_gaps import HoldOut, Surroundings
 from napari_dip.prior.posterior import Averaged
+from napari_dip.prior.presets import FAST, observe
 from napari_dip.prior.second_opinion import PredictedOrSmooth
+from napari_dip.prior.stopping import Limits
 
 SIDE = 96
 
@@ -243,6 +246,24 @@ def test_a_regular_grid_is_never_filled_in_worse_than_by_a_smooth_surface(step):
     assert summary.gaps_filled(result.record).endswith("so they are smooth.")
     error = np.sqrt(ours)
     assert 0.2 * error < np.sqrt(np.mean(result.uncertainty[~seen] ** 2)) < 5 * error
+
+
+def test_a_fit_with_held_out_pixels_goes_on_to_the_same_bytes():
+    seen = scattered(side=40)
+    values = (texture(side=40)[0] * torch.from_numpy(seen)).numpy()
+
+    def fit(iterations: int) -> Fit:
+        preset = FAST["inpaint"]
+        return Fit(preset.build(observe(preset, values, seen), seeded()), Limits(iterations))
+
+    list(whole := fit(6))
+    for _ in zip(range(3), half := fit(6), strict=False):
+        pass
+    rest = fit(6)
+    rest.load_state(half.state())
+    list(rest)
+    assert torch.equal(whole.averaged()[0].image, rest.averaged()[0].image)
+    assert torch.equal(whole.finish().image, rest.finish().image)
 
 
 def test_other_tasks_tell_nothing_of_gaps():
