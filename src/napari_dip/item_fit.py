@@ -20,6 +20,7 @@ from napari_dip.prior.coarse import OnGrids
 from napari_dip.prior.fit import Fit
 from napari_dip.prior.noise_estimation import NoiseModel
 from napari_dip.prior.presets import choose, observe
+from napari_dip.prior.second_opinion import PredictedOrSmooth
 from napari_dip.prior.stopping import Limits
 from napari_dip.prior.verification import Residual, residual
 from napari_dip.record import PlaneRecord
@@ -151,6 +152,8 @@ class ItemFit:
         step = self.fit.problem.last_step
         if isinstance(step, OnGrids):
             note["together"] = step.side
+        if isinstance(step, PredictedOrSmooth) and self.fit.has_result:
+            note["smooth"] = round(step.smooth(self.fit.averaged()), 3)
         if self.residual is not None:
             note["residual"] = {
                 "variance": self.residual.variance,

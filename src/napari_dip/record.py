@@ -49,7 +49,8 @@ class PlaneRecord(TypedDict):
 
     `blocks` are the parts of them that were restored, in the order of their plan; `neighbours` how many planes on each
     side were looked at. `together` is the side of the groups in which pixels of few photons, or of strong noise, were
-    restored.
+    restored. `smooth` is the part of the smoothest surface in what fills its gaps, from 0 to 1: the rest is of the
+    network.
 
     A plane that diverged before it had an image has no iterations.
     """
@@ -73,6 +74,7 @@ class PlaneRecord(TypedDict):
     neighbours: NotRequired[int]
     together: NotRequired[int]
     residual: NotRequired[FoundResidual]
+    smooth: NotRequired[float]
 
 
 class Unmeasured(TypedDict):

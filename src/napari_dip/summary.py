@@ -23,6 +23,8 @@ COLOURS = {3: "RGB", 4: "RGB with alpha left as it is"}
 """What several samples are."""
 MOST_CORRELATION, MOST_LEFT, LEAST_LEFT = 0.15, 1.4, 0.3
 """What is left of noise is white, and 0.6 to 0.9 of its variance; a felt of threads has 0.15, as it stays as it is."""
+HARDLY = 0.15
+"""A smaller part of something is not worth a word."""
 NOISES = {kind.name: kind.words for kind in NOISE_KINDS if kind.words}
 
 
@@ -126,6 +128,11 @@ def what_is_missing(record: Record) -> str:
     return f"{there} of {planes} planes {'is' if there == 1 else 'are'} restored; {others} empty."
 
 
+def findings(record: Record) -> list[str]:
+    """Say all that was found, a few sentences of each kind; those that there is nothing to say of are left out."""
+    return [said for said in (noise_found(record), gaps_filled(record), not_measured(record), doubts(record)) if said]
+
+
 def noise_found(record: Record) -> str:
     """Say what noise an image had; empty where none was looked for.
 
@@ -150,6 +157,24 @@ def noise_found(record: Record) -> str:
         why = "so few photons" if kind == "poisson" else "noise so strong"
         sentences.append(f"With {why}, pixels were restored in groups of {sides[0]} x {sides[0]}.")
     return " ".join(sentences)
+
+
+def gaps_filled(record: Record) -> str:
+    """Say where gaps were filled in smoothly; nothing where they are as the network has them.
+
+    >>> gaps_filled({"planes": [{"smooth": 0.98}]})
+    'Nothing showed that the network fills in the gaps better than a smooth surface, so they are smooth.'
+    >>> gaps_filled({"planes": [{"smooth": 0.5}, {"smooth": 0.1}]})
+    'Held-out pixels were filled in best by a mixture, so 30 % of what is in the gaps is a smooth surface.'
+    """
+    parts = [plane["smooth"] for plane in record["planes"] if "smooth" in plane]
+    part = sum(parts) / max(len(parts), 1)
+    if part < HARDLY:
+        return ""
+    if part > 1 - HARDLY:
+        return "Nothing showed that the network fills in the gaps better than a smooth surface, so they are smooth."
+    share = f"{100 * part:.0f} % of what is in the gaps is a smooth surface"
+    return f"Held-out pixels were filled in best by a mixture, so {share}."
 
 
 def not_measured(record: Record) -> str:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from napari_dip.summary import doubts, noise_found, not_measured, what_is_missing, where_it_stands, why_it_ended
+from napari_dip.summary import findings, what_is_missing, where_it_stands, why_it_ended
 
 if TYPE_CHECKING:
     from napari_dip.batch import FileResult
@@ -35,9 +35,7 @@ def farewell(result: FileResult, *, stopped: bool) -> None:
     if not stopped and sys.stderr.isatty():
         for sentence in (
             why_it_ended(record),
-            noise_found(record),
-            not_measured(record),
-            doubts(record),
+            *findings(record),
             f"{done}; the result {where}.",
         ):
             if sentence:

@@ -44,6 +44,7 @@ OBJECTIVES = [
     ("masked, with gaps", masked, 0, True),
     ("masked, with gaps like those", lambda *a: masked(*a, hidden=0.1, like_missing=True), 0, True),
     ("masked, a fill corrected", lambda *a: masked(*a, correct_fill=0.2), 0, True),
+    ("masked, held out together", lambda *a: masked(*a, together=True), 0, True),
     ("latent", latent, 0, True),
     ("latent, coarse", lambda *a: latent(*a, latent_step=2, latent_noise=0.0), 0, False),
     ("latent, with a variance", lambda *a: latent(*a, head=VarianceHead()), 1, True),

@@ -1,7 +1,8 @@
 import pytest
 import torch
+from skimage.restoration import inpaint_biharmonic
 
-from napari_dip.prior.fill import LocalContrast, Relaxation, fill, local_contrast, relax
+from napari_dip.prior.fill import LocalContrast, Relaxation, Solver, biharmonic, fill, local_contrast, relax
 
 
 def random(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -75,3 +76,58 @@ def test_relaxing_makes_a_smooth_surface_of_a_gap():
 def test_relaxing_never_runs_away(shape):
     image, seen = random(1, *shape), (random(1, *shape, seed=1) > 0.7).float()
     assert relax(image, seen, Relaxation(steps=500)).abs().max() < 5
+
+
+MASKS = {
+    "half": lambda shape: random(1, *shape, seed=1)[0, 0] > 0.5,
+    "few": lambda shape: random(1, *shape, seed=1)[0, 0] > 0.95,
+    "rows": lambda shape: (torch.arange(shape[0]) % 4 == 0)[:, None].expand(shape),
+    "a hole, and a corner": lambda shape: ~_boxes(shape, (8, 20, 9, 22), (0, 6, 0, 5)),
+}
+
+
+def _boxes(shape: tuple[int, int], *boxes: tuple[int, int, int, int]) -> torch.Tensor:
+    inside = torch.zeros(shape, dtype=torch.bool)
+    for top, bottom, left, right in boxes:
+        inside[top:bottom, left:right] = True
+    return inside
+
+
+@pytest.mark.parametrize("mask", MASKS)
+def test_the_smoothest_surface_is_that_of_scikit_image(mask):
+    """Damelin and Hoang's, by another program."""
+    image, seen = random(2, 30, 37), MASKS[mask]((30, 37))
+    theirs = inpaint_biharmonic(image[0].double().numpy(), ~seen.numpy(), channel_axis=0)
+    ours = biharmonic(torch.where(seen, image, 99.0), seen[None, None].float())
+    # that program bounds all channels by one range
+    low, high = (getattr(image[0][:, seen], name)(1).values[None, :, None, None] for name in ("min", "max"))
+    torch.testing.assert_close(ours, torch.from_numpy(theirs).float()[None].clamp(low, high), rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("mask", MASKS)
+def test_step_by_step_it_is_nearly_that_of_elimination(mask):
+    image = torch.nn.functional.interpolate(random(1, 8, 9), size=(50, 61), mode="bicubic")
+    seen = MASKS[mask]((50, 61))[None, None].float()
+    at_once, in_steps = (biharmonic(image, seen, Solver(most, most)) for most in (10_000, 100))
+    assert (at_once - in_steps).abs().max() < 0.02
+
+
+def test_a_surface_through_hardly_anything():
+    image, seen = random(2, 20, 24), torch.zeros(1, 1, 20, 24)
+    assert torch.equal(biharmonic(image, seen), torch.zeros_like(image))
+    seen[..., 3, 4] = 1
+    torch.testing.assert_close(biharmonic(image, seen), image[..., 3:4, 4:5].expand_as(image))
+    assert torch.equal(biharmonic(image, torch.ones_like(seen)), image)
+
+
+def test_a_surface_in_three_dimensions_is_smooth():
+    ramp = torch.linspace(0, 1, 12).expand(1, 1, 5, 14, 12)
+    seen = (random(1, 5, 14, 12) > 0.5).float()
+    inner = (..., slice(3, -3))
+    torch.testing.assert_close(biharmonic(ramp, seen)[inner], ramp[inner], rtol=0, atol=0.02)
+
+
+def test_a_surface_stays_within_what_is_seen():
+    image, seen = random(1, 40, 40), MASKS["few"]((40, 40))[None, None].float()
+    filled = biharmonic(image, seen)
+    assert image[seen > 0].min() <= filled.min() and filled.max() <= image[seen > 0].max()

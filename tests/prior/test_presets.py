@@ -9,6 +9,7 @@ from small import random, seeded
 from napari_dip.prior import forward_model
 from napari_dip.prior.architecture import Slim
 from napari_dip.prior.coarse import OnGrids
+from napari_dip.prior.fill import deepest_gap
 from napari_dip.prior.fit import Fit, Problem
 from napari_dip.prior.latent_prior import LatentPrior
 from napari_dip.prior.likelihood import Gaussian, NoiseVariance
@@ -18,7 +19,8 @@ from napari_dip.prior.noise_estimation import KnownNoise, NoiseModel
 from napari_dip.prior.nonlocal_bayes import FINE, NORMAL
 from napari_dip.prior.observation import UNKNOWN_NOISE, Observation
 from napari_dip.prior.posterior import AsPredicted, Refined
-from napari_dip.prior.presets import LatentPreset, choose, deepest_gap, observe
+from napari_dip.prior.presets import LatentPreset, choose, observe
+from napari_dip.prior.second_opinion import PredictedOrSmooth
 from napari_dip.prior.stopping import HeldOut, Limits
 from napari_dip.tasks import task_named
 
@@ -112,7 +114,7 @@ def test_what_several_networks_give_is_worth_more_work():
     assert built("best", "denoise").last_step == Refined(groups=FINE)
     assert built("fast", "denoise").last_step == Refined(groups=NORMAL)
     for preset in ("fast", "best"):
-        assert isinstance(built(preset, "inpaint", observed=hole).last_step, AsPredicted)
+        assert isinstance(built(preset, "inpaint", observed=hole).last_step, PredictedOrSmooth)
 
 
 @pytest.mark.parametrize("preset", ["fast", "best"])

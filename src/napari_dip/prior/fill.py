@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import reduce
 
+import numpy as np
 import torch
-from scipy.ndimage import gaussian_filter
+from scipy import sparse
+from scipy.ndimage import distance_transform_edt, gaussian_filter
+from scipy.sparse.linalg import cg, splu
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -58,7 +62,32 @@ class Relaxation:
     size: float = 1.6
 
 
-LOCAL_CONTRAST, RELAXATION = LocalContrast(), Relaxation()
+@dataclass(frozen=True)
+class Solver:
+    """How the smoothest surface is found.
+
+    Attributes
+    ----------
+    most_direct, most_if_deep : int
+        Unknown pixels up to which the equations are solved by elimination, and the same with deep gaps, which would
+        take thousands of steps. With more its time and memory grow fast: a surface that was found on half of the pixels
+        along each axis is improved step by step.
+    deep : float
+        From this depth on, in pixels, a gap is deep.
+    tolerance : float
+        What is left of the equations where the steps end, relative to their right side.
+    steps : int
+        Most steps. Shallow gaps need a few dozen; in a deep one what is left after so many is a little bending.
+    """
+
+    most_direct: int = 30_000
+    most_if_deep: int = 150_000
+    deep: float = 16.0
+    tolerance: float = 1e-5
+    steps: int = 500
+
+
+LOCAL_CONTRAST, RELAXATION, SOLVER = LocalContrast(), Relaxation(), Solver()
 
 
 def local_contrast(values: Tensor, observed: Tensor, window: LocalContrast = LOCAL_CONTRAST) -> tuple[Tensor, Tensor]:
@@ -146,6 +175,97 @@ def relax(image: Tensor, seen: Tensor, how: Relaxation = RELAXATION) -> Tensor:
         speed = how.momentum * speed - size * _laplacian(_laplacian(image)) * free
         image = image + speed
     return image
+
+
+def biharmonic(image: Tensor, seen: Tensor, how: Solver = SOLVER) -> Tensor:
+    """Fill in the pixels that are not seen with the smoothest surface through those that are.
+
+    It has the least sum of squares of its Laplacian, borders repeated, within the range of what is seen. Where nothing
+    is seen, it is zero.
+
+    Parameters
+    ----------
+    image : (1, channels, [z,] y, x) Tensor
+        Taken where it is seen only.
+    seen : (1, 1, [z,] y, x) Tensor
+        1 where a pixel stays as it is.
+    how : Solver, optional
+
+    References
+    ----------
+    Damelin, Hoang: On surface completion and image inpainting by biharmonic functions: numerical aspects. Int. J. Math.
+    Math. Sci., 2018.
+    """
+    known = seen[0, 0].cpu().numpy() > 0
+    if not known.any():
+        return torch.zeros_like(image)
+    planes = image[0].cpu().double().numpy()
+    solved = torch.from_numpy(_smoothest(planes, known, how)).to(image.dtype).to(image.device)
+    low, high = (x.view(1, -1, *[1] * known.ndim) for x in _range_of(image, seen > 0))
+    return torch.where(seen > 0, image, solved[None].clamp(low, high))
+
+
+def _range_of(image: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
+    """Least and largest value of each channel."""
+    values = image[0][:, known[0, 0]]
+    return values.amin(1), values.amax(1)
+
+
+def _smoothest(planes: np.ndarray, known: np.ndarray, how: Solver) -> np.ndarray:
+    """Solve for the unknown pixels of (channels, [z,] y, x); the others are as they were."""
+    unknown = np.flatnonzero(~known)
+    if not len(unknown):
+        return planes
+    bend = _bending(known.shape)
+    free = bend[:, unknown]
+    normal = (free.T @ free).tocsc()
+    values = np.where(known, planes, 0).reshape(len(planes), -1)
+    wanted = -(free.T @ (bend @ values.T)).T
+    most = how.most_if_deep if deepest_gap(known) >= how.deep else how.most_direct
+    if len(unknown) <= most or min(known.shape) < 4:
+        # symmetric and positive definite: no pivoting, and the order of least degree
+        solved = splu(normal, "MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True}).solve(wanted.T).T
+    else:
+        start = _from_coarse(planes, known, how).reshape(len(planes), -1)[:, unknown]
+        easier = sparse.diags_array(1 / normal.diagonal())
+        rows, pairs = normal.tocsr(), zip(wanted, start, strict=True)
+        solved = np.stack(
+            [cg(rows, right, begin, rtol=how.tolerance, maxiter=how.steps, M=easier)[0] for right, begin in pairs]
+        )
+    values[:, unknown] = solved
+    return values.reshape(planes.shape)
+
+
+def _from_coarse(planes: np.ndarray, known: np.ndarray, how: Solver) -> np.ndarray:
+    """Find the surface on half as many pixels along each axis, and enlarge it."""
+    value = torch.from_numpy(np.where(known, planes, 0))[None]
+    weight = torch.from_numpy(known.astype(float))[None, None]
+    flat = value.ndim == 4
+    pool = F.avg_pool2d if flat else F.avg_pool3d
+    share = pool(weight, 2, ceil_mode=True)
+    means = (pool(value, 2, ceil_mode=True) / share.clamp_min(LEAST_WEIGHT))[0].numpy()
+    coarse = torch.from_numpy(_smoothest(means, share[0, 0].numpy() > 0, how))
+    wide = F.interpolate(coarse[None], scale_factor=2, mode="bilinear" if flat else "trilinear")
+    for axis, n in enumerate(known.shape, 2):
+        wide = wide.narrow(axis, 0, n)
+    return wide[0].numpy()
+
+
+def _bending(shape: tuple[int, ...]) -> sparse.csc_array:
+    """Give the matrix of the Laplacian of an image, borders repeated."""
+    total = sparse.csc_array((np.prod(shape), np.prod(shape)))
+    for axis, n in enumerate(shape):
+        middle = np.full(n, -2.0)
+        middle[[0, -1]] += 1
+        along = sparse.diags_array([np.ones(n - 1), middle, np.ones(n - 1)], offsets=[-1, 0, 1])
+        parts = [along if one == axis else sparse.eye_array(size) for one, size in enumerate(shape)]
+        total += reduce(sparse.kron, parts).tocsc()
+    return total
+
+
+def deepest_gap(observed: np.ndarray) -> float:
+    """Distance in pixels from the middle of the largest gap to what was measured."""
+    return float(distance_transform_edt(~observed).max())
 
 
 def _laplacian(x: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from napari_dip.prior.fill import LOCAL_CONTRAST, LocalContrast, local_contrast
+from napari_dip.prior.fill import LOCAL_CONTRAST, LocalContrast, biharmonic, local_contrast
 from napari_dip.prior.forward_model import ForwardModel, Identity
 from napari_dip.prior.likelihood import LeastSquares
 from napari_dip.prior.noise_estimation import NoiseModel
@@ -63,6 +63,16 @@ class Observation:
     def local(self) -> tuple[Tensor, Tensor]:
         """Local mean (1, channels, ...) and contrast (1, 1, ...) of the values, from what was measured."""
         return local_contrast(self.values, self.observed, self.local_window)
+
+    @cached_property
+    def smooth(self) -> Tensor:
+        """Smoothest surface through what was measured, (1, channels, ...)."""
+        return biharmonic(self.values, self.observed)
+
+    @cached_property
+    def smooth_without_held_out(self) -> Tensor:
+        """Smoothest surface through what was measured and is not held out, (1, channels, ...)."""
+        return biharmonic(self.values, self.observed if self.held_out is None else self.observed * (1 - self.held_out))
 
     @cached_property
     def learned(self) -> Tensor:

@@ -12,16 +12,16 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy.ndimage import distance_transform_edt
 
 from napari_dip.prior.architecture import Published, Slim
 from napari_dip.prior.averages import Averaging
 from napari_dip.prior.coarse import GROUPING, Grouping, OnGrids
 from napari_dip.prior.crop_prediction import CropPrediction, Crops, View
-from napari_dip.prior.fill import RELAXATION, Relaxation
+from napari_dip.prior.fill import RELAXATION, Relaxation, deepest_gap
 from napari_dip.prior.fit import Problem
 from napari_dip.prior.forward_model import ForwardModel, Identity
 from napari_dip.prior.latent_prior import LatentPrior
+from napari_dip.prior.like_gaps import HoldOut
 from napari_dip.prior.likelihood import Gaussian, NoiseVariance
 from napari_dip.prior.masked_prediction import MaskedPrediction
 from napari_dip.prior.network import VarianceHead
@@ -30,6 +30,7 @@ from napari_dip.prior.nonlocal_bayes import FINE
 from napari_dip.prior.observation import UNKNOWN_NOISE, Observation
 from napari_dip.prior.optimisation import Optimisation
 from napari_dip.prior.posterior import AsPredicted, LastStep, Refined
+from napari_dip.prior.second_opinion import PredictedOrSmooth
 from napari_dip.prior.stack import Stack
 from napari_dip.prior.stopping import HeldOut, Rule
 
@@ -73,6 +74,9 @@ class MaskedPreset:
         what is left to correct. Measured: benchmarks/constants.py.
     held_out : float
         Part of the pixels that is kept apart to judge when to stop. Measured: benchmarks/constants.py.
+    like_gaps : HoldOut or None
+        How pixels are held out to judge what is in gaps by, instead; they are hidden together. None: a random part of
+        them.
     stopping, stopping_if_correlated : Rule or None
         When to stop; None: at the end of the plan. Neighbours tell of correlated noise, so held-out pixels are soon
         predicted too well there.
@@ -101,6 +105,7 @@ class MaskedPreset:
     hidden_if_correlated: float = 0.65
     correct_fill: float | None = None
     held_out: float = 0.02
+    like_gaps: HoldOut | None = None
     stopping: Rule | None = field(default_factory=HeldOut)
     stopping_if_correlated: Rule | None = field(default_factory=lambda: HeldOut(tolerance=0.03, least=20))
     deep_gap: float = np.inf
@@ -131,17 +136,19 @@ class MaskedPreset:
         objectives, last_step = [], self.last_step
         if grids:
             last_step = OnGrids(last_step, grids, observation.image_size)
+        split = self.like_gaps.split if self.like_gaps else lambda x, drawn: x.split(self._held_out(x), drawn)
         for seen in [grid.pooled(observation) for grid in grids] or [observation] * self.members:
             network = self.network.build(inputs, outputs, seen.dims, generator)
             objectives.append(
                 MaskedPrediction(
                     network.to(seen.values.device),
-                    seen.split(self._held_out(seen), generator),
+                    split(seen, generator),
                     generator,
                     hidden=self.hidden_if_correlated if correlated else self.hidden,
                     like_missing=like_missing,
                     correct_fill=self.correct_fill,
                     hide_held_out=self._held_out(seen) > self.held_out,
+                    together=self.like_gaps is not None,
                     variance_head=self.variance_head,
                     relaxation=self.relaxation,
                 )
@@ -331,13 +338,13 @@ _inpaint = MaskedPreset(
     iterations=300,
     optimisation=MUON,
     network=Slim(dropout=0.0, upsample="linear", border="reflect"),
-    held_out=0.0,
+    like_gaps=HoldOut(),
     stopping=None,
     hidden=0.2,
     correct_fill=0.2,
     deep_gap=4,
     noise_variance=1e-4,  # what is clean is reckoned with noise of 1 % of its range
-    last_step=AsPredicted(),
+    last_step=PredictedOrSmooth(),
 )
 _latent = LatentPreset(
     "latent",
@@ -418,11 +425,6 @@ def observe(
         forward_model or Identity(),
         preset.noise_model(planes, observed, known),
     )
-
-
-def deepest_gap(observed: np.ndarray) -> float:
-    """Distance in pixels from the middle of the largest gap to what was measured."""
-    return float(distance_transform_edt(~observed).max())
 
 
 def _channels(observation: Observation) -> int:

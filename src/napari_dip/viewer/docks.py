@@ -11,7 +11,7 @@ from qtpy.QtCore import QEvent
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_dip.errors import InputError
-from napari_dip.summary import doubts, noise_found, not_measured, what_is_missing, why_it_ended
+from napari_dip.summary import findings, what_is_missing, why_it_ended
 from napari_dip.tasks import task_named
 from napari_dip.viewer.connections import Links
 from napari_dip.viewer.form import Form
@@ -175,7 +175,7 @@ def _in_words(outcome: Done, name: str, second: str | None) -> str:
     where = f"The result is the layer “{name}”."
     if second is not None:
         where += f" Its uncertainty is the layer “{second}”, hidden above it."
-    return "\n".join(filter(None, (end, noise_found(record), not_measured(record), doubts(record), where)))
+    return "\n".join(filter(None, (end, *findings(record), where)))
 
 
 class Denoise(Dock):
