@@ -25,7 +25,7 @@ from napari_dip.prior.fit import Diverged
 from napari_dip.prior.fit import Progress as Step
 from napari_dip.prior.in_order import Interrupted, interrupts
 from napari_dip.prior.optimisation import has_fast_bfloat16
-from napari_dip.prior.surroundings import is_forked, surroundings
+from napari_dip.prior.surroundings import is_forked, most_threads, surroundings
 from napari_dip.record import PlaneRecord
 from napari_dip.request import Request
 from napari_dip.restoration import Progress, Restoration
@@ -335,7 +335,7 @@ class Run:
 def suited_threads(request: Request) -> int:
     """Give the threads that are asked for, or suit what is computed at once: more would mostly wait for each other."""
     settings, (height, width) = request.settings, request.source.size
-    most = 1 if is_forked() else torch.get_num_threads()
+    most = most_threads()
     suited = max(1, min(most, height * width * request.factor**2 // PIXELS_PER_THREAD))
     if any(is_shared(request, items) for items in plan(request)):
         suited = min(most, MOST_THREADS) if min(height, width) >= ENOUGH_FOR_TWO else 1
