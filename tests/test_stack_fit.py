@@ -162,6 +162,16 @@ def test_a_stack_can_be_gone_on_with():
     assert dip.replay(second.record, volume()).image.tobytes() == second.image.tobytes()
 
 
+def test_to_restore_a_channel_takes_nothing_of_the_time_to_learn_from_the_next(small_blocks):
+    run = steps(np.stack([volume(), volume(seed=1)]), "CZYX", max_seconds=1000.0)
+    for now in run:
+        if now.fit == 1:
+            break
+    first, learning = run.state.planes[0], run.state.at.fit
+    assert 0 < first["applying"] < first["seconds"]
+    assert learning.limits.seconds == pytest.approx(1000 - (first["seconds"] - first["applying"]))
+
+
 def test_a_snapshot_restores_all_and_changes_nothing(small_blocks):
     run = steps()
     for number, _ in enumerate(run, 1):

@@ -40,7 +40,8 @@ class PlaneRecord(TypedDict):
     """What was done to a plane, or to planes that were fitted together: `plane` is then the first of `planes`.
 
     `blocks` are the parts of them that were restored, in the order of their plan; `neighbours` how many planes on each
-    side were looked at. `together` is the side of the groups in which pixels of few photons were restored.
+    side were looked at; `applying` the part of `seconds` in which they were restored, after the learning. `together` is
+    the side of the groups in which pixels of few photons were restored.
 
     A plane that diverged before it had an image has no iterations.
     """
@@ -62,6 +63,7 @@ class PlaneRecord(TypedDict):
     planes: NotRequired[list[int]]
     blocks: NotRequired[list[int]]
     neighbours: NotRequired[int]
+    applying: NotRequired[float]
     together: NotRequired[int]
 
 

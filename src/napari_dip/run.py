@@ -240,10 +240,10 @@ class Run:
         return None
 
     def _seconds(self) -> float | None:
-        """Share what is left of the time among the fits that are left."""
+        """Share what is left of the time to learn among the fits that are left."""
         most = self.request.settings.max_seconds
         left = len(self.plan) - self.state.next + 1
-        return max(most - self.state.seconds, 0) / left if most else None
+        return max(most - self.state.learning, 0) / left if most else None
 
     def _advance(self, at: ItemFit | StackFit) -> Progress | None:
         """Do an iteration of the planes at work, or restore a part of them once their fit has come to its end."""

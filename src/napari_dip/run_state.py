@@ -78,6 +78,11 @@ class RunState:
         """Computing time of the items that are done."""
         return sum(plane["seconds"] for plane in self.planes)
 
+    @property
+    def learning(self) -> float:
+        """That without the time in which stacks were restored with what was learned."""
+        return self.seconds - sum(plane.get("applying", 0.0) for plane in self.planes)
+
     def copy(self) -> RunState:
         """Give a state whose arrays and lists are its own."""
         other = copy(self)
