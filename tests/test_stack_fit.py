@@ -162,6 +162,36 @@ def test_a_stack_can_be_gone_on_with():
     assert dip.replay(second.record, volume()).image.tobytes() == second.image.tobytes()
 
 
+def test_what_was_left_out_is_restored_once_it_is_gone_on_with(small_blocks):
+    run = steps(uncertainty=True)
+    for number, _ in enumerate(run, 1):
+        if number == 5:
+            run.stop(now=True)
+    first = run.result
+    assert len(first.record["unreached"]) == 3
+    run.extend(2)
+    second, whole = run.result, steps(uncertainty=True)
+    whole.result  # noqa: B018
+    whole.extend(2)
+    assert second.record["iterations"] == 6 and second.record["unreached"] == []
+    assert second.image.tobytes() == whole.result.image.tobytes()
+    assert np.isnan(first.image).any() and first.record["iterations"] == 4
+
+
+def test_a_stack_that_is_gone_on_with_and_cut_short_keeps_nothing_of_before(small_blocks):
+    run = steps(uncertainty=True)
+    for _ in run:
+        pass
+    run.extend(2)
+    for now in run:
+        if now.stage == "apply":
+            run.stop(now=True)
+    result, left = run.result, run.result.record["unreached"]
+    assert 0 < len(left) < 5
+    assert np.isnan(result.image[left]).all() and np.isnan(result.uncertainty[left]).all()
+    assert dip.replay(result.record, volume()).image.tobytes() == result.image.tobytes()
+
+
 def test_to_restore_a_channel_takes_nothing_of_the_time_to_learn_from_the_next(small_blocks):
     run = steps(np.stack([volume(), volume(seed=1)]), "CZYX", max_seconds=1000.0)
     for now in run:

@@ -160,8 +160,7 @@ class Run:
             raise InputError("There is nothing to go on with: the run has not begun, was closed, or failed.")
         if self.state.given_out:
             self.state = replace(self.state.copy(), given_out=False)
-        self.state.planes = [plane for plane in self.state.planes if plane["plane"] != at.numbers[0]]
-        self.state.written.difference_update(at.numbers)
+        self.state.forget(at)
         self.state.at, self.state.over, self.state.asked, self.state.cut = at, False, False, False
         at.extend(iterations)
 
