@@ -175,6 +175,28 @@ def test_a_finished_run_can_be_saved_and_gone_on_with(tmp_path):
     assert same(loaded.result, run.result)
 
 
+def test_a_run_that_is_taken_up_keeps_its_limit_of_time(tmp_path):
+    run = steps(max_seconds=1000.0)
+    next(run)
+    run.save(tmp_path / "half.run")
+    loaded = dip.load_run(tmp_path / "half.run", picture())
+    assert loaded.state.at.fit.limits == run.state.at.fit.limits and loaded.state.at.fit.limits.seconds == 1000
+    hasty = steps(max_iterations=100_000, max_seconds=0.5)
+    next(hasty)
+    hasty.save(tmp_path / "hasty.run")
+    assert dip.load_run(tmp_path / "hasty.run", picture()).result.record["stopped_by"] == "seconds"
+
+
+def test_a_run_that_was_extended_is_taken_up_with_what_was_asked_for(tmp_path):
+    run = steps()
+    run.result  # noqa: B018
+    run.extend(4)
+    next(run)
+    run.save(tmp_path / "half.run")
+    loaded = dip.load_run(tmp_path / "half.run", picture())
+    assert loaded.result.record["iterations"] == 10 and same(loaded.result, run.result)
+
+
 def test_a_file_of_a_run_is_of_its_own_image(tmp_path):
     run = steps()
     next(run)
