@@ -202,6 +202,19 @@ def test_to_restore_a_channel_takes_nothing_of_the_time_to_learn_from_the_next(s
     assert learning.limits.seconds == pytest.approx(1000 - (first["seconds"] - first["applying"]))
 
 
+@pytest.mark.parametrize("planes", [5, 8])
+def test_another_volume_is_restored_in_whole(small_blocks, planes):
+    """The record counts the blocks of its own image."""
+    cut = steps()
+    for number, _ in enumerate(cut, 1):
+        if number == 5:
+            cut.stop(now=True)
+    for record in (cut.result.record, steps().result.record):
+        other = dip.replay(record, volume(planes, seed=1), other_image=True)
+        assert other.record["unreached"] == []
+        assert other.image.tobytes() == steps(volume(planes, seed=1)).result.image.tobytes()
+
+
 def test_a_snapshot_restores_all_and_changes_nothing(small_blocks):
     run = steps()
     for number, _ in enumerate(run, 1):

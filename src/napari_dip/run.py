@@ -14,7 +14,6 @@ import napari_dip.prior  # noqa: F401 (sets how torch's threads wait, which they
 
 # isort: split
 import numpy as np
-import torch
 
 from napari_dip import checkpoint, record
 from napari_dip.errors import InputError
@@ -51,8 +50,9 @@ class Run:
     request : Request
     out : array, optional
         float32, of the shape of the result; where the image is written to.
-    script : sequence of PlaneRecord, optional
-        Repeat these planes: each ends after the iterations that it had, and the run after the last of them.
+    script : sequence of PlaneRecord or None, optional
+        Repeat these planes: each ends after the iterations that it had, and the run after the last of them. What has
+        None in its place is done as planned.
 
     Attributes
     ----------
@@ -69,7 +69,7 @@ class Run:
     >>> run.result.image  # doctest: +SKIP
     """
 
-    def __init__(self, request: Request, *, out: Any = None, script: Sequence[PlaneRecord] | None = None):
+    def __init__(self, request: Request, *, out: Any = None, script: Sequence[PlaneRecord | None] | None = None):
         self.request, self.script = request, script
         self.started = datetime.now(UTC)
         self.plan = plan(request)
