@@ -43,6 +43,9 @@ class PlaneRecord(TypedDict):
     side were looked at; `applying` the part of `seconds` in which they were restored, after the learning. `together` is
     the side of the groups in which pixels of few photons were restored.
 
+    In super-resolution `denoised_after` are those of the `iterations` in which noise was looked for; `noise` is there
+    where it was found, and removed.
+
     A plane that diverged before it had an image has no iterations.
     """
 
@@ -64,6 +67,7 @@ class PlaneRecord(TypedDict):
     blocks: NotRequired[list[int]]
     neighbours: NotRequired[int]
     applying: NotRequired[float]
+    denoised_after: NotRequired[int]
     together: NotRequired[int]
 
 
