@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -22,6 +23,17 @@ def picture(seed, size=24, noise=8):
 
 def stack(seed=0, planes=3):
     return np.stack([picture(seed + plane) for plane in range(planes)])
+
+
+@contextmanager
+def in_double():
+    """Let torch make numbers of double precision."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +86,45 @@ def test_what_was_applied_as_it_is_can_still_be_brought_up_to_date(prior):
     assert [found.record["iterations"] for found in (first, second)] == [0, 2]
     assert (second.image == prior.restore(picture(2), iterations=2, **QUICK).image).all()
     assert dip.replay(second.record, picture(2), prior=prior).image.tobytes() == second.image.tobytes()
+
+
+@pytest.mark.parametrize(
+    "around",
+    [torch.inference_mode, lambda: torch.device("meta"), in_double],
+    ids=["inference_mode", "device", "double"],
+)
+def test_what_torch_is_set_to_around_it_does_not_matter(prior, stacked, around, tmp_path):
+    expected = prior.restore(picture(2), **QUICK), stacked.restore(stack(4), axes="ZYX", iterations=1, **QUICK)
+    prior.save(tmp_path / "cells.prior")
+    with around():
+        loaded = dip.load_prior(tmp_path / "cells.prior")
+        stacked.save(tmp_path / "stack.prior")
+        run = dip.load_prior(tmp_path / "stack.prior").restore_steps(stack(4), axes="ZYX", iterations=1, **QUICK)
+        run.save(tmp_path / "begun.run")
+        next(run)
+        run.save(tmp_path / "half.run")
+        found = loaded.restore(picture(2), **QUICK), run.result
+        again = [
+            dip.replay(expected[0].record, picture(2), prior=loaded),
+            dip.load_run(tmp_path / "begun.run", stack(4), prior=stacked).result,
+            dip.load_run(tmp_path / "half.run", stack(4), prior=stacked).result,
+            dip.replay(expected[0].record, picture(3), other_image=True, prior=loaded),
+        ]
+        fresh = dip.fit("denoise", [picture(0), picture(1, 20)], **SHORT)
+    assert loaded.weights.digest == prior.weights.digest == fresh.weights.digest
+    for one, other in zip(expected + expected + expected[1:], (*found, *again[:3]), strict=True):
+        assert one.image.tobytes() == other.image.tobytes()
+    assert np.isfinite(again[3].image).all()
+
+
+def test_an_image_is_refused_for_its_noise_whatever_torch_is_set_to():
+    prior = dip.fit("denoise", picture(0, 64, 2), **SHORT)
+    loud, said = picture(1, 64, 60), []
+    for around in (torch.no_grad, lambda: torch.device("meta"), in_double):
+        with around(), pytest.raises(dip.InputError) as refused:
+            prior.restore(loud, **QUICK)
+        said.append(str(refused.value))
+    assert len(set(said)) == 1
 
 
 def test_it_is_brought_up_to_date_as_a_new_one(prior):

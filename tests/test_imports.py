@@ -78,7 +78,7 @@ def loaded_by(statement):
 
 
 def test_the_search_finds_what_it_looks_for():
-    assert {"napari_dip.prior.fit", "torch"} <= imports("run.py")
+    assert {"napari_dip.prior.fit", "numpy"} <= imports("run.py")
     assert len(PRIOR) >= 5 and len(VIEWER) >= 3
 
 

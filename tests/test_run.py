@@ -175,6 +175,43 @@ def test_a_finished_run_can_be_saved_and_gone_on_with(tmp_path):
     assert same(loaded.result, run.result)
 
 
+def test_a_run_that_is_taken_up_keeps_its_limit_of_time(tmp_path):
+    run = steps(max_seconds=1000.0)
+    next(run)
+    run.save(tmp_path / "half.run")
+    loaded = dip.load_run(tmp_path / "half.run", picture())
+    assert loaded.state.at.fit.limits == run.state.at.fit.limits and loaded.state.at.fit.limits.seconds == 1000
+    hasty = steps(max_iterations=100_000, max_seconds=0.5)
+    next(hasty)
+    hasty.save(tmp_path / "hasty.run")
+    assert dip.load_run(tmp_path / "hasty.run", picture()).result.record["stopped_by"] == "seconds"
+
+
+def test_a_run_that_was_extended_is_taken_up_with_what_was_asked_for(tmp_path):
+    run = steps()
+    run.result  # noqa: B018
+    run.extend(4)
+    next(run)
+    run.save(tmp_path / "half.run")
+    loaded = dip.load_run(tmp_path / "half.run", picture())
+    assert loaded.result.record["iterations"] == 10 and same(loaded.result, run.result)
+
+
+def test_a_run_of_another_device_is_refused_in_a_sentence(tmp_path):
+    """On another device it would go on to other bytes."""
+    run = steps()
+    next(run)
+    run.save(tmp_path / "half.run")
+    content = torch.load(tmp_path / "half.run", weights_only=True)
+    missing = "mps" if not torch.backends.mps.is_available() else "cuda"
+    content["record"] = content["record"].replace('"device": "cpu"', f'"device": "{missing}"')
+    torch.save(content, tmp_path / "half.run")
+    with pytest.raises(dip.InputError, match=rf"begun on {missing}, .* go on there, or restore the image anew\."):
+        dip.load_run(tmp_path / "half.run", picture())
+    with pytest.raises(dip.InputError, match=rf"begun on {missing}, .* go on there, or restore the image anew\."):
+        dip.replay(content["record"], picture())
+
+
 def test_a_file_of_a_run_is_of_its_own_image(tmp_path):
     run = steps()
     next(run)
@@ -214,6 +251,17 @@ def test_a_replay_says_so_if_the_image_is_another_one():
         dip.replay(record, picture())
     other = dip.replay(record, picture(seed=1), mask=hole(), other_image=True)
     assert other.image.tobytes() == dip.inpaint(picture(seed=1), hole(), **QUICK).image.tobytes()
+
+
+def test_channels_beyond_those_of_a_record_are_restored_as_planned():
+    run = steps(stack(2), axes="CYX")
+    for number, _ in enumerate(run, 1):
+        if number == 4:
+            run.stop()
+    assert run.result.record["unreached"] == [1]
+    other = dip.replay(run.result.record, stack(3), other_image=True)
+    assert other.record["unreached"] == [] and [plane["iterations"] for plane in other.record["planes"]] == [4, 6, 6]
+    assert [plane["stopped_by"] for plane in other.record["planes"]] == ["asked", "iterations", "iterations"]
 
 
 def test_the_record_tells_every_array_that_a_task_takes(monkeypatch, tmp_path):

@@ -162,6 +162,59 @@ def test_a_stack_can_be_gone_on_with():
     assert dip.replay(second.record, volume()).image.tobytes() == second.image.tobytes()
 
 
+def test_what_was_left_out_is_restored_once_it_is_gone_on_with(small_blocks):
+    run = steps(uncertainty=True)
+    for number, _ in enumerate(run, 1):
+        if number == 5:
+            run.stop(now=True)
+    first = run.result
+    assert len(first.record["unreached"]) == 3
+    run.extend(2)
+    second, whole = run.result, steps(uncertainty=True)
+    whole.result  # noqa: B018
+    whole.extend(2)
+    assert second.record["iterations"] == 6 and second.record["unreached"] == []
+    assert second.image.tobytes() == whole.result.image.tobytes()
+    assert np.isnan(first.image).any() and first.record["iterations"] == 4
+
+
+def test_a_stack_that_is_gone_on_with_and_cut_short_keeps_nothing_of_before(small_blocks):
+    run = steps(uncertainty=True)
+    for _ in run:
+        pass
+    run.extend(2)
+    for now in run:
+        if now.stage == "apply":
+            run.stop(now=True)
+    result, left = run.result, run.result.record["unreached"]
+    assert 0 < len(left) < 5
+    assert np.isnan(result.image[left]).all() and np.isnan(result.uncertainty[left]).all()
+    assert dip.replay(result.record, volume()).image.tobytes() == result.image.tobytes()
+
+
+def test_to_restore_a_channel_takes_nothing_of_the_time_to_learn_from_the_next(small_blocks):
+    run = steps(np.stack([volume(), volume(seed=1)]), "CZYX", max_seconds=1000.0)
+    for now in run:
+        if now.fit == 1:
+            break
+    first, learning = run.state.planes[0], run.state.at.fit
+    assert 0 < first["applying"] < first["seconds"]
+    assert learning.limits.seconds == pytest.approx(1000 - (first["seconds"] - first["applying"]))
+
+
+@pytest.mark.parametrize("planes", [5, 8])
+def test_another_volume_is_restored_in_whole(small_blocks, planes):
+    """The record counts the blocks of its own image."""
+    cut = steps()
+    for number, _ in enumerate(cut, 1):
+        if number == 5:
+            cut.stop(now=True)
+    for record in (cut.result.record, steps().result.record):
+        other = dip.replay(record, volume(planes, seed=1), other_image=True)
+        assert other.record["unreached"] == []
+        assert other.image.tobytes() == steps(volume(planes, seed=1)).result.image.tobytes()
+
+
 def test_a_snapshot_restores_all_and_changes_nothing(small_blocks):
     run = steps()
     for number, _ in enumerate(run, 1):

@@ -15,7 +15,7 @@ from napari_dip import record as records
 from napari_dip.errors import InputError
 from napari_dip.fits import groups_at_work
 from napari_dip.prior.presets import STACK
-from napari_dip.prior.surroundings import surroundings
+from napari_dip.prior.surroundings import most_threads, surroundings
 from napari_dip.prior.weights import ChannelWeights, Start, Weights
 from napari_dip.request import Request
 from napari_dip.restoration import Restoration
@@ -215,7 +215,12 @@ def load_prior(path: str | Path) -> FittedPrior:
     InputError
         If the file cannot be read, or holds anything else.
     """
-    found = checkpoint.read_plain(Path(path), "prior")
+    with surroundings(most_threads(), "cpu"):
+        return _loaded(Path(path))
+
+
+def _loaded(path: Path) -> FittedPrior:
+    found = checkpoint.read_plain(path, "prior")
     if found.get("version") != VERSION:
         raise InputError(
             f"The prior in {str(path)!r} is of version {found.get('version')}, and this version of napari-dip knows "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,9 +17,11 @@ from napari_dip.image.work import Item
 from napari_dip.noise_settings import known_noise
 from napari_dip.prior import forward_model
 from napari_dip.prior.coarse import OnGrids
+from napari_dip.prior.denoised_first import DenoisedFirst
 from napari_dip.prior.fit import Fit
-from napari_dip.prior.noise_estimation import NoiseModel
-from napari_dip.prior.presets import choose, observe
+from napari_dip.prior.noise_estimation import KnownNoise, NoiseModel
+from napari_dip.prior.observation import Observation
+from napari_dip.prior.presets import LatentPreset, Preset, choose, observe
 from napari_dip.prior.second_opinion import PredictedOrSmooth
 from napari_dip.prior.stopping import Limits
 from napari_dip.prior.verification import Residual, residual
@@ -61,7 +63,7 @@ class ItemFit:
 
     Attributes
     ----------
-    fit : Fit
+    fit : Fit or DenoisedFirst
     """
 
     def __init__(
@@ -83,15 +85,61 @@ class ItemFit:
         observation = observe(
             self.preset, plane.values, plane.observed, forward_model=model, known=known, device=device
         )
-        problem = self.preset.build(observation, torch.Generator().manual_seed(settings.seed))
         self.noise, self.observation = observation.noise, observation
         self.residual: Residual | None = None  # of what was finished last
-        planned = self.preset.iterations * len(problem.objectives) // getattr(self.preset, "members", 1)
-        limits = limits_of(settings.max_iterations or planned, seconds, script)
-        self.fit = Fit(problem, limits, judged=script is None)
+        self.fit: Fit | DenoisedFirst = self._denoised_first(observation, seconds, script) or self._fit_to(
+            self.preset, observation, seconds, script
+        )
         self.left = [item]
         self.done: list[Item] = []
         self.announced = True  # it is restored in no time
+
+    def _fit_to(
+        self,
+        preset: Preset,
+        observation: Observation,
+        seconds: float | None,
+        script: PlaneRecord | None,
+        planned: int | None = None,
+    ) -> Fit:
+        """Make a fit of a preset, of so many iterations; left out, as many as the settings or the preset say."""
+        problem = preset.build(observation, torch.Generator().manual_seed(self.request.settings.seed))
+        usual = preset.iterations * len(problem.objectives) // getattr(preset, "members", 1)
+        limits = limits_of(planned or self.request.settings.max_iterations or usual, seconds, script)
+        return Fit(problem, limits, judged=script is None)
+
+    def _denoised_first(
+        self, observation: Observation, seconds: float | None, script: PlaneRecord | None
+    ) -> DenoisedFirst | None:
+        """Make a fit that removes the noise first; None where there is none, or the preset has no use for that.
+
+        Of a number of iterations that is given, both have a part. What is repeated was denoised first if the record
+        says so.
+        """
+        preset, most = self.preset, self.request.settings.max_iterations
+        if not isinstance(preset, LatentPreset) or preset.denoising is None:
+            return None
+        first = None if most is None else most // preset.sure.part
+        if (first is not None and first < preset.sure.fewest) or (script and "denoised_after" not in script):
+            return None
+        plane, values = self.plane, observation.values
+        known = KnownNoise(top=plane.scaling.top)
+        noisy = observe(preset.denoising, plane.values, plane.observed, known=known, device=self.request.device)
+        if not preset.sure.suspects(noisy):
+            return None
+        denoising = self._fit_to(preset.denoising, noisy, None, None, first)
+        if script:
+            denoising.limits.stop_at, denoising.judged = script["denoised_after"], False
+
+        def then(denoised: Tensor | None) -> Fit:
+            known = values if denoised is None else denoised.clamp(0, plane.scaling.top)
+            left = None if most is None or first is None else most - first
+            return self._fit_to(preset, replace(observation, values=known), None, script, left)
+
+        self.noise = noisy.noise
+        planned = most or denoising.limits.iterations + preset.iterations
+        limits = limits_of(planned, seconds, script)
+        return DenoisedFirst(denoising, then, limits, observation=noisy, size=observation.image_size, sure=preset.sure)
 
     @property
     def numbers(self) -> list[int]:
@@ -152,7 +200,7 @@ class ItemFit:
         step = self.fit.problem.last_step
         if isinstance(step, OnGrids):
             note["together"] = step.side
-        if isinstance(step, PredictedOrSmooth) and self.fit.has_result:
+        if isinstance(step, PredictedOrSmooth) and isinstance(self.fit, Fit) and self.fit.has_result:
             note["smooth"] = round(step.smooth(self.fit.averaged()), 3)
         if self.residual is not None:
             note["residual"] = {
@@ -160,6 +208,10 @@ class ItemFit:
                 "by_brightness": list(self.residual.by_brightness),
                 "correlation": self.residual.correlation,
             }
+        if isinstance(self.fit, DenoisedFirst):
+            note["denoised_after"] = self.fit.denoising.iteration
+            if not self.fit.is_noisy:
+                return note
         return note | found_noise(self.noise, self.plane.scaling)  # type: ignore[return-value]
 
     def failed(self) -> PlaneRecord:
@@ -186,7 +238,7 @@ def limits_of(planned: int, seconds: float | None, script: PlaneRecord | None) -
     return Limits(planned, stop_at=script["iterations"], seconds=seconds, stopped_by=script["stopped_by"])
 
 
-def note_of(fit: Fit, item: Item, recipe: str, stopped_by: str, seconds: float) -> PlaneRecord:
+def note_of(fit: Fit | DenoisedFirst, item: Item, recipe: str, stopped_by: str, seconds: float) -> PlaneRecord:
     """Say what was done in a fit; `item` is its plane, or the first of them."""
     losses, every = records.thin(fit.losses)
     note: PlaneRecord = {

@@ -48,9 +48,12 @@ class PlaneRecord(TypedDict):
     """What was done to a plane, or to planes that were fitted together: `plane` is then the first of `planes`.
 
     `blocks` are the parts of them that were restored, in the order of their plan; `neighbours` how many planes on each
-    side were looked at. `together` is the side of the groups in which pixels of few photons, or of strong noise, were
-    restored. `smooth` is the part of the smoothest surface in what fills its gaps, from 0 to 1: the rest is of the
-    network.
+    side were looked at; `applying` the part of `seconds` in which they were restored, after the learning. `together` is
+    the side of the groups in which pixels of few photons, or of strong noise, were restored. `smooth` is the part of
+    the smoothest surface in what fills its gaps, from 0 to 1: the rest is of the network.
+
+    In super-resolution `denoised_after` are those of the `iterations` in which noise was looked for; `noise` is there
+    where it was found, and removed.
 
     A plane that diverged before it had an image has no iterations.
     """
@@ -72,6 +75,8 @@ class PlaneRecord(TypedDict):
     planes: NotRequired[list[int]]
     blocks: NotRequired[list[int]]
     neighbours: NotRequired[int]
+    applying: NotRequired[float]
+    denoised_after: NotRequired[int]
     together: NotRequired[int]
     residual: NotRequired[FoundResidual]
     smooth: NotRequired[float]

@@ -14,6 +14,7 @@ import torch
 from napari_dip import checkpoint
 from napari_dip import record as records
 from napari_dip.errors import InputError
+from napari_dip.fits import plan
 from napari_dip.image.source import Source, read_array
 from napari_dip.noise_settings import check_noise
 from napari_dip.prior.weights import HasWeights, Start
@@ -172,7 +173,8 @@ def replay(
     image : array-like
         The image that was restored.
     other_image : bool
-        Restore another image in the same way, instead of refusing it.
+        Restore another image in the same way, instead of refusing it: all of it, with as many iterations. It may have
+        other planes, and the machine another device.
     prior : FittedPrior, optional
         The one that the run began with, if it did.
     **inputs
@@ -244,7 +246,8 @@ def _repeated(
 ) -> Run:
     """Make a run like that of a record."""
     start = _start_of(record, prior)
-    request = checked(record["task"], image, record["axes"], {**record["inputs"], **inputs, **record["settings"]})
+    settings = record["settings"] | {"device": _device_of(record, other_image=other_image)}
+    request = checked(record["task"], image, record["axes"], {**record["inputs"], **inputs, **settings})
     changed = [name for name, digest in record["digest"].items() if request.digests.get(name) != digest]
     if changed and not other_image:
         raise InputError(
@@ -253,7 +256,36 @@ def _repeated(
         )
     if start is not None and changed:
         check_start(request, start)
-    return Run(replace(request, start=start, on_crops=record.get("on_crops", False)), script=script)
+    request = replace(request, start=start, on_crops=record.get("on_crops", False))
+    return Run(request, script=_adapted(script, request) if script is not None and changed else script)
+
+
+def _adapted(script: list[PlaneRecord], request: Request) -> list[PlaneRecord | None]:
+    """Say how often to iterate for another image: as the record has it; its blocks and what it left out do not count.
+
+    What is not in the record, or failed there, is done as planned.
+    """
+    known = [None if records.has_failed(plane) else _without_blocks(plane) for plane in script]
+    return [*known, *[None] * len(plan(request))]
+
+
+def _without_blocks(plane: PlaneRecord) -> PlaneRecord:
+    other = plane.copy()
+    other.pop("blocks", None)
+    return other
+
+
+def _device_of(record: Record, *, other_image: bool) -> str:
+    """Give the device of a record; another one, where this machine lacks it, would give other bytes."""
+    name: str = record["settings"].get("device", "auto")
+    if name == "auto" or _present().get(name, True):  # what no machine has is no setting, either
+        return name
+    if other_image:
+        return "auto"
+    raise InputError(
+        f"The run was begun on {name}, which this machine does not have or torch cannot use; elsewhere it would come "
+        "to other values, so go on there, or restore the image anew."
+    )
 
 
 def _start_of(record: Record, prior: HasWeights | None) -> Start | None:
@@ -278,10 +310,15 @@ def choose_device(name: str) -> str:
     InputError
         If this machine lacks it.
     """
-    present = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    present = _present()
     if name == "auto":
         return next(device for device in ("cuda", "mps", "cpu") if present[device])
     if not present[name]:
         here = ", ".join(device for device, is_here in present.items() if is_here)
         raise InputError(f"This machine has no device {name!r} that torch can use; it has {here}.")
     return name
+
+
+def _present() -> dict[str, bool]:
+    """Say which devices there are."""
+    return {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}

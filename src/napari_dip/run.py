@@ -14,7 +14,6 @@ import napari_dip.prior  # noqa: F401 (sets how torch's threads wait, which they
 
 # isort: split
 import numpy as np
-import torch
 
 from napari_dip import checkpoint, record
 from napari_dip.errors import InputError
@@ -25,7 +24,7 @@ from napari_dip.prior.fit import Diverged
 from napari_dip.prior.fit import Progress as Step
 from napari_dip.prior.in_order import Interrupted, interrupts
 from napari_dip.prior.optimisation import has_fast_bfloat16
-from napari_dip.prior.surroundings import is_forked, surroundings
+from napari_dip.prior.surroundings import is_forked, most_threads, surroundings
 from napari_dip.record import PlaneRecord
 from napari_dip.request import Request
 from napari_dip.restoration import Progress, Restoration
@@ -51,8 +50,9 @@ class Run:
     request : Request
     out : array, optional
         float32, of the shape of the result; where the image is written to.
-    script : sequence of PlaneRecord, optional
-        Repeat these planes: each ends after the iterations that it had, and the run after the last of them.
+    script : sequence of PlaneRecord or None, optional
+        Repeat these planes: each ends after the iterations that it had, and the run after the last of them. What has
+        None in its place is done as planned.
 
     Attributes
     ----------
@@ -69,7 +69,7 @@ class Run:
     >>> run.result.image  # doctest: +SKIP
     """
 
-    def __init__(self, request: Request, *, out: Any = None, script: Sequence[PlaneRecord] | None = None):
+    def __init__(self, request: Request, *, out: Any = None, script: Sequence[PlaneRecord | None] | None = None):
         self.request, self.script = request, script
         self.started = datetime.now(UTC)
         self.plan = plan(request)
@@ -160,8 +160,7 @@ class Run:
             raise InputError("There is nothing to go on with: the run has not begun, was closed, or failed.")
         if self.state.given_out:
             self.state = replace(self.state.copy(), given_out=False)
-        self.state.planes = [plane for plane in self.state.planes if plane["plane"] != at.numbers[0]]
-        self.state.written.difference_update(at.numbers)
+        self.state.forget(at)
         self.state.at, self.state.over, self.state.asked, self.state.cut = at, False, False, False
         at.extend(iterations)
 
@@ -240,10 +239,10 @@ class Run:
         return None
 
     def _seconds(self) -> float | None:
-        """Share what is left of the time among the fits that are left."""
+        """Share what is left of the time to learn among the fits that are left."""
         most = self.request.settings.max_seconds
         left = len(self.plan) - self.state.next + 1
-        return max(most - self.state.seconds, 0) / left if most else None
+        return max(most - self.state.learning, 0) / left if most else None
 
     def _advance(self, at: ItemFit | StackFit) -> Progress | None:
         """Do an iteration of the planes at work, or restore a part of them once their fit has come to its end."""
@@ -335,7 +334,7 @@ class Run:
 def suited_threads(request: Request) -> int:
     """Give the threads that are asked for, or suit what is computed at once: more would mostly wait for each other."""
     settings, (height, width) = request.settings, request.source.size
-    most = 1 if is_forked() else torch.get_num_threads()
+    most = most_threads()
     suited = max(1, min(most, height * width * request.factor**2 // PIXELS_PER_THREAD))
     if any(is_shared(request, items) for items in plan(request)):
         suited = min(most, MOST_THREADS) if min(height, width) >= ENOUGH_FOR_TWO else 1

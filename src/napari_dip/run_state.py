@@ -78,6 +78,11 @@ class RunState:
         """Computing time of the items that are done."""
         return sum(plane["seconds"] for plane in self.planes)
 
+    @property
+    def learning(self) -> float:
+        """That without the time in which stacks were restored with what was learned."""
+        return self.seconds - sum(plane.get("applying", 0.0) for plane in self.planes)
+
     def copy(self) -> RunState:
         """Give a state whose arrays and lists are its own."""
         other = copy(self)
@@ -99,6 +104,16 @@ class RunState:
         while at.left:
             self.apply_next(at)
         self.planes.append(at.note(stopped_by))
+
+    def forget(self, at: ItemFit | StackFit) -> None:
+        """Take back what a fit came to: it is restored anew, and none of it is to be mixed with what comes then."""
+        self.planes = [plane for plane in self.planes if plane["plane"] != at.numbers[0]]
+        self.written.difference_update(at.numbers)
+        sinks = [self.image] if self.uncertainty is None else [self.image, self.uncertainty]
+        for number in at.numbers:
+            item = self.request.source.items[number]
+            for sink in sinks:
+                sink.clear(item)
 
     def cover(self, image: np.ndarray, item: Item, regions: Sequence[Region]) -> None:
         """Put what is restored of a plane, in some regions, into an image of it (samples, y, x)."""

@@ -190,6 +190,7 @@ class StackFit:
         note = note_of(self.fit, self.group.items[0], self.preset.name, stopped_by, self.seconds)
         note["planes"], note["neighbours"] = self.numbers, self.reach
         note["blocks"] = sorted(block.number for block in self.done)
+        note["applying"] = round(self.applied_seconds, 3)
         return note | found_noise(self.noise, self.scaling)  # type: ignore[return-value]
 
     def failed(self) -> PlaneRecord:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import product
+from functools import partial
+from itertools import chain, product
+from math import prod
+from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from napari_dip.image.planes import Region
 from napari_dip.image.scaling import Scaling
@@ -36,6 +40,11 @@ IN_COMMON = 0.2
 """Correlation of the noise of neighbouring planes from which on these are not looked at: 0.02 at most in the volumes
 of the scoreboard, 0.5 once they are interpolated between two planes."""
 
+GOLDEN = (5**0.5 - 1) / 2
+"""The fractional parts of its multiples are spread evenly, however many there are."""
+
+_Chosen = tuple[tuple[Item, ...], range, Region]
+
 Part = tuple[Source, Group]
 """An image, and the planes of it that are fitted together."""
 
@@ -46,13 +55,14 @@ class Pool:
 
     Attributes
     ----------
-    stacks : list of Stack
+    images : list of list of Stack
+        The parts that are taken of each image.
     scaling : Scaling
         Of all of them.
     noise : NoiseModel
     """
 
-    stacks: list[Stack]
+    images: list[list[Stack]]
     scaling: Scaling
     noise: NoiseModel
 
@@ -60,27 +70,46 @@ class Pool:
     def of(cls, parts: Sequence[Part], settings: Settings, device: str) -> Pool:
         """Read it, and find its noise; all planes have something to learn from."""
         scaling = _scaling_of(parts)
-        stacks = [
-            read_stack(source, row, planes, region, scaling, settings, device)
-            for source, group in parts
-            for row, planes, region in _chosen(group, source.size, POOL // source.samples // len(parts))
-        ]
-        return cls(stacks, scaling, _noise_of(stacks, scaling, settings))
+        images = []
+        for source, group in parts:
+            chosen, others = _chosen(group, source.size, POOL // source.samples // len(parts))
+            read = partial(_read, source, scaling=scaling, settings=settings, device=device)
+            known = [stack for stack in map(read, chosen) if stack.observed.any()]
+            # something was measured somewhere
+            images.append(known or [next(stack for stack in map(read, others) if stack.observed.any())])
+        return cls(images, scaling, _noise_of(list(chain(*images)), scaling, settings))
+
+    @property
+    def stacks(self) -> list[Stack]:
+        """Those of all images."""
+        return list(chain(*self.images))
 
     @property
     def shares_noise(self) -> bool:
         """Whether planes that lie beside each other have noise in common, and must not be looked at for each other."""
-        for stack in self.stacks:
-            rows = min(len(stack), max(2, LOOKED_AT // (stack.size[0] * stack.size[1])))
-            if rows > 1:
-                values, observed = stack.values[:rows, 0].cpu().numpy(), stack.observed[:rows, 0].cpu().numpy() > 0
-                return noise_in_common(values, observed) > IN_COMMON
-        return False
+        return any(map(_shares_noise, self.images))
 
     @property
     def relative_noise(self) -> float:
         """How strong the noise is beside what the image holds."""
         return relative_noise(self.noise, sample(self.stacks, LOOKED_AT))
+
+
+def _shares_noise(stacks: Sequence[Stack]) -> bool:
+    """Say it of an image, as the first of its parts shows it in which enough is seen."""
+    for stack in stacks:
+        rows = min(len(stack), max(2, LOOKED_AT // prod(stack.size)))
+        if rows > 1:
+            values, observed = stack.values[:rows, 0].cpu().numpy(), stack.observed[:rows, 0].cpu().numpy() > 0
+            found = noise_in_common(values, observed)
+            if found is not None:
+                return found > IN_COMMON
+    return False
+
+
+def _read(source: Source, part: _Chosen, *, scaling: Scaling, settings: Settings, device: str) -> Stack:
+    row, planes, region = part
+    return read_stack(source, row, planes, region, scaling, settings, device)
 
 
 def read_stack(
@@ -138,8 +167,11 @@ def shortest(parts: Sequence[Part]) -> int:
 
 
 def sample(stacks: Sequence[Stack], pixels: int) -> list[tuple[Stack, list[int]]]:
-    """Take so many pixels at the most: planes spread over the largest stacks, or the middle of planes."""
-    largest = max(stack.size for stack in stacks)
+    """Take so many pixels at the most: planes spread over the largest stacks, or the middle of planes.
+
+    Where some of the middle was not measured, it is the part of a plane in which most was.
+    """
+    largest = max((stack.size for stack in stacks), key=lambda size: (prod(size), size))
     stacks = [stack for stack in stacks if stack.size == largest]
     height, width = (min(n, int((pixels / 4) ** 0.5)) for n in largest)
     planes = [(n, plane) for n, stack in enumerate(stacks) for plane in range(len(stack))]
@@ -148,9 +180,19 @@ def sample(stacks: Sequence[Stack], pixels: int) -> list[tuple[Stack, list[int]]
     chosen: dict[int, list[int]] = {}
     for n, plane in (planes[int(step * (i + 0.5))] for i in range(count)):
         chosen.setdefault(n, []).append(plane)
-    top, left = (largest[0] - height) // 2, (largest[1] - width) // 2
-    where = (..., slice(top, top + height), slice(left, left + width))
-    return [(stacks[n].crop(where), rows) for n, rows in chosen.items()]
+    return [
+        (stacks[n].crop(_most_known(stacks[n].observed[rows], (height, width))), rows) for n, rows in chosen.items()
+    ]
+
+
+def _most_known(observed: Tensor, size: tuple[int, int]) -> tuple[Any, ...]:
+    """Say where, of the middle and parts spread over all of some planes (n, 1, y, x), most was measured."""
+    middles = [range((n - side) // 2, (n + side) // 2) for n, side in zip(observed.shape[2:], size, strict=True)]
+    spread = product(*(_spread(n, side) for n, side in zip(observed.shape[2:], size, strict=True)))
+    places = [(..., slice(y.start, y.stop), slice(x.start, x.stop)) for y, x in (middles, *spread)]
+    if observed[places[0]].all():
+        return places[0]
+    return max(places, key=lambda where: float(observed[where].sum()))
 
 
 def _scaling_of(parts: Sequence[Part]) -> Scaling:
@@ -171,11 +213,14 @@ def _noise_of(stacks: Sequence[Stack], scaling: Scaling, settings: Settings) -> 
     return STACK[settings.preset].noise_model(values.cpu().numpy(), observed.cpu().numpy() > 0, known)
 
 
-def _chosen(group: Group, size: tuple[int, int], most: int) -> list[tuple[tuple[Item, ...], range, Region]]:
-    """Say what is read to fit a network to: all planes, or parts of so many pixels that are spread over them."""
+def _chosen(group: Group, size: tuple[int, int], most: int) -> tuple[list[_Chosen], list[_Chosen]]:
+    """Say what is read to fit a network to: all planes, or parts of so many pixels that are spread over them.
+
+    The other parts come second.
+    """
     whole = slice(0, size[0]), slice(0, size[1])
     if len(group.items) * size[0] * size[1] <= most:
-        return [(row, range(len(row)), whole) for row in group.rows]
+        return [(row, range(len(row)), whole) for row in group.rows], []
     depth, side = SAMPLED
     alone = max(map(len, group.rows)) == 1
     parts = [
@@ -187,7 +232,10 @@ def _chosen(group: Group, size: tuple[int, int], most: int) -> list[tuple[tuple[
     planes = 1 if alone else min(depth, max(map(len, group.rows)))
     count = max(1, most // (min(side, size[0]) * min(side, size[1]) * planes))
     step = max(1.0, len(parts) / count)
-    return [parts[int(step * (n + 0.5))] for n in range(min(count, len(parts)))]
+    # with equal steps all could lie in one column of an image: so one of each step, at ever other places of it
+    numbers = [int(step * n + step * (n * GOLDEN % 1)) for n in range(min(count, len(parts)))]
+    taken = set(numbers)
+    return [parts[n] for n in numbers], [part for n, part in enumerate(parts) if n not in taken]
 
 
 def _spread(length: int, part: int) -> list[range]:

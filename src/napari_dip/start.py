@@ -6,6 +6,7 @@ from napari_dip.errors import InputError
 from napari_dip.fits import groups_at_work
 from napari_dip.image.source import Source
 from napari_dip.image.work import Group
+from napari_dip.prior.surroundings import most_threads, surroundings
 from napari_dip.prior.weights import ChannelWeights, Start
 from napari_dip.request import Request
 from napari_dip.stack_pool import Pool, shortest
@@ -63,7 +64,8 @@ def _check_neighbours(source: Source, group: Group, fitted: ChannelWeights) -> N
 
 
 def _check_noise(request: Request, group: Group, fitted: ChannelWeights) -> None:
-    here = Pool.of([(request.source, group)], request.settings, request.device).relative_noise
+    with surroundings(most_threads(), request.device):
+        here = Pool.of([(request.source, group)], request.settings, request.device).relative_noise
     if max(here / fitted.noise, fitted.noise / here) > MOST_APART:
         raise InputError(
             f"The noise of the image is {here:.2g} of its contrast, and {fitted.noise:.2g} where the prior was fitted; "

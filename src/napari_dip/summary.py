@@ -142,7 +142,7 @@ def noise_found(record: Record) -> str:
     'Found noise that is the same everywhere (Gaussian): standard deviation 20.1.'
     """
     known = [plane for plane in record["planes"] if plane.get("noise") in NOISES]
-    if record["task"] != "denoise" or not known:
+    if record["task"] == "inpaint" or not known:
         return ""
     kinds = Counter(plane["noise"] for plane in known)
     kind = kinds.most_common(1)[0][0]
@@ -151,6 +151,8 @@ def noise_found(record: Record) -> str:
     where = " in most planes" if len(kinds) > 1 else ""
     strength = _how_strong(kind, [plane["noise_variance"] for plane in alike if "noise_variance" in plane])
     sentences = [f"{verb} {NOISES[kind]}{where}{f': {strength}' if strength else ''}."]
+    if record["task"] == "super_resolve":
+        sentences.append("It was removed before the image was enlarged.")
     if any(plane.get("correlation_radius") for plane in alike):
         sentences.append("It reaches into neighbouring pixels.")
     if sides := [plane["together"] for plane in alike if "together" in plane]:

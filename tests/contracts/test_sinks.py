@@ -115,6 +115,21 @@ def test_a_region_is_written_and_nothing_else(make, folder, plan, factor, data):
 
 @every_sink
 @a_few
+@given(plan=plans(), factor=st.integers(1, 3), data=st.data())
+def test_a_region_is_cleared_and_nothing_else(make, folder, plan, factor, data):
+    axes, sizes, items = plan
+    sink = make(shape_of(axes, sizes, factor), axes, factor, folder)
+    for one in items:
+        sink.put(one, values_of(one, sizes, factor))
+    item = data.draw(st.sampled_from(items))
+    sink.clear(item)
+    y, x = (slice(part.start * factor, part.stop * factor) for part in item.region)
+    assert np.isnan(take_plane(np.asarray(sink.array), axes, item.index, (y, x))).all()
+    assert np.isnan(np.asarray(sink.array)).sum() == values_of(item, sizes, factor).size
+
+
+@every_sink
+@a_few
 @given(plan=plans(), factor=st.integers(1, 3))
 def test_tiles_make_up_the_whole(make, folder, plan, factor):
     axes, sizes, items = plan

@@ -240,6 +240,12 @@ def test_correlated_noise_is_better_known_than_ignored_in_volumes():
     assert error(known, truth) < 0.95 * error(ignored, truth)
 
 
+def test_of_residuals_that_are_all_zero_nothing_is_told_but_that_they_are_white():
+    expected = torch.zeros(5, 5)
+    expected[2, 2] = 1
+    torch.testing.assert_close(autocorrelation(torch.zeros(1, 1, 16, 16), 2), expected, atol=0, rtol=0)
+
+
 def test_the_autocorrelation_of_a_volume_is_that_of_its_planes():
     noise, expected = correlated(torch.zeros(4, 1, 64, 64), 0.1)
     torch.testing.assert_close(autocorrelation(noise.transpose(0, 1)[None], 2), expected, atol=0.05, rtol=0)

@@ -134,7 +134,10 @@ def test_pause_and_cancel_while_planes_are_restored(qtbot, viewer, dock, start_s
     assert dock.panel.status.text() == "Cancelled; nothing was kept."
 
 
-def test_a_stop_can_be_held_and_cancelled(qtbot, viewer, dock, start_stack, wait_for_end):
+def test_a_stop_can_be_held_and_cancelled(qtbot, viewer, open_dock, stack, start_stack, wait_for_end):
+    """So many planes that some are left to restore when it is held, even if this thread has to wait meanwhile."""
+    viewer.add_image(np.tile(stack, (40, 1, 1, 1)), name="stack", axis_labels=("t", "z", "y", "x"))
+    dock = open_dock("Denoise")
     start_stack(dock, learning)
     dock.panel.stop_button.click()
     dock.panel.pause_button.click()

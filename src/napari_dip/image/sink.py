@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from napari_dip.errors import InputError
-from napari_dip.image.planes import place, restore_order
+from napari_dip.image.planes import Region, place, restore_order
 from napari_dip.image.work import Item
 
 
@@ -25,6 +25,10 @@ class Sink(Protocol):
 
     def put(self, item: Item, values: np.ndarray) -> None:
         """Write the region of an item, (samples, y, x)."""
+        ...
+
+    def clear(self, item: Item) -> None:
+        """Write NaN to the region of an item."""
         ...
 
     def copy(self) -> Sink:
@@ -60,14 +64,21 @@ class ArraySink:
 
     def put(self, item: Item, values: np.ndarray) -> None:
         """Write the region of an item, (samples, y, x)."""
-        y, x = (slice(part.start * self.factor, part.stop * self.factor) for part in item.region)
-        self.array[place(self.axes, item.index, (y, x))] = restore_order(values, self.axes)
+        self.array[place(self.axes, item.index, self._enlarged(item))] = restore_order(values, self.axes)
+
+    def clear(self, item: Item) -> None:
+        """Write NaN to the region of an item."""
+        self.array[place(self.axes, item.index, self._enlarged(item))] = np.nan
 
     def copy(self) -> ArraySink:
         """Give a sink of its own in memory that holds the same."""
         other = ArraySink.__new__(ArraySink)
         other.axes, other.factor, other.array = self.axes, self.factor, np.array(self.array)
         return other
+
+    def _enlarged(self, item: Item) -> Region:
+        y, x = (slice(part.start * self.factor, part.stop * self.factor) for part in item.region)
+        return y, x
 
 
 def sink_for(out: Any, shape: Sequence[int], axes: str, factor: int = 1) -> Sink:

@@ -221,6 +221,8 @@ class Fit:
             "histories": [dict(vars(history), safeguard=None) for history in self.histories],
             "generator": self.problem.generator.get_state(),
             "rule": None if self.problem.rule is None else vars(self.problem.rule),
+            "limits": vars(self.limits),
+            "judged": self.judged,
             "good": self.good,
             "here": {name: getattr(self, name) for name in _HERE},
         }
@@ -241,6 +243,8 @@ class Fit:
             vars(self.problem.rule).update(state["rule"])
         self.good = state["good"]
         vars(self).update(state["here"])
+        vars(self.limits).update(state.get("limits", {}))  # older files lack them
+        self.judged = state.get("judged", self.judged)
         self.schedulers = self._schedulers()
 
     def _begin(self, given: Sequence[Mapping[str, torch.Tensor]]) -> None:

@@ -428,7 +428,7 @@ def _reach(level: list[float], smear: Smear) -> int:
     return 0
 
 
-def noise_in_common(planes: np.ndarray, observed: np.ndarray, how: Estimation = ESTIMATION) -> float:
+def noise_in_common(planes: np.ndarray, observed: np.ndarray, how: Estimation = ESTIMATION) -> float | None:
     """Correlation of the noise of planes that lie beside each other, seen in their flattest blocks.
 
     Planes that were interpolated, or averaged over time, have noise in common: one gives away what is hidden of the
@@ -444,17 +444,17 @@ def noise_in_common(planes: np.ndarray, observed: np.ndarray, how: Estimation = 
 
     Returns
     -------
-    float
-        0 for independent noise, 1 for the same; 0 where too little is seen.
+    float or None
+        0 for independent noise, 1 for the same; None where too little is seen.
     """
     apart, both = planes[1:] - planes[:-1], observed[1:] & observed[:-1]
     found = []
     for values, known in ((apart, both), (planes, observed)):
         variance = differences(values, known, 1 + how.most_radius, how.differences)[1]
         if variance.size < how.curve.blocks_per_point:
-            return 0.0
+            return None
         found.append(float(np.quantile(variance, how.differences.flattest)))
-    return 1 - found[0] / (2 * found[1]) if found[1] > 0 else 0.0
+    return 1 - found[0] / (2 * found[1]) if found[1] > 0 else None
 
 
 def variance_left(

@@ -303,7 +303,7 @@ def _noise_shape(correlation: Tensor | None, size: Sequence[int], channels: int,
 def autocorrelation(residual: Tensor, reach: int) -> Tensor:
     """Autocorrelation of (1, channels, [z,] y, x) residuals for shifts along y and x by up to `reach` pixels.
 
-    The table (2 * reach + 1, 2 * reach + 1) is positive definite.
+    The table (2 * reach + 1, 2 * reach + 1) is positive definite. Residuals that are all zero count as white.
     """
     size = residual.shape[-2:]
     padded = F.pad(residual, (reach,) * 4)
@@ -312,4 +312,7 @@ def autocorrelation(residual: Tensor, reach: int) -> Tensor:
         for dy in range(2 * reach + 1)
     ]
     table = torch.stack([torch.stack(row) for row in sums])
-    return table / table[reach, reach]
+    if table[reach, reach] > 0:
+        return table / table[reach, reach]
+    table[reach, reach] = 1
+    return table

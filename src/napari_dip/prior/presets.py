@@ -17,6 +17,7 @@ from napari_dip.prior.architecture import Published, Slim
 from napari_dip.prior.averages import Averaging
 from napari_dip.prior.coarse import GROUPING, Grouping, OnGrids
 from napari_dip.prior.crop_prediction import CropPrediction, Crops, View
+from napari_dip.prior.denoised_first import SureNoise
 from napari_dip.prior.fill import RELAXATION, Relaxation, deepest_gap
 from napari_dip.prior.fit import Problem
 from napari_dip.prior.forward_model import ForwardModel, Identity
@@ -182,6 +183,10 @@ class LatentPreset:
     noise : NoiseModel or None
         None: estimated from the image.
     last_step : LastStep
+    denoising : MaskedPreset or None
+        How noise is removed first where there surely is some; None: never.
+    sure : SureNoise
+        When that is.
     """
 
     name: str
@@ -197,6 +202,8 @@ class LatentPreset:
     stopping: Rule | None = None
     noise: NoiseModel | None = UNKNOWN_NOISE
     last_step: LastStep = field(default_factory=AsPredicted)
+    denoising: MaskedPreset | None = None
+    sure: SureNoise = field(default_factory=SureNoise)
 
     def noise_model(self, planes: np.ndarray, observed: np.ndarray, known: KnownNoise | None) -> NoiseModel:
         """Find the noise of (channels, [z,] y, x) values, of which ([z,] y, x) were `observed`."""
@@ -356,19 +363,24 @@ _latent = LatentPreset(
     latent_step=2,
     lobes=3,
 )
-FAST: dict[str, Preset] = {"denoise": _masked, "inpaint": _inpaint, "super_resolve": _latent}
+FAST: dict[str, Preset] = {
+    "denoise": _masked,
+    "inpaint": _inpaint,
+    "super_resolve": replace(_latent, denoising=_masked),
+}
 # with noise to learn by heart the mean of several networks is better; without, one gains from working longer
+_mean_of_four = replace(
+    _masked,
+    name="masked prediction, mean of four",
+    members=4,
+    iterations=4 * _masked.iterations,
+    stopping=HeldOut(tolerance=0.003),
+    last_step=Refined(groups=FINE),
+)
 BEST: dict[str, Preset] = {
-    "denoise": replace(
-        _masked,
-        name="masked prediction, mean of four",
-        members=4,
-        iterations=4 * _masked.iterations,
-        stopping=HeldOut(tolerance=0.003),
-        last_step=Refined(groups=FINE),
-    ),
+    "denoise": _mean_of_four,
     "inpaint": replace(_inpaint, iterations=3 * _inpaint.iterations),
-    "super_resolve": replace(_latent, iterations=2 * _latent.iterations),
+    "super_resolve": replace(_latent, iterations=2 * _latent.iterations, denoising=_mean_of_four),
 }
 _stack = StackPreset()
 STACK = {

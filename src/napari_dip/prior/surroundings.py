@@ -32,6 +32,11 @@ def is_forked() -> bool:
     return _forked
 
 
+def most_threads() -> int:
+    """Give as many threads as the caller lets torch have; one where more would wait for ever."""
+    return 1 if is_forked() else torch.get_num_threads()
+
+
 @contextmanager
 def surroundings(threads: int, device: str) -> Iterator[None]:
     """Compute with so many threads, with gradients, in float32, without autocast.
