@@ -35,6 +35,8 @@ from napari_dip.files import formats
 
 SLACK = 0.1
 """How far below the cheap answer is still level with it, in dB."""
+ROUNDING = 0.005
+"""How far below what is asked is the same, as a table shows it, in dB."""
 FAR = 4
 """How many times the largest true value an outlier is at least; noise of these images ends far below."""
 CHEAP = ("input", "gaussian", "median", "biharmonic", "bicubic")
@@ -192,7 +194,7 @@ def psnr(result: np.ndarray, truth: np.ndarray, scored: np.ndarray) -> float:
 
 def judge(ours: float, cheap: float, asked: float | None) -> str:
     """Say whether it is good, or what it is below."""
-    below = ["cheap"] * (ours < cheap - SLACK) + ["asked"] * (asked is not None and ours < asked)
+    below = ["cheap"] * (ours < cheap - SLACK) + ["asked"] * (asked is not None and ours < asked - ROUNDING)
     return f"below {' and '.join(below)}" if below else "good"
 
 

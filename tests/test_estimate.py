@@ -3,7 +3,7 @@
 import pytest
 
 from napari_dip import estimate as estimates
-from napari_dip import fits, stack_fit, stack_pool
+from napari_dip import fits, stack_apply, stack_fit, stack_pool
 from napari_dip.estimate import Estimate, estimate
 from napari_dip.prior import apply
 from napari_dip.prior.presets import STACK
@@ -11,7 +11,7 @@ from napari_dip.prior.presets import STACK
 
 def test_it_reckons_with_what_the_engine_does():
     assert (estimates.LARGE, estimates.POOL, estimates.BLOCK) == (fits.LARGE, stack_pool.POOL, stack_fit.BLOCK)
-    assert estimates.HALO == apply.HALO + stack_fit.MARGIN
+    assert estimates.HALO == apply.HALO + stack_apply.MARGIN
     assert STACK["fast"].iterations == estimates.ITERATIONS
     assert {name: preset.members for name, preset in STACK.items()} == estimates.MEMBERS
 

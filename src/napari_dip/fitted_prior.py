@@ -13,6 +13,7 @@ import torch
 from napari_dip import checkpoint
 from napari_dip import record as records
 from napari_dip.errors import InputError
+from napari_dip.files.replace import Unit
 from napari_dip.fits import groups_at_work
 from napari_dip.prior.presets import STACK
 from napari_dip.prior.surroundings import most_threads, surroundings
@@ -129,8 +130,14 @@ class FittedPrior:
         check_start(request, start)
         return replace(request, start=start, on_crops=on_crops)
 
-    def save(self, path: str | Path) -> None:
+    def save(self, path: str | Path, *, unit: Unit | None = None) -> None:
         """Write it to a file, which `napari_dip.load_prior` reads; it is complete, or not there at all.
+
+        Parameters
+        ----------
+        path : str or Path
+        unit : Unit, optional
+            Whose `commit` puts the file in its place, together with others; left out, it gets there at once.
 
         Raises
         ------
@@ -146,7 +153,7 @@ class FittedPrior:
             "channels": channels,
             "record": self.record,
         }
-        checkpoint.write_plain(Path(path), "prior", content)
+        checkpoint.write_plain(Path(path), "prior", content, unit)
 
     @classmethod
     def of(cls, run: Run) -> FittedPrior | None:

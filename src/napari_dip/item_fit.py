@@ -25,7 +25,7 @@ from napari_dip.prior.presets import LatentPreset, Preset, choose, observe
 from napari_dip.prior.second_opinion import PredictedOrSmooth
 from napari_dip.prior.stopping import Limits
 from napari_dip.prior.verification import Residual, residual
-from napari_dip.record import PlaneRecord
+from napari_dip.record import FoundResidual, PlaneRecord
 from napari_dip.request import Request
 
 
@@ -87,6 +87,7 @@ class ItemFit:
         )
         self.noise, self.observation = observation.noise, observation
         self.residual: Residual | None = None  # of what was finished last
+        self.filtered = 0.0
         self.fit: Fit | DenoisedFirst = self._denoised_first(observation, seconds, script) or self._fit_to(
             self.preset, observation, seconds, script
         )
@@ -179,6 +180,7 @@ class ItemFit:
     def finish(self) -> tuple[np.ndarray, np.ndarray | None]:
         """Give the plane (all samples, y, x) as float32, and its uncertainty (samples, y, x) where it was asked for."""
         estimate = self.fit.finish(with_variance=self.request.settings.uncertainty)
+        self.filtered = estimate.filtered
         if self.request.task.name == "denoise" and self.noise.kind:
             self.residual = residual(self.noise, estimate.image, self.observation.values, self.observation.observed)
         image = self._in_units(estimate.image)
@@ -202,12 +204,10 @@ class ItemFit:
             note["together"] = step.side
         if isinstance(step, PredictedOrSmooth) and isinstance(self.fit, Fit) and self.fit.has_result:
             note["smooth"] = round(step.smooth(self.fit.averaged()), 3)
+        if self.filtered:
+            note["filtered"] = round(self.filtered, 3)
         if self.residual is not None:
-            note["residual"] = {
-                "variance": self.residual.variance,
-                "by_brightness": list(self.residual.by_brightness),
-                "correlation": self.residual.correlation,
-            }
+            note["residual"] = noted(self.residual)
         if isinstance(self.fit, DenoisedFirst):
             note["denoised_after"] = self.fit.denoising.iteration
             if not self.fit.is_noisy:
@@ -256,6 +256,15 @@ def note_of(fit: Fit | DenoisedFirst, item: Item, recipe: str, stopped_by: str, 
     if fit.problem.rule is not None and stopped_by == "held-out" and fit.judged:
         note["why"] = fit.problem.rule.why()
     return note
+
+
+def noted(residual: Residual) -> FoundResidual:
+    """Say what was taken off, for a record."""
+    return {
+        "variance": residual.variance,
+        "by_brightness": list(residual.by_brightness),
+        "correlation": residual.correlation,
+    }
 
 
 def note_of_failure(item: Item, seconds: float) -> PlaneRecord:

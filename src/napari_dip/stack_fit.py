@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import astuple, replace
 from time import perf_counter
 from typing import Any
 
@@ -12,29 +12,26 @@ import torch
 from torch import Tensor
 
 from napari_dip.image.planes import Region
-from napari_dip.image.work import Block, Group, Item, channel_of, grown, plan_blocks, within
-from napari_dip.item_fit import Piece, found_noise, limits_of, note_of, note_of_failure
-from napari_dip.prior.apply import HALO, predict_planes
+from napari_dip.image.work import Block, Group, Item, channel_of, plan_blocks
+from napari_dip.item_fit import Piece, found_noise, limits_of, note_of, note_of_failure, noted
 from napari_dip.prior.crop_prediction import JUDGED, SETTLING
 from napari_dip.prior.fit import Fit
-from napari_dip.prior.likelihood import NoiseVariance
-from napari_dip.prior.network import Prior
-from napari_dip.prior.noise_estimation import variance_left
-from napari_dip.prior.observation import Observation
-from napari_dip.prior.posterior import Averaged, Estimate
+from napari_dip.prior.noise_estimation import NoiseModel
 from napari_dip.prior.presets import STACK
+from napari_dip.prior.stack_opinion import StackOpinion
+from napari_dip.prior.verification import Residual
 from napari_dip.prior.weights import ChannelWeights
 from napari_dip.record import PlaneRecord
 from napari_dip.request import Request
-from napari_dip.stack_pool import LOOKED_AT, Part, Pool, context_of, reach_of, read_stack, sample
+from napari_dip.stack_apply import StackApply
+from napari_dip.stack_pool import LOOKED_AT, Part, Pool, context_of, reach_of, sample
 
 BLOCK = 2**21
 """Pixels of a block: 8 planes of 512 x 512, some 600 MB at work."""
 SIDE, SIDE_ALONE = 512, 1024
 """Of a block, along Y and X: of planes that have neighbours, and of single ones."""
-MARGIN = 32
-"""Pixels around a block that the last step may look at: its search radius and a patch, and a multiple of the coarsest
-step of the network."""
+LOOKED_AT_FIRST = 2**16
+"""Pixels from which a preview finds what the fit leaves behind."""
 PREVIEWED = 384
 """Side of the part of a plane that a preview restores, around its centre."""
 APPLYING = 2.5
@@ -87,23 +84,25 @@ class StackFit:
         if given is None and settings.neighbours is None and self.reach and self.pool.shares_noise:
             self.reach = 0
         self.scaling, self.noise = self.pool.scaling, self.pool.noise
+        self.grids = self.preset.grouping.grids_of_stacks(self.pool.stacks, self.noise)
+        stacks = [grid.of_stack(stack) for stack in self.pool.stacks for grid in self.grids]
         self.view = self.preset.view(self.reach, context_of(source, settings))
         generator = torch.Generator().manual_seed(settings.seed)
-        self._objectives = self.preset.objectives(self.pool.stacks, self.noise, self.view, generator)
+        self._objectives = self.preset.objectives(stacks, self._noise_of_groups, self.view, generator)
         problem = self.preset.problem(self._objectives, generator)
         planned = settings.max_iterations or self.preset.planned
         limits = limits_of(planned if request.start is None else request.start.iterations, seconds, script)
         self.fit = Fit(problem, limits, judged=script is None, given=given.networks if given else ())
         pixels, side = (BLOCK // source.samples, SIDE) if self.reach else (1, SIDE_ALONE)
-        self.blocks = plan_blocks(group, source.size, pixels, side)
+        self.blocks = plan_blocks(group, source.size, pixels, side * self.grids[0].side)
         wanted = None if script is None else script.get("blocks")
         self.left = [block for block in self.blocks if wanted is None or block.number in wanted]
         self.done: list[Block] = []
         self.focus = group.items[len(group.items) // 2]
+        self.residuals: list[Residual] = []  # of the blocks that are done
         self.applied_seconds = 0.0
         self.announced = False
-        self._networks: list[Prior] | None = None
-        self._variance_left: NoiseVariance | None = None
+        self._ready: StackApply | None = None  # once planes are restored
 
     @property
     def item(self) -> Item:
@@ -148,10 +147,9 @@ class StackFit:
     def image(self) -> np.ndarray:
         """Give a look at the plane in focus (all samples, y, x) as float32: its middle as it would be restored now."""
         row = next(row for row in self.group.rows if self.focus in row)
-        at, size = row.index(self.focus), self.request.source.size
-        y, x = (slice((n - min(n, PREVIEWED)) // 2, (n + min(n, PREVIEWED)) // 2) for n in size)
-        averaged = self._predicted(self._settled(JUDGED), row, range(at, at + 1), (y, x), None)
-        image = self.preset.last_step.preview(averaged)
+        side = self.grids[0].side
+        y, x = (_middle(n, PREVIEWED * side, side) for n in self.request.source.size)
+        image = self._apply(JUDGED, LOOKED_AT_FIRST).preview(row, row.index(self.focus), (y, x))
         whole = np.array(self.request.source.raw(self.focus), np.float32)
         whole[:, y, x] = self._in_units(image[:, :, 0], replace(self.focus, region=(y, x)))
         return whole
@@ -160,9 +158,13 @@ class StackFit:
         """Restore the next block, the one in focus first; give its parts plane by plane."""
         started = perf_counter()
         block = next((b for b in self.left if self.focus in b.items), self.left[0])
-        estimate = self._restored(block)
+        if self._ready is None:
+            self._ready = self._apply(SETTLING, LOOKED_AT)
+        estimate, residual = self._ready.restored(block, with_variance=self.request.settings.uncertainty)
         # new lists: a copy of this one, which a snapshot finishes, has them in common
         self.left, self.done = [b for b in self.left if b is not block], [*self.done, block]
+        if residual is not None:
+            self.residuals = [*self.residuals, residual]
         complete = {item.number for item in self._complete()}
         self.applied_seconds += perf_counter() - started
         for at, plane in enumerate(block.items):
@@ -182,13 +184,19 @@ class StackFit:
     def extend(self, iterations: int) -> None:
         """Let it go on for so many iterations, whatever rule and clock say; then all is restored anew."""
         self.fit.extend(iterations)
-        self.left, self.done, self.announced = list(self.blocks), [], False
-        self._networks = self._variance_left = None
+        self.left, self.done, self.residuals, self.announced = list(self.blocks), [], [], False
+        self._ready = None
 
     def note(self, stopped_by: str) -> PlaneRecord:
         """Say what was done."""
         note = note_of(self.fit, self.group.items[0], self.preset.name, stopped_by, self.seconds)
         note["planes"], note["neighbours"] = self.numbers, self.reach
+        if self.grids[0].side > 1:
+            note["together"] = self.grids[0].side
+        if self._ready is not None and self._ready.opinion.mixture is not None:
+            note["filtered"] = round(self._ready.opinion.mixture.part, 3)
+        if self.residuals:
+            note["residual"] = noted(Residual.usual(self.residuals))
         note["blocks"] = sorted(block.number for block in self.done)
         note["applying"] = round(self.applied_seconds, 3)
         return note | found_noise(self.noise, self.scaling)  # type: ignore[return-value]
@@ -204,6 +212,7 @@ class StackFit:
         return {
             "fit": self.fit.state(),
             "done": [block.number for block in self.done],
+            "residuals": [astuple(one) for one in self.residuals],
             "seconds": self.applied_seconds,
             "focus": self.focus.number,
         }
@@ -213,6 +222,7 @@ class StackFit:
         self.fit.load_state(state["fit"])
         self.done = [self.blocks[number] for number in state["done"]]
         self.left = [block for block in self.left if block.number not in state["done"]]
+        self.residuals = [Residual(*one) for one in state.get("residuals", ())]  # older files lack them
         self.applied_seconds = state["seconds"]
         self.focus = next(item for item in self.group.items if item.number == state["focus"])
 
@@ -236,55 +246,19 @@ class StackFit:
         left = {item.number for block in rest for item in block.items}
         return [item for item in self.group.items if item.number not in left]
 
-    def _settled(self, batches: int = SETTLING) -> list[Prior]:
-        """Give the networks as they are now, ready to be applied."""
+    def _apply(self, batches: int, pixels: int) -> StackApply:
+        """Make the networks as they are now ready to be applied, and look at what they leave in so many pixels."""
         weights = self.fit.weights()
-        return [one.settled(w, batches) for one, w in zip(self._objectives[: len(weights)], weights, strict=True)]
+        networks = [one.settled(w, batches) for one, w in zip(self._objectives[: len(weights)], weights, strict=True)]
+        noise, step = self._noise_of_groups, self.preset.last_step
+        parts = sample(self._objectives[0].stacks, pixels)
+        opinion = StackOpinion.of(networks[0], self.view, parts, noise, self.preset.estimation)
+        return StackApply(self.request, self.scaling, noise, self.view, step, self.grids, networks, opinion)
 
-    def _restored(self, block: Block) -> Estimate:
-        """Restore a block, (1, samples, planes, y, x)."""
-        if self._networks is None:
-            networks = self._settled()
-            self._variance_left = self._look_at_residuals(networks)
-            self._networks = networks  # last: this may be interrupted
-        depth = self.preset.last_step.groups.search_depth if self.reach else 0
-        planes = _around(block.planes, depth, len(block.row))
-        region = grown(block.region, MARGIN, self.request.source.size)
-        averaged = self._predicted(self._networks, block.row, planes, region, self._variance_left)
-        estimate = self.preset.last_step.finish(averaged, with_variance=self.request.settings.uncertainty)
-        kept = slice(block.planes.start - planes.start, block.planes.stop - planes.start)
-        where = (slice(None), slice(None), kept, *within(block.region, region))
-        variance = None if estimate.variance is None else estimate.variance[where]
-        return Estimate(estimate.image[where], variance)
-
-    def _predicted(
-        self, networks: Sequence[Prior], row: Sequence[Item], planes: range, region: Region, left: NoiseVariance | None
-    ) -> list[Averaged]:
-        """Predict a region of some planes with each network, as an image of three dimensions."""
-        read, wide = _around(planes, self.reach, len(row)), grown(region, HALO, self.request.source.size)
-        stack = read_stack(
-            self.request.source, row, read, wide, self.scaling, self.request.settings, self.request.device
-        )
-        wanted, inside = range(planes.start - read.start, planes.stop - read.start), (..., *within(region, wide))
-        values, observed = (_as_volume(x[wanted.start : wanted.stop])[inside] for x in (stack.values, stack.observed))
-        observation = Observation(values, observed, noise=self.noise)
-        averaged = []
-        for network in networks:
-            found = predict_planes(network, self.view, stack, wanted, self.noise.radii)
-            mean, variance = (_as_volume(x)[inside] for x in found)
-            total = variance + self.noise.likelihood.noise_variance(mean).mean(1, keepdim=True)
-            averaged.append(Averaged(observation, mean, total, left))
-        return averaged
-
-    def _look_at_residuals(self, networks: Sequence[Prior]) -> NoiseVariance:
-        """Find what the fit leaves behind, from a part of the pool that is bounded in size."""
-        means, values, observed = [], [], []
-        for stack, rows in sample(self._objectives[0].stacks, LOOKED_AT):
-            means.append(predict_planes(networks[0], self.view, stack, rows, self.noise.radii)[0])
-            values.append(stack.values[rows])
-            observed.append(stack.observed[rows])
-        known = torch.cat(means), torch.cat(values), torch.cat(observed)
-        return variance_left(self.noise.likelihood, *known, self.preset.estimation)
+    @property
+    def _noise_of_groups(self) -> NoiseModel:
+        """That of what a network is fitted to: groups of pixels, or single ones."""
+        return self.grids[0].weaker(self.noise)
 
     def _in_units(self, image: Tensor, item: Item) -> np.ndarray:
         """Give (1, samples, y, x) of [0, 1] in the caller's units; alpha, if any, comes last, as it was."""
@@ -298,11 +272,7 @@ class StackFit:
         return source.with_areas(whole, item)
 
 
-def _as_volume(planes: Tensor) -> Tensor:
-    """Turn (planes, channels, y, x) into (1, channels, planes, y, x)."""
-    return planes.transpose(0, 1)[None]
-
-
-def _around(planes: range, more: int, length: int) -> range:
-    """Add planes on both sides, as far as there are any."""
-    return range(max(planes.start - more, 0), min(planes.stop + more, length))
+def _middle(length: int, part: int, step: int) -> slice:
+    """Take the middle part of a length, from a multiple of the step on."""
+    start = max(length - part, 0) // 2 // step * step
+    return slice(start, start + min(part, length))

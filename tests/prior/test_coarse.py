@@ -5,6 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
 
 import napari_dip as dip
@@ -13,6 +15,7 @@ from napari_dip.prior.coarse import GROUPING, Grid, detail
 from napari_dip.prior.likelihood import Gaussian, NoiseVariance
 from napari_dip.prior.noise_estimation import NoiseModel
 from napari_dip.prior.observation import Observation
+from napari_dip.prior.stack import Stack
 
 SIDE = 60
 
@@ -39,6 +42,23 @@ def test_what_is_taken_together_and_spread_again_is_the_image_if_that_is_smooth(
     assert image.shape == ramp.shape
     inner = (..., slice(10, -10), slice(10, -10))
     assert (image - ramp)[inner].abs().max() < 7e-3  # half a pixel would be more
+
+
+@given(st.integers(1, 5), st.booleans(), st.integers(0, 3), st.integers(1, 40))
+def test_the_groups_of_a_region_are_those_that_cover_it(side, moved, first, length):
+    """Cut out of the groups of a whole image or taken of a part of it: they are the same, but for those at the cut."""
+    grid = Grid(side, side // 2 if moved else 0)
+    image = torch.arange(64.0 * 64).view(1, 1, 64, 64)
+    stack = Stack.of(image, torch.ones_like(image))
+    start = first * side
+    region = slice(start, min(start + length, 64))
+    groups = grid.of_stack(stack).values[..., *grid.within((region, region))]
+    size = [region.stop - region.start] * 2
+    assert grid.spread(groups, size, "nearest").shape[2:] == tuple(size)
+    part = image[..., region, region]
+    inner = grid.of_stack(Stack.of(part, torch.ones_like(part))).values
+    assert inner.shape == groups.shape
+    assert torch.equal(inner[..., 1:-1, 1:-1], groups[..., 1:-1, 1:-1])
 
 
 @pytest.mark.parametrize("side", [2, 3, 5])

@@ -24,6 +24,7 @@ from napari_dip.prior.likelihood import Gaussian, NoiseVariance
 from napari_dip.prior.noise_estimation import NoiseModel
 from napari_dip.prior.observation import Observation, mean_where
 from napari_dip.prior.posterior import Averaged, Estimate, LastStep
+from napari_dip.prior.stack import Stack
 
 
 @dataclass(frozen=True)
@@ -65,13 +66,28 @@ class Grouping:
             return []
         return [Grid(n, start) for n in (2, 3) for start in (0, n // 2)] + [Grid(1, 0)]
 
+    def grids_of_stacks(self, stacks: Sequence[Stack], noise: NoiseModel) -> list[Grid]:
+        """Give the grids, of one side, on which planes that are fitted together are restored; of side 1 as a rule.
+
+        One network learns from all of them.
+        """
+        known = sum(float(stack.observed.sum()) for stack in stacks)
+        mean = sum(float((stack.values.mean(1, keepdim=True) * stack.observed).sum()) for stack in stacks) / known
+        size = min(min(stack.size) for stack in stacks)
+        side = 0 if noise.correlation_radius or noise.clipped else self._side(mean, size, noise.likelihood.noise)
+        return [Grid(side, start) for start in (0, side // 2)] if side else [Grid(1, 0)]
+
     def _of_few_photons(self, observation: Observation) -> int:
         """Give the side of groups of a photon or so; 0 where there is more light, or other noise."""
-        noise, known = observation.noise.likelihood.noise, observation.observed > 0
+        known = observation.observed > 0
+        mean = float(observation.values.mean(1, keepdim=True)[known].mean())
+        return self._side(mean, min(observation.values.shape[2:]), observation.noise.likelihood.noise)
+
+    def _side(self, mean: float, size: int, noise: NoiseVariance) -> int:
         if noise != NoiseVariance(0.0, gain=noise.gain) or noise.gain <= 0:
             return 0
-        photons = float(observation.values.mean(1, keepdim=True)[known].mean()) / noise.gain
-        if photons >= self.fewer or min(observation.values.shape[2:]) < 4 * (self.most + 1):
+        photons = mean / noise.gain
+        if photons >= self.fewer or size < 4 * (self.most + 1):
             return 0
         return int(min(max(round((self.wanted / max(photons, 1e-6)) ** 0.5), 2), self.most))
 
@@ -135,20 +151,43 @@ class Grid:
 
     def pooled(self, observation: Observation) -> Observation:
         """Take the mean of what was measured of each group."""
-        value, count = (self._means(x) for x in (observation.values * observation.observed, observation.observed))
-        whole = NoiseModel(Gaussian(self._weaker(observation.noise.likelihood.noise)), 0, observation.noise.kind)
+        values, observed = self._groups(observation.values, observation.observed)
         return replace(
-            observation,
-            values=value / count.clamp_min(1e-6),
-            observed=(count > 0).to(count),
-            noise=whole,
-            held_out=None,
+            observation, values=values, observed=observed, noise=self.weaker(observation.noise), held_out=None
         )
 
+    def of_stack(self, stack: Stack) -> Stack:
+        """Take the mean of what was measured of each group, plane by plane."""
+        if self.side == 1:
+            return stack
+        groups = Stack.of(*self._groups(stack.values, stack.observed))
+        return groups if stack.context is None else replace(groups, context=self._means(stack.context))
+
+    def weaker(self, noise: NoiseModel) -> NoiseModel:
+        """Give the noise of a group; that of a single pixel is as it is."""
+        if self.side == 1:
+            return noise
+        return NoiseModel(Gaussian(self._weaker(noise.likelihood.noise)), 0, noise.kind, told=noise.told)
+
+    def within(self, region: tuple[slice, slice]) -> tuple[slice, slice]:
+        """Say which groups a region is made of, in an image of which it begins at multiples of the side."""
+        ends = (-(-(part.stop - part.start + self.start) // self.side) for part in region)
+        starts = (part.start // self.side for part in region)
+        y, x = (slice(start, start + length) for start, length in zip(starts, ends, strict=True))
+        return y, x
+
     def spread(self, image: Tensor, size: Sequence[int], mode: str) -> Tensor:
-        """Give an image of groups at each pixel of an image (1, channels, *size)."""
-        wide = image if self.side == 1 else F.interpolate(image, scale_factor=self.side, mode=mode)
-        return wide[..., self.start : self.start + size[0], self.start : self.start + size[1]]
+        """Give an image of groups at each pixel of an image (1, channels, [planes,] *size)."""
+        wide = image.flatten(1, -3)  # plane by plane
+        if self.side > 1:
+            wide = F.interpolate(wide, scale_factor=self.side, mode=mode)
+        there = wide[..., self.start : self.start + size[0], self.start : self.start + size[1]]
+        return there.reshape(*image.shape[:-2], *size)
+
+    def _groups(self, values: Tensor, observed: Tensor) -> tuple[Tensor, Tensor]:
+        """Give the mean of what was observed of each group, and where anything was."""
+        value, count = (self._means(x) for x in (values * observed, observed))
+        return value / count.clamp_min(1e-6), (count > 0).to(count)
 
     def _means(self, image: Tensor) -> Tensor:
         height, width = image.shape[2:]
@@ -184,16 +223,24 @@ class OnGrids:
 
     def preview(self, averaged: Sequence[Averaged]) -> Tensor:
         """Give an image to look at."""
-        return self._mean([self.step.preview([one]) for one in averaged], "bicubic")
+        return on_average(self.grids, [self.step.preview([one]) for one in averaged], self.size, "bicubic")
 
     def finish(self, averaged: Sequence[Averaged], *, with_variance: bool = False) -> Estimate:
         """Give the restored image."""
         found = [self.step.finish([one], with_variance=with_variance) for one in averaged]
-        variances = [one.variance for one in found if one.variance is not None]
-        image = self._mean([one.image for one in found], "bicubic")
-        # they are of the same photons, so their errors are alike
-        return Estimate(image, self._mean(variances, "bilinear") if variances else None)
+        return merged(self.grids, found, self.size)
 
-    def _mean(self, images: Sequence[Tensor], mode: str) -> Tensor:
-        pairs = zip(images, self.grids, strict=False)  # not every network has had its turn
-        return torch.stack([grid.spread(image, self.size, mode) for image, grid in pairs]).mean(0)
+
+def merged(grids: Sequence[Grid], estimates: Sequence[Estimate], size: Sequence[int]) -> Estimate:
+    """Give the mean of what was restored on each grid, at each pixel of an image (1, channels, [planes,] *size)."""
+    variances = [one.variance for one in estimates if one.variance is not None]
+    image = on_average(grids, [one.image for one in estimates], size, "bicubic")
+    # they are of the same pixels, so their errors are alike
+    variance = on_average(grids, variances, size, "bilinear") if variances else None
+    return Estimate(image, variance, sum(one.filtered for one in estimates) / len(estimates))
+
+
+def on_average(grids: Sequence[Grid], images: Sequence[Tensor], size: Sequence[int], mode: str) -> Tensor:
+    """Give the mean of images of groups, each on its grid, at each pixel."""
+    pairs = zip(images, grids, strict=False)  # not every network has had its turn
+    return torch.stack([grid.spread(image, size, mode) for image, grid in pairs]).mean(0)

@@ -85,7 +85,7 @@ class View:
         base, contrast = cut(places, size, "base"), cut(places, size, "contrast")
         seen = cut(places, size, "observed") * (1 - hidden)
         shown = [fill(cut(places, size, "values"), seen)]
-        shown += [cut(places, size, "values", shift) for shift in range(-self.reach, self.reach + 1) if shift]
+        shown += [cut(places, size, "beside_others", shift) for shift in range(-self.reach, self.reach + 1) if shift]
         parts = [*((one - base) / contrast for one in shown), 1 - seen]
         if self.context:
             parts.append(cut(places, size, "context"))
@@ -137,6 +137,8 @@ class CropPrediction:
     ):
         self.network, self.stacks, self.noise, self.view = network, list(stacks), noise, view
         self.generator, self.crops, self.hidden = generator, crops, hidden
+        # what planes beside do not show is hidden in its own, too
+        self.hide_held_out = any(stack.shown is not None for stack in stacks)
         self.planes = [(stack, plane) for stack in stacks for plane in range(len(stack))]
         height, width = (min(stack.size[axis] for stack in stacks) for axis in (0, 1))
         self.size = min(crops.side, height), min(crops.side, width)
@@ -220,4 +222,6 @@ class CropPrediction:
     def _hide(self, observation: Observation, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Draw the target, and all pixels that are hidden for it."""
         target = observation.targets(self.hidden, generator)
+        if self.hide_held_out and observation.held_out is not None:
+            target = torch.maximum(target, observation.held_out)
         return target, observation.widened(target)

@@ -22,16 +22,27 @@ from napari_dip.prior.likelihood import LEAST_VARIANCE, NoiseVariance
 from napari_dip.prior.noise_estimation import ESTIMATION, Estimation, corrected_noise
 from napari_dip.prior.nonlocal_bayes import NORMAL, ROUGH, PatchGroups, autocorrelation, nonlocal_bayes
 from napari_dip.prior.observation import Observation
-from napari_dip.prior.simple_opinion import SIMPLE_OPINION, SimpleOpinion
+from napari_dip.prior.simple_opinion import SIMPLE_OPINION, Looked, SimpleOpinion
 from napari_dip.prior.verification import VERIFICATION
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A restored image, and the variance of its error where it is known; both (1, channels, [z,] y, x)."""
+    """A restored image.
+
+    Attributes
+    ----------
+    image : Tensor
+        (1, channels, [z,] y, x).
+    variance : Tensor or None
+        Of its error, of the same shape, where that is known.
+    filtered : float
+        Part of a simple filter in what it was made of, 0 to 1.
+    """
 
     image: Tensor
     variance: Tensor | None = None
+    filtered: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -47,12 +58,15 @@ class Averaged:
         (1, 1, [z,] y, x): variance of the prediction and of the noise together.
     left : NoiseVariance or None
         What predictions leave behind, where that is known beforehand, as of a part of an image; None: it is looked at.
+    most : float or None
+        Part of its variance that the noise can have at the most, where that is known beforehand; None: it is looked at.
     """
 
     observation: Observation
     image: Tensor
     total: Tensor
     left: NoiseVariance | None = None
+    most: float | None = None
 
 
 class LastStep(Protocol):
@@ -123,8 +137,7 @@ class Refined:
 
     def _refined(self, averaged: Sequence[Averaged], groups: PatchGroups, *, with_variance: bool) -> Estimate:
         observation = averaged[0].observation
-        if self.opinion is not None:
-            averaged = [replace(one, image=self.opinion.mixed(one.image, one.observation)[0]) for one in averaged]
+        averaged, filtered = self._with_filter(averaged)
         mean, total = _mean_of([one.image for one in averaged]), _mean_of([one.total for one in averaged])
         posterior = posterior_mean(replace(averaged[0], image=mean, total=total), self.estimation)
         estimate = posterior.image
@@ -141,13 +154,29 @@ class Refined:
         )
         image = torch.where(seen, refined.to(mean.device), estimate)
         if variance is None:
-            return Estimate(image)
+            return Estimate(image, filtered=filtered)
         window = (self.apart_over, 1, self.apart_over // 2)
         off = ((image - estimate) ** 2).flatten(1, -3)  # slice by slice
         apart = F.avg_pool2d(off, *window, count_include_pad=False).view_as(mean)
         spread = variance.to(mean.device) + apart
         in_gaps = (total - posterior.noise).clamp_min(LEAST_VARIANCE)
-        return Estimate(image, torch.where(seen, spread, in_gaps))
+        return Estimate(image, torch.where(seen, spread, in_gaps), filtered)
+
+    def _with_filter(self, averaged: Sequence[Averaged]) -> tuple[Sequence[Averaged], float]:
+        """Give a simple filter its part in each prediction, and the mean of these parts."""
+        if self.opinion is None:
+            return averaged, 0.0
+        found, parts = [], []
+        for one in averaged:
+            mixture = self.opinion.of_plane(one.image, one.observation)
+            parts.append(0.0 if mixture is None else mixture.part)
+            if mixture is None:
+                found.append(one)
+                continue
+            image = mixture.mixed(Looked(one.image, one.observation))
+            noise = one.observation.noise.likelihood.noise_variance(one.image).mean(1, keepdim=True)
+            found.append(replace(one, image=image, total=torch.lerp(noise, one.total.maximum(noise), mixture.left)))
+        return found, sum(parts) / len(parts)
 
 
 @dataclass(frozen=True)
@@ -173,7 +202,9 @@ def posterior_mean(averaged: Averaged, estimation: Estimation = ESTIMATION) -> P
     """Combine what was predicted of each pixel with its measured value, by their variances."""
     observation, mean, total = averaged.observation, averaged.image, averaged.total
     likelihood, values, observed = observation.noise.likelihood, observation.values, observation.observed
-    most = VERIFICATION.most_noise(observation.noise, mean, values, observation.held_out)
+    most = averaged.most
+    if most is None:
+        most = VERIFICATION.most_noise(observation.noise, mean, values, observation.held_out)
     if observation.noise.told:
         noise = likelihood.noise_variance(mean)
     else:

@@ -124,9 +124,8 @@ class MaskedPreset:
         return estimate_noise(_flat(planes), _flat(np.broadcast_to(observed, planes.shape)), known, self.estimation)
 
     def _held_out(self, observation: Observation) -> float:
-        """Give the part of the pixels that is held out: of few, more, to be sure of anything."""
-        few = min(FEW_HELD_OUT / max(float(observation.observed.sum()), 1.0), MOST_HELD_OUT)
-        return max(self.held_out, few) if self.held_out else 0.0
+        """Give the part of the pixels that is held out."""
+        return _part_held_out(self.held_out, float(observation.observed.sum()))
 
     def build(self, observation: Observation, generator: torch.Generator) -> Problem:
         """Make networks and objectives."""
@@ -272,6 +271,7 @@ class StackPreset:
     stopping: Rule | None = field(default_factory=lambda: HeldOut(tolerance=-0.005, least=100, every=25))
     estimation: Estimation = ESTIMATION
     variance_head: VarianceHead = field(default_factory=VarianceHead)
+    grouping: Grouping = GROUPING
 
     @property
     def planned(self) -> int:
@@ -294,7 +294,7 @@ class StackPreset:
             kernel_rate=WARM * last * self.optimisation.kernel_rate,
             final_rate=1.0,
         )
-        return replace(self, members=networks, optimisation=slow, held_out=0.0, stopping=None)
+        return replace(self, members=networks, optimisation=slow, stopping=None)
 
     def view(self, reach: int, context: int = 0) -> View:
         """Say how a network looks at planes."""
@@ -306,10 +306,12 @@ class StackPreset:
         """Make networks, and an objective for each."""
         channels, device = stacks[0].values.shape[1], stacks[0].values.device
         hidden = self.hidden_if_correlated if noise.correlation_radius else self.hidden
+        part = _part_held_out(self.held_out, sum(float(stack.observed.sum()) for stack in stacks))
+        hide = not noise.correlation_radius  # what such noise reaches would be hidden with them, which is too much
         made = []
         for _ in range(self.members):
             network = self.network.build(view.inputs(channels), channels + 1, 2, generator).to(device)
-            split = [stack.split(self.held_out, generator) for stack in stacks]
+            split = [stack.split(part, generator, hide=hide) for stack in stacks]
             made.append(CropPrediction(network, split, noise, view, generator, crops=self.crops, hidden=hidden))
         return made
 
@@ -437,6 +439,11 @@ def observe(
         forward_model or Identity(),
         preset.noise_model(planes, observed, known),
     )
+
+
+def _part_held_out(usual: float, pixels: float) -> float:
+    """Give the part of so many pixels that is held out: of few, more, to be sure of anything."""
+    return max(usual, min(FEW_HELD_OUT / max(pixels, 1.0), MOST_HELD_OUT)) if usual else 0.0
 
 
 def _channels(observation: Observation) -> int:

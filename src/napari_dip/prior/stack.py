@@ -26,6 +26,8 @@ class Stack:
         Local mean, of the shape of `values`, and contrast, of that of `observed`.
     held_out : Tensor or None
         Of the shape of `observed`: 1 for pixels that are predicted but never learned from.
+    shown : Tensor or None
+        Of the shape of `values`: what planes beside show of these, if not all.
     context : Tensor or None
         (planes, any number, y, x): what else is shown of each plane, such as other channels, and whole.
     """
@@ -36,6 +38,7 @@ class Stack:
     contrast: Tensor
     held_out: Tensor | None = None
     context: Tensor | None = None
+    shown: Tensor | None = None
 
     @classmethod
     def of(cls, values: Tensor, observed: Tensor, window: LocalContrast = LOCAL_CONTRAST) -> Stack:
@@ -69,10 +72,18 @@ class Stack:
         """What a network is shown of the values: their difference to the local mean, in local contrasts."""
         return (self.values - self.base) / self.contrast
 
-    def split(self, part: float, generator: torch.Generator) -> Stack:
-        """Hold out a random part of the measured pixels."""
+    @property
+    def beside_others(self) -> Tensor:
+        """What is shown of planes beside the one that is predicted."""
+        return self.values if self.shown is None else self.shown
+
+    def split(self, part: float, generator: torch.Generator, *, hide: bool = False) -> Stack:
+        """Hold out a random part of the measured pixels, and hide them from planes beside, too, if that is wanted."""
         drawn = torch.rand(self.observed.shape, generator=generator) < part
-        return replace(self, held_out=self.observed * drawn.to(self.observed))
+        held_out = self.observed * drawn.to(self.observed)
+        return replace(
+            self, held_out=held_out, shown=fill(self.values, self.observed * (1 - held_out)) if hide else None
+        )
 
     def beside(self, plane: int, shift: int) -> int:
         """Give the plane so many planes away: on the other side where there is none, or else the nearest other one.
@@ -85,6 +96,16 @@ class Stack:
                 return there
         towards = plane + (1 if shift > 0 else -1)
         return towards if 0 <= towards <= last else 2 * plane - towards
+
+
+def as_volume(planes: Tensor) -> Tensor:
+    """Turn (planes, channels, y, x) into (1, channels, planes, y, x)."""
+    return planes.transpose(0, 1)[None]
+
+
+def as_planes(volume: Tensor) -> Tensor:
+    """Turn (1, channels, planes, y, x) into (planes, channels, y, x)."""
+    return volume[0].transpose(0, 1)
 
 
 Place = tuple[Stack, int, int, int]

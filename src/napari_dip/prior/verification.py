@@ -12,7 +12,9 @@ Batson, Royer: Noise2Self. ICML 2019, proposition 1 (what a prediction of unseen
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import median
 
 import torch
 from torch import Tensor
@@ -89,6 +91,13 @@ class Residual:
     variance: float
     by_brightness: tuple[float, ...]
     correlation: float
+
+    @classmethod
+    def usual(cls, parts: Sequence[Residual]) -> Residual:
+        """Give what is usual of some parts of an image: the medians."""
+        by_brightness = tuple(median(third) for third in zip(*(one.by_brightness for one in parts), strict=True))
+        variance, correlation = (median(getattr(one, name) for one in parts) for name in ("variance", "correlation"))
+        return cls(variance, by_brightness, correlation)
 
 
 NEXT_TO_NOTHING = 1e-9
