@@ -7,7 +7,7 @@ from pictures import noise
 from PIL import Image
 
 from napari_dip.errors import InputError
-from napari_dip.files.formats import NAMES, Picture, read_image, read_mask, write_image
+from napari_dip.files.formats import READ_NAMES, Picture, read_image, read_mask, write_image
 
 
 def test_a_palette_is_turned_into_colours(tmp_path):
@@ -73,8 +73,8 @@ def test_other_things_that_cannot_be_read(tmp_path):
         "colours.png": "16 bits for each",
         "folder.tif": "is a folder",
         "missing.tif": "There is no file",
-        "image.jpg": rf"{NAMES}.*\.tif, \.tiff, \.png, \.npy",
-        "image": NAMES,
+        "image.gif": rf"{READ_NAMES}.*\.tif, \.tiff, \.png, \.npy, \.jpg",
+        "image": READ_NAMES,
     }.items():
         with pytest.raises(InputError, match=words):
             read_image(tmp_path / name)

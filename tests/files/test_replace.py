@@ -1,10 +1,14 @@
+import json
 import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from napari_dip.errors import InputError
-from napari_dip.files.replace import check_output, replacing
+from napari_dip.files.replace import check_output, replacing, together
 
 
 def test_outputs_are_checked(tmp_path):
@@ -75,3 +79,116 @@ def test_new_files_have_the_usual_permissions(tmp_path):
     with replacing(tmp_path / "out.npy") as file:
         file.write(b"new")
     assert (tmp_path / "out.npy").stat().st_mode == (tmp_path / "usual").stat().st_mode
+
+
+def names(folder):
+    return sorted(path.name for path in folder.rglob("*") if path.is_file())
+
+
+def test_a_unit_takes_its_places_together_or_not_at_all(tmp_path):
+    (tmp_path / "other").mkdir()
+    paths = [tmp_path / "out.npy", tmp_path / "other" / "record.json"]
+    for path in paths:
+        path.write_bytes(b"old")
+    for ended in (True, False):
+        with together(paths) as unit:
+            for path in paths:
+                with unit.replacing(path) as file:
+                    file.write(b"new")
+            assert [path.read_bytes() for path in paths] == [b"old", b"old"]
+            if not ended:
+                unit.commit()
+        assert [path.read_bytes() for path in paths] == [b"old" if ended else b"new"] * 2
+        assert names(tmp_path) == ["out.npy", "record.json"]
+
+
+def test_a_folder_takes_the_place_of_a_folder(tmp_path):
+    place = tmp_path / "out.zarr"
+    for content in ("old", "new"):
+        with together([place, tmp_path / "r.json"]) as unit:
+            with unit.part(place) as part:
+                part.mkdir()
+                (part / "zarr.json").write_text(content)
+            unit.commit()
+        assert (place / "zarr.json").read_text() == content
+        assert names(tmp_path) == ["zarr.json"]
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from napari_dip.files.replace import together
+
+paths, moment = [Path(one) for one in sys.argv[2:]], int(sys.argv[1])
+seen = 0
+
+def count(frame, event, argument):
+    global seen
+    if frame.f_code.co_filename.endswith(("journal.py", "replace.py")):
+        seen += event == "line"
+        if seen == moment:
+            os.kill(os.getpid(), signal.SIGKILL)
+    return count
+
+with together(paths) as unit:
+    for path in paths:
+        with unit.replacing(path) as file:
+            file.write(b"new")
+    sys.settrace(count)
+    unit.commit()
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no process can be killed like this on Windows")
+@pytest.mark.parametrize("first", [0, 1])
+def test_who_comes_next_finishes_or_clears_what_a_killed_process_left(tmp_path, first):
+    """Killed at every line of putting the files there; then another file is written to either folder."""
+    found = set()
+    for moment in range(1, 400):
+        folders = [tmp_path / str(moment), tmp_path / str(moment) / "other"]
+        folders[1].mkdir(parents=True)
+        paths = [folders[0] / "out.npy", folders[0] / "out-uncertainty.npy", folders[1] / "record.json"]
+        for path in paths:
+            path.write_bytes(b"old")
+        if moment % STEP == 0:
+            done = subprocess.run([sys.executable, "-c", KILLED, str(moment), *map(str, paths)], check=False)
+            with replacing(folders[first] / "next.npy") as file:
+                file.write(b"next")
+            contents = {path.read_bytes() for path in paths}
+            assert len(contents) == 1, moment
+            found |= contents
+            left = names(folders[first]) if first else [path.name for path in folders[0].iterdir() if path.is_file()]
+            assert not [name for name in left if name.startswith(".napari-dip")], moment
+            if done.returncode == 0:
+                break
+    assert found == {b"old", b"new"} and done.returncode == 0
+
+
+STEP = int(os.environ.get("NAPARI_DIP_KILL_STEP", "12"))
+"""Every line is tried with 1, which takes a minute."""
+
+
+def test_a_second_run_with_one_of_the_files_is_refused(tmp_path):
+    with together([tmp_path / "one.npy", tmp_path / "record.json"]):
+        for other in ([tmp_path / "one.npy"], [tmp_path / "two.npy", tmp_path / "record.json"]):
+            with pytest.raises(InputError, match="Another run is writing"), together(other):
+                pass
+        with replacing(tmp_path / "two.npy") as file:
+            file.write(b"new")
+    assert names(tmp_path) == ["two.npy"]
+    with replacing(tmp_path / "one.npy") as file:
+        file.write(b"new")
+    assert names(tmp_path) == ["one.npy", "two.npy"]
+
+
+def test_no_journal_puts_a_file_elsewhere(tmp_path):
+    (tmp_path / "here").mkdir()
+    (tmp_path / "victim").write_bytes(b"mine")
+    for name, target in ((".napari-dip-0123456789ab-0123456789ab.part", "../victim"), ("trap", "victim")):
+        (tmp_path / "here" / name).write_bytes(b"trap")
+        journal = tmp_path / "here" / ".napari-dip-0123456789ab.journal"
+        journal.write_text(json.dumps({"files": [[".", name, target]]}))
+        with replacing(tmp_path / "here" / "out.npy") as file:
+            file.write(b"new")
+        assert (tmp_path / "victim").read_bytes() == b"mine"
+        assert not (tmp_path / "here" / "victim").exists()

@@ -1,4 +1,5 @@
 import importlib.util
+import io
 import re
 
 import numpy as np
@@ -217,3 +218,158 @@ def test_there_is_nothing_to_peek_at_in_other_files(tmp_path):
     np.save(tmp_path / "a.npy", noise("YX"))
     for name in ("plain.tif", "bad.tif", "a.npy", "none.tif", "a.jpg"):
         assert peek(tmp_path / name) is None
+
+
+def test_the_largest_image_of_a_file_is_read_and_the_others_are_told_of(tmp_path):
+    image = noise("YX")
+    with tifffile.TiffWriter(tmp_path / "a.tif") as file:
+        file.write(image[::2, ::2])
+        file.write(np.stack([image, image + 1]))
+    found = read_image(tmp_path / "a.tif")
+    np.testing.assert_array_equal(found.array, np.stack([image, image + 1]))
+    assert len(found.notes) == 1 and "holds 2 images; only number 2" in found.notes[0]
+    tifffile.imwrite(tmp_path / "b.tif", image)
+    assert read_image(tmp_path / "b.tif").notes == ()
+
+
+def ome_of(steps, shapes):
+    """Give the bytes of an OME-TIFF file of several images with their own pixel sizes."""
+    file = io.BytesIO()
+    with tifffile.TiffWriter(file, ome=True) as writer:
+        for step, shape in zip(steps, shapes, strict=True):
+            writer.write(
+                np.zeros(shape, np.uint16),
+                metadata={"axes": "YX", "PhysicalSizeX": step, "PhysicalSizeY": step, "PhysicalSizeXUnit": "µm"},
+            )
+    return file.getvalue()
+
+
+def test_pixel_size_is_that_of_the_image_that_is_read(tmp_path):
+    path = tmp_path / "a.ome.tif"
+    path.write_bytes(ome_of([3.0, 0.25], [(8, 8), (32, 32)]))
+    found = read_image(path)
+    assert found.array.shape == (32, 32) and found.metadata.step == {"X": 0.25, "Y": 0.25}
+    assert found.notes and peek(path)[1].step == found.metadata.step
+
+
+@pytest.mark.parametrize("said", ["1,5", "nan", "two"])
+def test_a_number_that_is_none_does_not_refuse_the_image(tmp_path, said):
+    path = tmp_path / "a.ome.tif"
+    path.write_bytes(ome_of([0.5], [(16, 16)]).replace(b'PhysicalSizeX="0.5"', f'PhysicalSizeX="{said}"'.encode(), 1))
+    found = read_image(path)
+    assert found.array.shape == (16, 16) and "X" not in found.metadata.step
+    write_image(tmp_path / "b.ome.tif", np.zeros((16, 16), np.float32), "YX", found)
+    assert tifffile.imread(tmp_path / "b.ome.tif").shape == (16, 16)
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [{"Labels": 7}, {"LUTs": 3}, {"finterval": "1,5"}, {"finterval": float("nan")}, {"spacing": 0}, {"Info": 5}],
+    ids=repr,
+)
+def test_odd_metadata_of_imagej_lose_no_result(tmp_path, odd):
+    image, path = np.zeros((3, 16, 16), np.uint16), tmp_path / "a.tif"
+    lines = ["ImageJ=1.54f", "images=3", "slices=3", *(f"{key}={value}" for key, value in odd.items()), ""]
+    tifffile.imwrite(path, image, description="\n".join(lines), metadata=None, photometric="minisblack")
+    found = read_image(path)
+    assert found.axes == "ZYX"
+    write_image(tmp_path / "b.tif", image.astype(np.float32), "ZYX", found)
+    assert tifffile.imread(tmp_path / "b.tif").shape == image.shape
+
+
+@pytest.mark.parametrize("resolution", [(1e9, 1e9), (1e-9, 1e-9)])
+def test_absurd_resolutions_lose_no_result(tmp_path, resolution):
+    image = np.zeros((16, 16), np.float32)
+    tifffile.imwrite(tmp_path / "a.tif", image, resolution=resolution)
+    write_image(tmp_path / "b.tif", image, "YX", read_image(tmp_path / "a.tif"))
+    assert tifffile.imread(tmp_path / "b.tif").shape == image.shape
+
+
+@pytest.mark.parametrize(
+    ("line", "dtype"), [((-32768.0, 1.0), "int16"), ((-100.0, 0.5), "float32"), ((0, 1), None), ((0, 0), None)]
+)
+def test_values_are_those_that_imagej_shows_by_its_calibration(tmp_path, line, dtype):
+    stored = noise("YX") * 300
+    about = {"cf": 0, "c0": line[0], "c1": line[1], "vunit": "Gray Value", "unit": "um"}
+    tifffile.imwrite(tmp_path / "a.tif", stored, imagej=True, metadata=about)
+    found = read_image(tmp_path / "a.tif")
+    expected = stored if dtype is None else stored * line[1] + line[0]
+    np.testing.assert_array_equal(found.array, expected)
+    assert found.array.dtype == (dtype or "uint16") and ("calibration" in " ".join(found.notes)) == (dtype is not None)
+    again = rewritten(tmp_path / "a.tif", tmp_path / "b.tif")
+    np.testing.assert_array_equal(again.array, expected)
+    with tifffile.TiffFile(tmp_path / "b.tif") as file:
+        assert file.is_imagej and "c0" not in file.imagej_metadata and again.notes == ()
+
+
+def test_a_small_file_that_claims_much_is_refused_unless_that_is_allowed(tmp_path, monkeypatch):
+    path = tmp_path / "bomb.tif"
+    tifffile.imwrite(path, np.zeros((4000, 4000), np.uint8), compression="zlib")
+    monkeypatch.setenv("NAPARI_DIP_MOST_GIGABYTES", "0.01")
+    with pytest.raises(InputError, match=r"4000 x 4000, 0\.016 GB") as error:
+        read_image(path)
+    assert "NAPARI_DIP_MOST_GIGABYTES" in str(error.value)
+    monkeypatch.setenv("NAPARI_DIP_MOST_GIGABYTES", "0.02")
+    assert read_image(path).array.shape == (4000, 4000)
+    monkeypatch.setenv("NAPARI_DIP_MOST_GIGABYTES", "much")
+    with pytest.raises(InputError, match="'much'; give a number"):
+        read_image(path)
+
+
+def test_dimensions_beyond_all_memory_are_a_claim_of_the_file(tmp_path):
+    path = tmp_path / "absurd.tif"
+    tifffile.imwrite(path, np.zeros((16, 16), np.uint8), metadata=None)
+    with tifffile.TiffFile(path, mode="r+") as file:
+        for name in ("ImageWidth", "ImageLength", "RowsPerStrip"):
+            file.pages[0].tags[name].overwrite(2**31 - 1, dtype="I")
+    with pytest.raises(InputError, match="claims an image of 2147483647 x 2147483647"):
+        read_image(path)
+
+
+def test_any_of_several_images_is_read_with_its_own_pixel_size(tmp_path):
+    path = tmp_path / "a.ome.tif"
+    path.write_bytes(ome_of([3.0, 0.25, 0.5], [(8, 8), (32, 32), (16, 16)]))
+    for number, (step, size) in enumerate([(3.0, 8), (0.25, 32), (0.5, 16)], 1):
+        found = read_image(path, number)
+        assert found.array.shape == (size, size) and found.metadata.step == {"X": step, "Y": step}
+        assert found.notes == ()
+    with pytest.raises(InputError, match="no image number 4; it holds 3"):
+        read_image(path, 4)
+    np.save(tmp_path / "a.npy", noise("YX"))
+    with pytest.raises(InputError, match="single image"):
+        read_image(tmp_path / "a.npy", 1)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_turned_image_lies_as_one_that_pillow_turns(tmp_path, orientation):
+    image = np.arange(24 * 40, dtype=np.uint16).reshape(24, 40)
+    given = {"resolution": (10, 20), "resolutionunit": 3, "extratags": [(274, "H", 1, orientation, True)]}
+    tifffile.imwrite(tmp_path / "a.tif", image, metadata=None, **given)
+    found = read_image(tmp_path / "a.tif")
+    exif = Image.Exif()
+    exif[0x0112] = orientation  # the same number as in a TIFF file (TIFF 6.0, section 8)
+    Image.fromarray(image).save(tmp_path / "a.png", exif=exif)
+    np.testing.assert_array_equal(found.array, read_image(tmp_path / "a.png").array)
+    x, y = (0.1, 0.05) if orientation < 5 else (0.05, 0.1)
+    assert found.metadata.step == pytest.approx({"X": x, "Y": y})
+    write_image(tmp_path / "b.tif", found.array.astype(np.float32), "YX", found)
+    np.testing.assert_array_equal(read_image(tmp_path / "b.tif").array, found.array)
+
+
+def test_four_markers_are_channels_and_alpha_is_not(tmp_path):
+    image = np.random.default_rng(0).integers(100, 400, (24, 40, 4)).astype(np.uint16)
+    tifffile.imwrite(tmp_path / "a.tif", image, photometric="rgb")
+    assert read_image(tmp_path / "a.tif").axes == "YXC"
+    image[..., 3] = 65535
+    tifffile.imwrite(tmp_path / "b.tif", image, photometric="rgb")
+    assert read_image(tmp_path / "b.tif").axes == "YXS"
+
+
+@pytest.mark.parametrize("kept", [{"LUTs": 3}, {"Labels": 7}], ids=repr)
+def test_values_are_written_even_if_their_metadata_cannot_be(tmp_path, kept):
+    image = noise("ZYX", "float32")
+    source = Picture(image, Metadata("ZYX", {"X": 0.5, "Y": 0.5}, "um", "imagej", kept))
+    assert not write_image(tmp_path / "a.tif", image, "ZYX", source)
+    np.testing.assert_array_equal(tifffile.imread(tmp_path / "a.tif"), image)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.tif"]
+    assert write_image(tmp_path / "b.tif", image, "ZYX", Picture(image, Metadata("ZYX")))

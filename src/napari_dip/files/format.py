@@ -45,6 +45,8 @@ class Format:
     peek : callable, optional
         Gives shape and `Metadata` of what `read` would give, without reading the values; None where a file does not say
         what its axes are.
+    read_series : callable, optional
+        Where a file may hold several images: gives the one of a number, from 1.
     """
 
     name: str
@@ -56,6 +58,7 @@ class Format:
     exact: bool = True
     dialects: dict[str, str] = field(default_factory=dict)
     peek: Callable[[Path], tuple[tuple[int, ...], Metadata] | None] | None = None
+    read_series: Callable[[Path, int], Picture] | None = None
 
     def ending(self, name: str) -> str:
         """Give the ending of a file name, as it is spelled there: that of a dialect, or else its suffix."""

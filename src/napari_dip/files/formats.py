@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 from napari_dip.errors import InputError, reason
 from napari_dip.files.format import Format
+from napari_dip.files.jpeg import JPEG
 from napari_dip.files.metadata import Metadata, Picture
 from napari_dip.files.npy import NPY
 from napari_dip.files.png import PNG
-from napari_dip.files.replace import check_output, replacing
+from napari_dip.files.replace import Unit, check_output, replacing, together
 from napari_dip.files.tiff import TIFF
 
 if TYPE_CHECKING:
@@ -24,9 +25,13 @@ __all__ = [
     "EXACT",
     "FORMATS",
     "NAMES",
+    "READ",
+    "READ_NAMES",
     "Format",
     "Metadata",
     "Picture",
+    "Unit",
+    "can_be_same",
     "check_fits",
     "check_output",
     "companion",
@@ -35,10 +40,14 @@ __all__ = [
     "read_image",
     "read_mask",
     "replacing",
+    "together",
     "write_image",
 ]
 
 FORMATS: tuple[Format, ...] = (TIFF, PNG, NPY)
+"""All that are read and written."""
+READ: tuple[Format, ...] = (*FORMATS, JPEG)
+"""All that are read."""
 
 
 def _either(words: Sequence[str]) -> str:
@@ -51,8 +60,10 @@ def _either(words: Sequence[str]) -> str:
 
 
 NAMES = _either([form.name for form in FORMATS])
-"""All formats, for a sentence."""
-ABOUT = " ".join(form.about for form in FORMATS)
+"""All formats that are written, for a sentence."""
+READ_NAMES = _either([form.name for form in READ])
+"""All formats that are read, for a sentence."""
+ABOUT = " ".join(form.about for form in READ)
 """What the files of each format hold."""
 EXACT = next(form for form in FORMATS if form.exact)
 """Takes what another format is too coarse for."""
@@ -60,36 +71,45 @@ COARSE = f"for {_either([form.name for form in FORMATS if not form.exact])}, as 
 """Where the companions of coarse formats go, for a sentence."""
 
 
-def format_of(path: Path) -> Format:
+def format_of(path: Path, formats: Sequence[Format] = FORMATS) -> Format:
     """Give the format that the suffix of a file name stands for.
 
     Raises
     ------
     InputError
-        If it stands for none that can be read and written.
+        If it stands for none of these; left out, those that are read and written.
     """
-    for form in FORMATS:
+    for form in formats:
         if path.suffix.lower() in form.suffixes:
             return form
-    known = ", ".join(suffix for form in FORMATS for suffix in form.suffixes)
-    raise InputError(f"The name {str(path)!r} does not say {NAMES}; let it end in {known}.")
+    known = ", ".join(suffix for form in formats for suffix in form.suffixes)
+    names = _either([form.name for form in formats])
+    raise InputError(f"The name {str(path)!r} does not say {names}; let it end in {known}.")
 
 
-def read_image(path: Path) -> Picture:
+def read_image(path: Path, series: int | None = None) -> Picture:
     """Read an image file.
+
+    Parameters
+    ----------
+    path : Path
+    series : int, optional
+        Which of several images in the file, from 1; left out, the first of the largest.
 
     Raises
     ------
     InputError
-        If there is no such file, or it cannot be read.
+        If there is no such file or image, or it cannot be read.
     """
-    form = format_of(path)
+    form = format_of(path, READ)
     if path.is_dir():
         raise InputError(f"{str(path)!r} is a folder; give an image file.")
     if not path.exists():
         raise InputError(f"There is no file {str(path)!r}.")
+    if series is not None and form.read_series is None:
+        raise InputError(f"A {form.name} file holds a single image; leave the series out for {str(path)!r}.")
     try:
-        return form.read(path)
+        return form.read(path) if series is None or form.read_series is None else form.read_series(path, series)
     except (InputError, MemoryError):
         raise
     except Exception as error:  # a damaged file can raise anything inside its reader
@@ -102,7 +122,7 @@ def peek(path: Path) -> tuple[tuple[int, ...], Metadata] | None:
     Nor is anything said of a file that cannot be read, or not as cheaply as that.
     """
     try:
-        look = format_of(path).peek
+        look = format_of(path, READ).peek
         return None if look is None else look(path)
     except Exception:  # whoever only wants to know more of an image that is there can do without
         return None
@@ -164,7 +184,16 @@ def check_fits(path: Path, picture: Picture, axes: str | None) -> None:
         raise InputError(f"{obstacle}; write {_either(able)}.")
 
 
-def write_image(path: Path, image: np.ndarray, axes: str, source: Picture, factor: int = 1) -> None:
+def write_image(
+    path: Path,
+    image: np.ndarray,
+    axes: str,
+    source: Picture,
+    factor: int = 1,
+    unit: Unit | None = None,
+    *,
+    same: bool = False,
+) -> bool:
     """Write a restored image, with the pixel size of its source as far as the format keeps it.
 
     Parameters
@@ -178,6 +207,15 @@ def write_image(path: Path, image: np.ndarray, axes: str, source: Picture, facto
         What was restored; for whole numbers, the file holds its type.
     factor : int
         How much smaller the pixels have become along Y and X.
+    unit : Unit, optional
+        Whose `commit` puts the file in its place, together with others; left out, it gets there at once.
+    same : bool
+        Write whole numbers of the type of the source, rounded and clipped, where `can_be_same` says that it can be.
+
+    Returns
+    -------
+    bool
+        Whether what its source says was written, too. What cannot be must not lose the image.
 
     Raises
     ------
@@ -188,5 +226,29 @@ def write_image(path: Path, image: np.ndarray, axes: str, source: Picture, facto
     dialect = form.dialects.get(form.ending(path.name).lower())
     if dialect is not None:
         metadata = metadata.in_dialect(dialect)
-    with replacing(path) as file:
-        form.write(file, image, axes, replace(source, metadata=metadata))
+    if same and can_be_same(source):
+        image = _in_type(image, source.array.dtype)
+    with (unit.replacing if unit else replacing)(path) as file:
+        try:
+            form.write(file, image, axes, replace(source, metadata=metadata))
+        except (InputError, OSError, MemoryError):
+            raise
+        except Exception:
+            file.seek(0)
+            file.truncate()
+            form.write(file, image, axes, replace(source, metadata=Metadata(metadata.axes)))
+            return False
+    return True
+
+
+def can_be_same(source: Picture) -> bool:
+    """Whether a result can have the type of its source: whole numbers of 8 or 16 bits without sign, as all can read."""
+    return source.array.dtype.newbyteorder("=").name in ("uint8", "uint16")
+
+
+def _in_type(image: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """Round and clip; what is no number becomes zero."""
+    import numpy as np
+
+    whole = dtype.newbyteorder("=")
+    return np.asarray(np.nan_to_num(np.rint(image), nan=0).clip(0, np.iinfo(whole).max), whole)

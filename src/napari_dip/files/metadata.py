@@ -14,6 +14,23 @@ NAMES = {"micron": "µm", "microns": "µm", "um": "µm", "\\u00B5m": "µm", "μm
 """Other names of units; a pixel is none."""
 
 
+LEAST_SIZE = 1e-8
+"""Of a pixel or a step, in whatever unit: less cannot be written as a fraction of two numbers of 32 bits."""
+
+
+def as_size(value: Any) -> float | None:
+    """Give a number for the size of a pixel or a step; None for what is none, so that the image can be read without it.
+
+    >>> as_size("0.5"), as_size("1,5"), as_size(float("nan")), as_size(0)
+    (0.5, None, None, None)
+    """
+    try:
+        size = float(value)
+    except (TypeError, ValueError):
+        return None
+    return size if isfinite(size) and LEAST_SIZE <= abs(size) <= 1 / LEAST_SIZE else None
+
+
 @dataclass(frozen=True)
 class Metadata:
     """What a file says of its image, beside the values; one shape for all formats.
@@ -50,6 +67,16 @@ class Metadata:
         """
         return replace(self, step={a: size / (factor if a in "YX" else 1) for a, size in self.step.items()})
 
+    def exchanged(self) -> Metadata:
+        """Give what is true of the image once its rows are columns.
+
+        >>> Metadata(step={"Y": 1.0, "X": 3.0}).exchanged().step
+        {'X': 1.0, 'Y': 3.0}
+        """
+        other = {"Y": "X", "X": "Y"}
+        step = {other.get(a, a): size for a, size in self.step.items()}
+        return replace(self, step=step, units={other.get(a, a): unit for a, unit in self.units.items()})
+
     @property
     def z_step(self) -> float | None:
         """Distance between planes along Z, over the size of a pixel along Y; None if it is not known.
@@ -82,10 +109,16 @@ class Picture:
     array : array of any shape and type
         As stored; a palette is turned into RGB.
     metadata : Metadata
+    notes : tuple of str
+        Whole sentences about what was left out in reading.
+    series : int or None
+        Which of the images in its file was asked for, from 1.
     """
 
     array: np.ndarray
     metadata: Metadata = field(default_factory=Metadata)
+    notes: tuple[str, ...] = ()
+    series: int | None = None
 
     @property
     def axes(self) -> str | None:

@@ -8,6 +8,7 @@ from typing import IO, TYPE_CHECKING, Any
 from napari_dip.errors import InputError
 from napari_dip.files.format import Format
 from napari_dip.files.metadata import Metadata, Picture
+from napari_dip.files.upright import upright
 from napari_dip.image.axes import guess_axes
 
 if TYPE_CHECKING:
@@ -34,13 +35,13 @@ def read(path: Path) -> Picture:
         raise InputError(f"The file {str(path)!r} has 16 bits for each of several colours; save it as TIFF instead.")
     with Image.open(path, formats=["PNG"]) as image:
         image.load()
-        mode, dpi = image.mode, image.info.get("dpi")
+        mode = image.mode
         palette = "RGBA" if "transparency" in image.info else "RGB"
         readable = {"P": palette, "1": "L", "LA": "RGBA"}.get(mode)
-        array = np.array(image.convert(readable) if readable else image)
+        turned, step = upright(image)
+        array = np.array(turned.convert(readable) if readable else turned)
     if mode.startswith("I"):
         array = array.astype(np.uint16)
-    step = {"X": 1 / float(dpi[0]), "Y": 1 / float(dpi[1])} if dpi and min(dpi) > 0 else {}
     return Picture(array, Metadata("YXS" if array.ndim == 3 else "YX", step, "inch" if step else None))
 
 

@@ -1,15 +1,27 @@
-"""Files that are there whole or not at all, and the check beforehand that they can be."""
+"""Files that are there whole or not at all, all of a run together, and the check beforehand that they can be.
+
+All are first written beside their places, as parts. Then a journal says which part belongs where: from its being there
+on, they are there. They take their places one after the other, and the journal goes. Whatever ends a process, the next
+one that writes to the folder finishes what a journal tells of, and clears all other parts of ended processes.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+import re
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from secrets import token_hex
-from typing import IO
+from typing import IO, Any
 
 from napari_dip.errors import InputError, reason
+from napari_dip.files import journal
+from napari_dip.files.locks import PREFIX, held_back, key_of, lock_name, locked, real, reserved
+
+LEFT = re.compile(re.escape(PREFIX) + r"([0-9a-f]{12})(?:-[0-9a-f]{12})?\.(part|old|journal|lock)")
+"""Names of what an ended process may leave, with the key of its unit."""
 
 
 def check_output(path: Path, inputs: Iterable[Path], *, force: bool) -> None:
@@ -27,15 +39,124 @@ def check_output(path: Path, inputs: Iterable[Path], *, force: bool) -> None:
             raise InputError(f"The file {str(path)!r} would be written over while it is needed; choose another name.")
     if path.exists() and not force:
         raise InputError(f"The file {str(path)!r} exists; give --force to replace it.")
-    folder = Path(os.path.realpath(path)).parent
+    folder = real(path).parent
     if not folder.is_dir():
         raise InputError(f"There is no folder {str(folder)!r} to write {path.name!r} to; make it first.")
     try:
-        probe = _beside(path)
-        probe.open("xb").close()
-        probe.unlink()
+        with held_back():
+            probe = folder / f"{PREFIX}{key_of(path)}-{token_hex(6)}.part"
+            probe.open("xb").close()
+            probe.unlink(missing_ok=True)  # another run may have cleared it
     except OSError as error:
         raise InputError(f"The folder {str(folder)!r} cannot be written to: {reason(error)}.") from None
+
+
+class Unit:
+    """Files that take their places together: all of the new ones, or none of them. `together` makes one."""
+
+    def __init__(self, key: str, home: Path):
+        self._key, self._home = key, home
+        self._parts: dict[Path, Path] = {}
+        self._final = False
+
+    @contextmanager
+    def replacing(self, path: Path) -> Iterator[IO[bytes]]:
+        """Write a file beside its place.
+
+        Raises
+        ------
+        InputError
+            If the system refuses, because the disk is full for example.
+        """
+        with self.part(path) as part:
+            target = real(path)
+            with part.open("xb+") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            if target.is_file():
+                part.chmod(target.stat().st_mode & 0o777)
+
+    @contextmanager
+    def part(self, path: Path) -> Iterator[Path]:
+        """Give the name of a part, to be made as a file or a folder.
+
+        Raises
+        ------
+        InputError
+            If the system refuses.
+        """
+        part = self._name(real(path).parent)
+        self._parts[real(path)] = part
+        with _told(path):
+            yield part
+
+    def commit(self, then: Callable[[], Any] | None = None) -> None:
+        """Put all files in their places.
+
+        Parameters
+        ----------
+        then : callable, optional
+            Is called once they are there, before any signal gets through.
+
+        Raises
+        ------
+        InputError
+            If the system refuses.
+        """
+        with held_back():
+            if self._parts:
+                with _told(next(iter(self._parts))):
+                    self._put()
+            if then is not None:
+                then()
+
+    def _put(self) -> None:
+        target, part = next(iter(self._parts.items()))
+        if len(self._parts) == 1 and part.is_file() and not target.is_dir():
+            part.replace(target)  # needs no journal
+            self._final = True
+            return
+        note = self._home / journal.name(self._key)
+        journal.write(note, self._name, self._parts)
+        self._final = True
+        journal.finish(note)
+
+    def _name(self, folder: Path) -> Path:
+        return folder / f"{PREFIX}{self._key}-{token_hex(6)}.part"
+
+    def drop(self) -> None:
+        """Remove what has not come to its place."""
+        if not self._final:
+            with held_back():
+                for folder in {self._home, *(part.parent for part in self._parts.values())}:
+                    _remove(folder.glob(f"{PREFIX}{self._key}-*"))
+                    _remove([folder / journal.name(self._key)])
+
+
+@contextmanager
+def together(paths: Sequence[Path]) -> Iterator[Unit]:
+    """Have names for oneself, for a unit of files that is to be put there by its `commit`, and clear what was left.
+
+    Raises
+    ------
+    InputError
+        If another run has one of the names, or the folders cannot be written to.
+    """
+    places = [real(path) for path in paths]
+    key, folders = key_of(places[0]), {place.parent for place in places}
+    own = {folder / lock_name(key) for folder in folders}
+    unit = Unit(key, places[0].parent)
+    for place in places:  # what locks would make a folder
+        if not place.parent.is_dir():
+            raise InputError(f"The file {str(place)!r} cannot be written: there is no folder {str(place.parent)!r}.")
+    with reserved([*own, *(place.with_name(lock_name(key_of(place))) for place in places)]):
+        for folder in folders:
+            clear(folder, key)
+        try:
+            yield unit
+        finally:
+            unit.drop()
 
 
 @contextmanager
@@ -47,28 +168,60 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
     InputError
         If the system refuses, because the disk is full for example.
     """
-    target, part = Path(os.path.realpath(path)), _beside(path)
-    try:
-        with part.open("xb+") as file:
+    with together([path]) as unit:
+        with unit.replacing(path) as file:
             yield file
-            file.flush()
-            os.fsync(file.fileno())
-        if target.exists():
-            part.chmod(target.stat().st_mode & 0o777)
-        part.replace(target)
+        unit.commit()
+
+
+def clear(folder: Path, own: str = "") -> None:
+    """Finish or clear what ended processes have left in a folder; what cannot be is left as it is.
+
+    Parameters
+    ----------
+    folder : Path
+    own : str
+        Key of a unit whose locks the caller has.
+    """
+    with suppress(OSError):
+        for key in sorted({found[1] for name in os.listdir(folder) if (found := LEFT.fullmatch(name))}):
+            if key == own:
+                _clear(folder, key)
+                continue
+            with suppress(OSError), locked([folder / lock_name(key)]) as free:
+                if free:
+                    _clear(folder, key)
+
+
+def _clear(folder: Path, key: str) -> None:
+    """Finish or clear what was left of a unit."""
+    with held_back():
+        note = folder / journal.name(key)
+        if note.exists() and not journal.settle(note):
+            return
+        _remove(folder.glob(f"{PREFIX}{key}-*"))
+
+
+def _remove(paths: Iterable[Path]) -> None:
+    for path in paths:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            with suppress(OSError):
+                path.unlink()
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """Say which file it was that the system refused."""
+    try:
+        yield
     except OSError as error:
         raise InputError(f"The file {str(path)!r} cannot be written: {reason(error)}.") from error
-    finally:
-        part.unlink(missing_ok=True)
-
-
-def _beside(path: Path) -> Path:
-    """Give a new, short name in the folder of a file; that of its target, if it is a link."""
-    return Path(os.path.realpath(path)).with_name(f".napari-dip-{token_hex(6)}.part")
 
 
 def _same(one: Path, other: Path) -> bool:
     """Whether two names stand for one file, be it there or not."""
-    if os.path.realpath(one) == os.path.realpath(other):
+    if real(one) == real(other):
         return True
     return one.exists() and other.exists() and one.samefile(other)

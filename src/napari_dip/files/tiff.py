@@ -8,9 +8,13 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 from uuid import NAMESPACE_OID, uuid5
 
-from napari_dip.errors import reason
+from napari_dip.errors import InputError, reason
+from napari_dip.files.calibration import calibrated
+from napari_dip.files.claims import check_claim
 from napari_dip.files.format import Format
-from napari_dip.files.metadata import CENTIMETRES, NAMES, Metadata, Picture
+from napari_dip.files.imagej import IMAGEJ_KEPT, in_ascii
+from napari_dip.files.metadata import CENTIMETRES, NAMES, Metadata, Picture, as_size
+from napari_dip.files.upright import turned
 from napari_dip.image.axes import AXES
 
 if TYPE_CHECKING:
@@ -20,11 +24,19 @@ if TYPE_CHECKING:
 RESOLUTION_UNITS = {None: 1, "inch": 2, "cm": 3}
 
 
-def read(path: Path) -> Picture:
-    """Read the first image of a TIFF file, with its axes (None where they are not to be known) and pixel size.
+def read(path: Path, series: int | None = None) -> Picture:
+    """Read an image of a TIFF file, with its axes (None where they are not to be known) and pixel size.
+
+    Parameters
+    ----------
+    path : Path
+    series : int, optional
+        Number of the image, from 1; left out, the first of the largest.
 
     Raises
     ------
+    InputError
+        If there is no such image, or it claims far more than it can hold.
     ValueError
         If its compression cannot be read; a damaged file raises this and much else.
     """
@@ -32,8 +44,12 @@ def read(path: Path) -> Picture:
 
     try:
         with tifffile.TiffFile(path) as file:
-            return _read_first(file)
-    except OSError:
+            if series is not None and not 1 <= series <= len(file.series):
+                raise InputError(f"The file {str(path)!r} has no image number {series}; it holds {len(file.series)}.")
+            image = _full_image(file) if series is None else file.series[series - 1]
+            check_claim(path, image.shape, image.dtype.itemsize)
+            return _read_full(file, image, chosen=series is not None)
+    except (OSError, InputError):
         raise
     except Exception as error:
         if "imagecodecs" not in reason(error):  # tifffile reads some compressions only with its help
@@ -43,7 +59,7 @@ def read(path: Path) -> Picture:
 
 
 def peek(path: Path) -> tuple[tuple[int, ...], Metadata] | None:
-    """Read shape and metadata of the first image without its values; None where a file does not say what its axes are.
+    """Read shape and metadata of the largest image without its values; None where a file does not say its axes.
 
     Raises
     ------
@@ -55,18 +71,20 @@ def peek(path: Path) -> tuple[tuple[int, ...], Metadata] | None:
     with tifffile.TiffFile(path) as file:
         if not (file.is_imagej or file.is_ome or file.is_shaped):
             return None  # to know its shape, all of its pages would have to be read
-        series = file.series[0]
+        series = _full_image(file)
         kept = [(n, a) for n, a in zip(series.shape, series.axes, strict=True) if n > 1 or a in "YXS"]
         page, kinds = series.keyframe, tifffile.PHOTOMETRIC
+        if _orientation(page) != 1 or dict(kept).get(4) == "S":
+            return None  # it is turned, and its samples are looked at, in reading
         known = _known_axes("".join(a for _, a in kept), has_samples=page.photometric in (kinds.RGB, kinds.YCBCR))
-        metadata = _read_metadata(file, page, white=page.photometric == kinds.MINISWHITE)
+        white = page.photometric == kinds.MINISWHITE
+        metadata = _read_metadata(file, page, white=white, number=file.series.index(series))
         return tuple(n for n, _ in kept), replace(metadata, axes=known)
 
 
-def _read_first(file: tifffile.TiffFile) -> Picture:
+def _read_full(file: tifffile.TiffFile, series: Any, *, chosen: bool) -> Picture:
     from tifffile import PHOTOMETRIC
 
-    series = file.series[0]
     page = series.keyframe
     array, axes = series.asarray(), series.axes
     has_samples = page.photometric in (PHOTOMETRIC.RGB, PHOTOMETRIC.YCBCR)
@@ -75,9 +93,43 @@ def _read_first(file: tifffile.TiffFile) -> Picture:
         array, axes, has_samples = page.colormap.T[array], axes + "S", True
     single = tuple(i for i, a in enumerate(axes) if array.shape[i] == 1 and a not in "YXS")
     array, axes = array.squeeze(single), "".join(a for i, a in enumerate(axes) if i not in single)
+    if has_samples and "S" in axes and _are_markers(array.take(-1, axes.index("S")), array.shape[axes.index("S")]):
+        axes, has_samples = axes.replace("S", "C"), False
     known = _known_axes(axes, has_samples=has_samples)
     white = page.photometric == PHOTOMETRIC.MINISWHITE
-    return Picture(array, replace(_read_metadata(file, page, white=white), axes=known))
+    metadata = _read_metadata(file, page, white=white, number=file.series.index(series))
+    orientation = _orientation(page)
+    if known and orientation != 1:
+        array = turned(array, known, orientation)
+        metadata = metadata.exchanged() if orientation > 4 else metadata
+    array, notes = calibrated(array, (file.imagej_metadata or {}) if file.is_imagej else {})
+    left_out = () if chosen else _left_out(file, series)
+    return Picture(array, replace(metadata, axes=known), (*left_out, *notes))
+
+
+def _orientation(page: Any) -> int:
+    return int(page.tags["Orientation"].value) if "Orientation" in page.tags else 1
+
+
+def _are_markers(last: np.ndarray, samples: int) -> bool:
+    """Whether the last of four samples is an image like the others: alpha is 0 or full nearly everywhere."""
+    if samples != 4 or last.dtype.kind != "u" or last.dtype.itemsize == 1:
+        return False
+    return bool(((last == 0) | (last == 256**last.dtype.itemsize - 1)).mean() < 0.5)
+
+
+def _full_image(file: tifffile.TiffFile) -> Any:
+    """Give the first of the largest images in a file: a small one before it is a preview."""
+    return max(file.series, key=lambda series: series.size)
+
+
+def _left_out(file: tifffile.TiffFile, series: Any) -> tuple[str, ...]:
+    if len(file.series) == 1:
+        return ()
+    shape = " x ".join(str(n) for n in series.shape)
+    number = file.series.index(series) + 1
+    read = f"The file holds {len(file.series)} images; only number {number}, of {shape}, is read."
+    return (f"{read} The option series takes another.",)
 
 
 def _known_axes(axes: str, *, has_samples: bool) -> str | None:
@@ -101,9 +153,9 @@ def _known_axes(axes: str, *, has_samples: bool) -> str | None:
     return known if {"Y", "X"} <= set(known) else None
 
 
-def _read_metadata(file: tifffile.TiffFile, page: Any, *, white: bool) -> Metadata:
+def _read_metadata(file: tifffile.TiffFile, page: Any, *, white: bool, number: int) -> Metadata:
     if file.is_ome:
-        return _read_ome(file.ome_metadata)
+        return _read_ome(file.ome_metadata, number)
     step = {a: size for a in "XY" if (size := _tag_size(page.tags.get(f"{a}Resolution")))}
     if len(step) < 2:
         step = {}
@@ -114,9 +166,9 @@ def _read_metadata(file: tifffile.TiffFile, page: Any, *, white: bool) -> Metada
         return Metadata(None, step, unit if step else None, "plain", kept)
     found = file.imagej_metadata or {}
     for axis, key in (("Z", "spacing"), ("T", "finterval")):
-        if isinstance(found.get(key), int | float):
-            step[axis] = float(found[key])
-    kept = {key: found[key] for key in ("fps", "loop", "mode", "LUTs", "Labels", "Info") if key in found}
+        if size := as_size(found.get(key)):
+            step[axis] = size
+    kept = {key: found[key] for key, fits in IMAGEJ_KEPT.items() if key in found and fits(found[key])}
     unit = found.get("unit")
     return Metadata(None, step, None if unit is None else str(unit), "imagej", kept)
 
@@ -126,21 +178,23 @@ def _tag_size(tag: Any) -> float | None:
     if tag is None:
         return None
     above, below = tag.value
-    return below / above if above and below else None
+    return as_size(below / above) if above and below else None
 
 
-def _read_ome(text: str) -> Metadata:
+def _read_ome(text: str, number: int = 0) -> Metadata:
+    """Read what is said of the image of that number."""
     from xml.etree import ElementTree
 
-    pixels = ElementTree.fromstring(text).find(".//{*}Image/{*}Pixels")
-    if pixels is None:
+    every = ElementTree.fromstring(text).findall(".//{*}Image/{*}Pixels")
+    if not every:
         return Metadata(dialect="ome")
+    pixels = every[min(number, len(every) - 1)]
     step, units = {}, {}
     for axis in "XYZ":
-        if size := float(pixels.get(f"PhysicalSize{axis}", 0)):
+        if size := as_size(pixels.get(f"PhysicalSize{axis}")):
             step[axis], units[axis] = size, pixels.get(f"PhysicalSize{axis}Unit", "µm")
     kept: dict[str, Any] = {}
-    if interval := float(pixels.get("TimeIncrement", 0)):
+    if interval := as_size(pixels.get("TimeIncrement")):
         step["T"] = interval
         kept["TimeIncrementUnit"] = pixels.get("TimeIncrementUnit", "s")
     names = [channel.get("Name") for channel in pixels.findall("{*}Channel")]
@@ -203,19 +257,10 @@ def _resolution(step: dict[str, float]) -> dict[str, Any]:
 
 
 def _imagej_options(image: np.ndarray, axes: str, metadata: Metadata) -> dict[str, Any]:
-    said = {"axes": axes, **metadata.kept, "unit": metadata.unit and _in_ascii(metadata.unit)}
+    said = {"axes": axes, **metadata.kept, "unit": metadata.unit and in_ascii(metadata.unit)}
     for axis, key in (("Z", "spacing"), ("T", "finterval")):
         said[key] = metadata.step.get(axis)
     return {"imagej": True, "metadata": {k: v for k, v in said.items() if v is not None}, **_resolution(metadata.step)}
-
-
-def _in_ascii(text: str) -> str:
-    r"""Write other letters as ImageJ does, which older versions of it did not.
-
-    >>> _in_ascii("µm")
-    '\\u00B5m'
-    """
-    return "".join(c if c.isascii() else f"\\u{ord(c):04X}" for c in text)
 
 
 def _ome_options(image: np.ndarray, axes: str, metadata: Metadata) -> dict[str, Any]:
@@ -255,6 +300,7 @@ TIFF = Format(
     suffixes=(".tif", ".tiff"),
     about="TIFF keeps axes and pixel size, and holds float32 in the units of the image.",
     read=read,
+    read_series=read,
     write=write,
     peek=peek,
     dialects={".ome.tif": "ome", ".ome.tiff": "ome"},

@@ -1,0 +1,123 @@
+"""What is to take its place: a list of parts and names in a small file, which is there whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from napari_dip.files.locks import PREFIX, lock_name, locked
+
+LARGEST = 1 << 20
+"""Bytes; a journal of ours has some hundreds."""
+
+
+def name(key: str) -> str:
+    """Name the journal of a unit."""
+    return f"{PREFIX}{key}.journal"
+
+
+def write(note: Path, new_name: Callable[[Path], Path], parts: Mapping[Path, Path]) -> None:
+    """Write which part belongs where. In other folders than its own, a note says where it is, and is there before it.
+
+    Parameters
+    ----------
+    note : Path
+        The journal.
+    new_name : callable
+        Gives a new name in a folder for what is not complete.
+    parts : mapping of Path to Path
+        From the place of a file to its part.
+    """
+    for folder in {target.parent for target in parts} - {note.parent}:
+        _write(folder / note.name, new_name(folder), {"journal": str(note)})
+    files = [[_relative(target.parent, note.parent), part.name, target.name] for target, part in parts.items()]
+    _write(note, new_name(note.parent), {"files": files})
+
+
+def finish(note: Path) -> None:
+    """Put parts in their places, as far as that is not done, and remove the journal."""
+    files, folders = _files(note), set()
+    for part, target in files:
+        folders.add(target.parent)
+        if not part.exists():
+            continue
+        if target.is_dir() or (part.is_dir() and target.exists()):  # a folder takes no other's place by itself
+            target.rename(part.with_suffix(".old"))
+        part.replace(target)
+        shutil.rmtree(part.with_suffix(".old"), ignore_errors=True)
+        part.with_suffix(".old").unlink(missing_ok=True)
+    for folder in folders:
+        _to_disk(folder)
+    note.unlink()
+    for folder in folders - {note.parent}:
+        (folder / note.name).unlink(missing_ok=True)
+
+
+def settle(note: Path) -> bool:
+    """Finish what a journal tells of, or a note in another folder; False if all of it has to stay for now.
+
+    The caller has the lock of the unit in that folder.
+    """
+    try:
+        found = _read(note)
+        if "journal" not in found:
+            finish(note)
+            return True
+        other = Path(found["journal"])
+        if other.name != note.name or not other.exists():
+            note.unlink()
+            return True
+        key = note.name.removeprefix(PREFIX).removesuffix(".journal")
+        with locked([other.with_name(lock_name(key))]) as free:
+            if free:
+                finish(other)
+            return free
+    except (OSError, ValueError, TypeError, KeyError):
+        return False
+
+
+def _files(note: Path) -> list[tuple[Path, Path]]:
+    """Read parts and their places; what is not from this program could put a file anywhere, so it is not taken."""
+    part_of_this = re.compile(re.escape(note.name.removesuffix(".journal")) + r"-[0-9a-f]{12}\.part")
+    found = []
+    for folder, part, target in _read(note)["files"]:
+        if not part_of_this.fullmatch(part) or Path(target).name != target:
+            raise ValueError(f"{str(note)!r} is no journal of napari-dip")
+        found.append((note.parent / folder / part, note.parent / folder / target))
+    return found
+
+
+def _read(note: Path) -> Any:
+    with note.open("rb") as file:
+        return json.loads(file.read(LARGEST))
+
+
+def _write(note: Path, part: Path, content: dict[str, Any]) -> None:
+    with part.open("xb") as file:
+        file.write(json.dumps(content).encode())
+        file.flush()
+        os.fsync(file.fileno())
+    _to_disk(note.parent)  # the parts have to be there before it
+    part.replace(note)
+    _to_disk(note.parent)
+
+
+def _relative(folder: Path, start: Path) -> str:
+    """Say where a folder is; from the own one, so that it may be moved."""
+    return "." if folder == start else str(folder)
+
+
+def _to_disk(folder: Path) -> None:
+    """Have the system keep the names in a folder through a loss of power; where it can."""
+    with suppress(OSError, AttributeError):
+        at = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(at)
+        finally:
+            os.close(at)
