@@ -8,7 +8,7 @@ import tifffile
 
 import napari_dip as dip
 from napari_dip.batch import restore_file
-from napari_dip.files.formats import NAMES
+from napari_dip.files.formats import NAMES, read_image
 
 QUICK = {"max_iterations": 3, "threads": 1}
 
@@ -50,6 +50,7 @@ def test_uncertainty_and_record_are_written_beside_it(here):
         "uncertainty": str(here / "out-uncertainty.tif"),
     }
     assert record.pop("command") == f"napari-dip {dip.__version__}"
+    assert set(record.pop("result")) == {"image", "uncertainty"}
     assert record == json.loads(json.dumps(done.restoration.record))
 
 
@@ -214,3 +215,22 @@ def test_what_cannot_be_used_is_refused_before_any_work(here, case):
 def test_force_replaces_what_is_there(here):
     restore_file("denoise", "in.npy", "mask.npy", force=True, settings=QUICK)
     assert np.load("mask.npy").max() > 100
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "int16"])
+@pytest.mark.parametrize("suffix", [".tif", ".npy"])
+def test_a_result_has_the_type_of_its_source_if_that_is_asked(tmp_path, dtype, suffix):
+    image = np.random.default_rng(1).integers(0, 200, (16, 16)).astype(dtype)
+    np.save(tmp_path / "a.npy", image)
+    given = {"settings": {"max_iterations": 2}, "record": tmp_path / "a.json"}
+    plain = restore_file("denoise", tmp_path / "a.npy", tmp_path / f"plain{suffix}", **given)
+    found = restore_file("denoise", tmp_path / "a.npy", tmp_path / f"same{suffix}", dtype="same", force=True, **given)
+    written = read_image(tmp_path / f"same{suffix}").array
+    if dtype == "int16":
+        assert written.dtype == np.float32 and "int16" in found.notes[-1]
+        return
+    assert plain.notes == () and f"clipped to {dtype}" in found.notes[-1]
+    assert written.dtype == dtype
+    np.testing.assert_array_equal(written, np.rint(read_image(tmp_path / f"plain{suffix}").array))
+    record = json.loads((tmp_path / "a.json").read_text())
+    assert record["same_type"] and record["notes"] == list(found.notes)

@@ -14,7 +14,7 @@ from PIL import Image
 
 import napari_dip as dip
 from napari_dip import cli, terminal
-from napari_dip.files.formats import NAMES
+from napari_dip.files.formats import NAMES, READ_NAMES
 from napari_dip.settings import Settings, field
 from napari_dip.tasks import task_named
 
@@ -304,7 +304,7 @@ REFUSED = {
     "missing mask": (lambda: None, ("inpaint", "in.npy", "out.npy", "--mask", "no.png"), "no file 'no.png'"),
     "folder": (lambda: Path("dir.tif").mkdir(), ("denoise", "dir.tif", "out.tif"), "is a folder"),
     "corrupt": (lambda: Path("bad.tif").write_bytes(b"II*\0 no"), ("denoise", "bad.tif", "out.tif"), "cannot be read"),
-    "unknown input": (lambda: None, ("denoise", "in.jpg", "out.tif"), NAMES),
+    "unknown input": (lambda: None, ("denoise", "in.gif", "out.tif"), READ_NAMES),
     "unknown output": (lambda: None, ("denoise", "in.npy", "out.jpg"), NAMES),
     "no output folder": (lambda: None, ("denoise", "in.npy", "no/out.npy"), "no folder"),
     "output is the input": (lambda: None, ("denoise", "in.npy", "in.npy", "--force"), "written over"),

@@ -9,6 +9,8 @@ from napari_dip.errors import OUT_OF_MEMORY, InputError, in_words
         MemoryError(),
         RuntimeError("CUDA out of memory. Tried to allocate 2 GiB"),
         RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"),
+        RuntimeError("could not create a primitive"),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:73] . Cannot allocate memory"),
     ],
 )
 def test_a_lack_of_memory_gets_a_sentence(error):

@@ -294,8 +294,10 @@ def hold(task, result, image, mask, factor):
     elif unobserved:
         assert np.isnan(restored[sorted(unobserved)]).all()
     if task != "super_resolve":
+        fitted_with = {n: plane["planes"] for plane in result.record["planes"] for n in plane.get("planes", ())}
         for n in reached:
-            values = single[n, colour][known[n, colour]]
+            together = fitted_with.get(n, [n])  # those have one range
+            values = single[together, colour][known[together, colour]]
             low, high = np.nextafter(values.min(), -np.float32(np.inf)), np.nextafter(values.max(), np.float32(np.inf))
             assert low <= restored[n, colour].min() and restored[n, colour].max() <= high
     if uncertainty is not None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from napari_dip import record as records
 from napari_dip.errors import InputError
 from napari_dip.estimate import estimate
 from napari_dip.files import formats as files
 from napari_dip.image.axes import guess_axes
+from napari_dip.image.source import digest_of
 from napari_dip.settings import Settings, read_settings
 from napari_dip.summary import plan
 from napari_dip.tasks import Input, Task, task_named
@@ -38,6 +39,8 @@ class FileResult:
         None where it was not asked for.
     prior : Path or None
         None also where the run ended before everything was fitted that belongs to it.
+    notes : tuple of str
+        Sentences about what was left out in reading the image, or in writing it.
     """
 
     restoration: Restoration
@@ -45,6 +48,7 @@ class FileResult:
     uncertainty: Path | None
     record: Path | None
     prior: Path | None = None
+    notes: tuple[str, ...] = ()
 
 
 def restore_file(
@@ -62,10 +66,14 @@ def restore_file(
     prior: str | Path | None = None,
     update: int = 0,
     save_prior: str | Path | None = None,
+    settled: Callable[[], Any] | None = None,
+    dtype: Literal["float32", "same"] = "float32",
+    series: int | None = None,
 ) -> FileResult:
     """Restore an image file, and write the result to another.
 
-    What can be checked is checked before any work, and a file is put in its place once it is complete.
+    What can be checked is checked before any work. All files that are written take their places together, once they are
+    complete; if it is broken off, those that were there before stay. What an ended process left there is cleared.
 
     Parameters
     ----------
@@ -95,6 +103,12 @@ def restore_file(
         Iterations that bring it up to date first.
     save_prior : path, optional
         Also write what was fitted, as a prior for other images.
+    settled : callable, optional
+        Is called once all files are in their places, before any signal gets through.
+    dtype : str
+        "float32", or "same" for the type of the source, rounded and clipped, if that is uint8 or uint16.
+    series : int, optional
+        Which of several images in the file, from 1; left out, the first of the largest.
 
     Returns
     -------
@@ -103,7 +117,7 @@ def restore_file(
     Raises
     ------
     InputError
-        If task, files, axes, inputs or settings cannot be used, or the result cannot be written.
+        If task, files, axes, inputs or settings cannot be used, the result cannot be written, or another run is at it.
 
     Examples
     --------
@@ -123,10 +137,47 @@ def restore_file(
     if save_prior is not None:
         made["saved prior"] = Path(save_prior)
     _check_outputs(made, needed, force=force)
-    picture = files.read_image(source)
+    with files.together(list(made.values())) as unit:
+        _check_outputs(made, needed, force=force)  # another run may have written them in between
+        picture = _read_source(source, series, same := dtype == "same")
+        return _restored(
+            row,
+            unit,
+            made,
+            needed,
+            picture,
+            chosen,
+            axes,
+            given,
+            settings or {},
+            watch,
+            announce,
+            update,
+            settled,
+            same,
+        )
+
+
+def _restored(
+    row: Task,
+    unit: files.Unit,
+    made: Mapping[str, Path],
+    needed: Mapping[str, Path],
+    picture: Picture,
+    chosen: Settings,
+    axes: str | None,
+    given: Mapping[str, Any],
+    settings: Mapping[str, Any],
+    watch: Watch | None,
+    announce: Callable[[str], Any] | None,
+    update: int,
+    settled: Callable[[], Any] | None,
+    same: bool,
+) -> FileResult:
+    """Read, restore and write, with names that no other run has."""
     files.check_fits(made["output"], picture, axes := axes.upper() if axes else picture.axes)
     values = {one.name: _read_input(one, given[one.name]) for one in row.inputs}
-    given = {**values, **(settings or {}), **_z_step(chosen, row, picture, axes)}
+    given = {**values, **settings, **_z_step(chosen, row, picture, axes)}
     run = _begun(row, picture.array, axes, given, needed.get("prior"), update, made)
     if announce is not None:
         image = run.request.source
@@ -139,7 +190,23 @@ def restore_file(
         if watch is not None and watch(progress):
             run.stop(now=asked or (progress.together > 1 and progress.restored > 0))
             asked = True
-    return _write(run, picture, made, needed, values.get("factor", 1))
+    result = _write(run, picture, made, needed, values.get("factor", 1), unit, same)
+    unit.commit(settled)
+    return result
+
+
+def _read_source(path: Path, series: int | None, same: bool) -> Picture:
+    """Read the image to restore, and note what is to become of its type."""
+    picture = replace(files.read_image(path, series), series=series)
+    return replace(picture, notes=(*picture.notes, _type_note(picture))) if same else picture
+
+
+def _type_note(picture: Picture) -> str:
+    """Say what becomes of the values of a result that is to have the type of its source."""
+    name = picture.array.dtype.newbyteorder("=").name
+    if files.can_be_same(picture):
+        return f"The result is rounded and clipped to {name}, the type of the image."
+    return f"The image holds {name}, so the result is written as float32; only uint8 and uint16 can be kept."
 
 
 def _z_step(settings: Settings, task: Task, picture: Picture, axes: str | None) -> dict[str, float]:
@@ -197,28 +264,47 @@ def _read_input(one: Input, given: Any) -> Any:
     return files.read_image(Path(given)).array if one.kind == "image" else given
 
 
-def _write(run: Run, picture: Picture, made: Mapping[str, Path], needed: Mapping[str, Path], factor: int) -> FileResult:
+def _write(
+    run: Run,
+    picture: Picture,
+    made: Mapping[str, Path],
+    needed: Mapping[str, Path],
+    factor: int,
+    unit: files.Unit,
+    same: bool,
+) -> FileResult:
     """Write image and uncertainty, then prior and record, with the files that were read and written."""
     restoration = run.result
     for role, array in (("output", restoration.image), ("uncertainty", restoration.uncertainty)):
         if role in made and array is not None:
-            files.write_image(made[role], array, restoration.axes, picture, factor)
-    if "saved prior" in made and not _save_prior(run, made["saved prior"]):
+            files.write_image(
+                made[role], array, restoration.axes, picture, factor, unit, same=same and role == "output"
+            )
+    if "saved prior" in made and not _save_prior(run, made["saved prior"], unit):
         made = {role: file for role, file in made.items() if role != "saved prior"}
     if "record" in made:
         record, named = restoration.record.copy(), {**needed, **made}
         record["files"] = {role: str(file) for role, file in named.items() if role != "record"}
+        arrays = {"image": restoration.image, "uncertainty": restoration.uncertainty}
+        record["result"] = {name: digest_of(array) for name, array in arrays.items() if array is not None}
+        if picture.series is not None:
+            record["series"] = picture.series
+        if same:
+            record["same_type"] = True
+        if picture.notes:
+            record["notes"] = list(picture.notes)
         record["command"] = f"napari-dip {record['versions']['napari-dip']}"
-        with files.replacing(made["record"]) as file:
+        with unit.replacing(made["record"]) as file:
             file.write(records.write(record))
-    return FileResult(restoration, made["output"], made.get("uncertainty"), made.get("record"), made.get("saved prior"))
+    beside = made.get("uncertainty"), made.get("record"), made.get("saved prior")
+    return FileResult(restoration, made["output"], *beside, notes=picture.notes)
 
 
-def _save_prior(run: Run, path: Path) -> bool:
+def _save_prior(run: Run, path: Path, unit: files.Unit) -> bool:
     """Write what a run has fitted; False if it did not come to all of it."""
     from napari_dip.fitted_prior import FittedPrior
 
     prior = FittedPrior.of(run)
     if prior is not None:
-        prior.save(path)
+        prior.save(path, unit=unit)
     return prior is not None

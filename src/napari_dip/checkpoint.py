@@ -12,7 +12,7 @@ import torch
 
 from napari_dip import record as records
 from napari_dip.errors import InputError
-from napari_dip.files.replace import replacing
+from napari_dip.files.replace import Unit, replacing
 from napari_dip.record import Record
 
 FORMATS = {"run": "napari-dip run", "prior": "napari-dip prior"}
@@ -42,15 +42,15 @@ def read(path: Path) -> tuple[Record, dict[str, Any]]:
     return records.read(found["record"]), found["state"]
 
 
-def write_plain(path: Path, kind: str, content: dict[str, Any]) -> None:
-    """Write one of `FORMATS`: tensors, numbers and text in plain containers.
+def write_plain(path: Path, kind: str, content: dict[str, Any], unit: Unit | None = None) -> None:
+    """Write one of `FORMATS`: tensors, numbers and text in plain containers; at once, or together with a unit.
 
     Raises
     ------
     InputError
         If it cannot be written.
     """
-    with replacing(path) as file:
+    with (unit.replacing if unit else replacing)(path) as file:
         torch.save({"format": FORMATS[kind], **content}, file)
 
 

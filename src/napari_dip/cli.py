@@ -7,6 +7,7 @@ parameters are values, so that a row of a table can become one.
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import sys
 import warnings
@@ -20,8 +21,10 @@ from click.core import ParameterSource
 from pydantic.fields import FieldInfo
 
 import napari_dip
-from napari_dip.errors import InputError, in_words
-from napari_dip.files.formats import ABOUT, COARSE, NAMES
+from napari_dip import batch_command, replay_command
+from napari_dip.errors import InputError, Interrupted, in_words, reason
+from napari_dip.files.formats import ABOUT, COARSE, NAMES, READ_NAMES
+from napari_dip.interrupts import ending, guarded
 from napari_dip.settings import Settings, field, read_settings
 from napari_dip.tasks import TASKS, Input, Task
 from napari_dip.terminal import farewell, say, watching
@@ -29,13 +32,16 @@ from napari_dip.terminal import farewell, say, watching
 # batch (files, then torch) is imported once there is work to do, so that --help comes at once
 
 PATH = click.Path(path_type=Path)
-FORMATS = f"{NAMES}, by its suffix"
-FILES = [("IN", f"Image to restore: {FORMATS}."), ("OUT", f"File to write: {FORMATS}.")]
+DTYPE_HELP = (
+    "Type of the values that are written: same, that of the image if it is uint8 or uint16, rounded and clipped."
+)
+BY_SUFFIX = ", by its suffix"
+FILES = [("IN", f"Image to restore: {READ_NAMES}{BY_SUFFIX}."), ("OUT", f"File to write: {NAMES}{BY_SUFFIX}.")]
 AXES_HELP = """One letter of T Z C Y X S for each dimension, in their order, such as TCYX; left out, what the file
 says, or else a guess."""
 EPILOG = f"""{ABOUT} Ctrl-C ends a run and writes the best so far.
 Exit status: 0 done, 1 something cannot be used, 2 wrong usage, 130 interrupted
-(143 if it was the system that ended it; the best so far is written, too)."""
+(143 or 129 if it was the system that ended it, or the terminal; the best so far is written, too)."""
 KEPT = ("prior", "update", "save_prior")
 SECOND = f"""The uncertainty is written beside OUT, as cells-uncertainty.tif for cells.tif ({COARSE}).
 """
@@ -112,6 +118,12 @@ def _command(task: Task) -> click.Command:
         _option("record", help="Write what is needed to repeat the run, as JSON.", type=PATH),
         *(_kept_options() if task.keeps else []),
         _option("force", help="Replace files that exist.", is_flag=True),
+        _option(
+            "series",
+            help="Which of several images in the file, from 1.  [default: the largest]",
+            type=click.IntRange(1),
+        ),
+        _option("dtype", help=DTYPE_HELP, type=click.Choice(["float32", "same"]), default="float32", show_default=True),
     ]
     epilog = SECOND + EPILOG if task.uses("uncertainty") else EPILOG
 
@@ -123,7 +135,11 @@ def _command(task: Task) -> click.Command:
 
 app = click.Group(
     "napari-dip",
-    commands=[_command(task) for task in TASKS],
+    commands=[
+        *(_command(task) for task in TASKS),
+        batch_command.make([_setting(name) for name in Settings.model_fields], lambda work: _guarded(work)),
+        replay_command.make(lambda work: _guarded(work)),
+    ],
     help="Restore a single image without training data, with a deep image prior.",
     epilog=EPILOG,
 )
@@ -135,37 +151,58 @@ def main() -> None:
     if not sys.warnoptions:
         warnings.simplefilter("ignore")  # what a library warns of is no message of ours
     logging.getLogger("tifffile").setLevel(logging.CRITICAL)
-    app()
+    guarded(app)
 
 
 def _guarded(work: Callable[[], int]) -> int:
     """Do it, and put what goes wrong for reasons outside of this program into one sentence."""
     try:
         return work()
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, Interrupted) as error:
         say("Interrupted; there is no result.")
-        return 128 + signal.SIGINT
+        return 128 + getattr(error, "number", signal.SIGINT)
+    except Exception as error:
+        if ending.number:  # whatever became of it on its way through a library
+            raise Interrupted(ending.number) from None
+        return _failed(error)
+
+
+def _failed(error: Exception) -> int:
+    """Say what went wrong; give the exit status. What is no reason outside of this program stays as it is."""
+    try:
+        raise error
     except InputError as error:
         say(str(error))
     except OSError as error:
+        if "usable temporary directory" in str(error):  # torch looks for one while it is imported
+            say("There is no folder for temporary files that can be written to; set TMPDIR to one that can.")
+            return 1
         say(f"{error.strerror or error}: {error.filename}." if error.filename else f"{error.strerror or error}.")
     except (MemoryError, RuntimeError) as error:
         say(in_words(error))
+    except ImportError as error:
+        say(f"A library that is needed cannot be loaded ({reason(error)}); mend or install it anew.")
     return 1
 
 
 def _restore(task: Task, source: Path, target: Path, **given: Any) -> int:
     """Restore a file while its progress is shown; give the exit status."""
     inputs = {one.name: given.pop(one.name) for one in task.inputs}
-    others: dict[str, Any] = {name: given.pop(name) for name in ("axes", "record", "force", *KEPT) if name in given}
+    others: dict[str, Any] = {
+        name: given.pop(name) for name in ("axes", "record", "force", "dtype", "series", *KEPT) if name in given
+    }
     if others.get("prior"):  # what was not said is as it was when that was fitted
         said = click.get_current_context().get_parameter_source
         given = {name: value for name, value in given.items() if said(name) is not ParameterSource.DEFAULT}
+    # torch makes a folder for what it compiles, which is nothing here: it takes one that is there, and needs no other
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(target.absolute().parent))
     with watching() as watch:
         from napari_dip.batch import restore_file
 
-        others |= {"watch": watch, "announce": watch.announce}
+        others |= {"watch": watch, "announce": watch.announce, "settled": watch.stop.settle}
         result = restore_file(task.name, source, target, inputs=inputs, settings=given, **others)
+    for note in result.notes:
+        say(note)
     farewell(result, stopped=bool(watch.signal))
     if others.get("save_prior") and result.prior is None:
         say("The run ended before everything was fitted, so no prior is written.")

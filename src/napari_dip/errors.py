@@ -4,6 +4,22 @@ from __future__ import annotations
 
 OUT_OF_MEMORY = "There is not enough memory for this image; crop it, close other programs, or choose another device."
 
+ONEDNN_FULL = ("could not create a primitive", "could not execute a primitive", "could not create a memory object")
+
+
+class Interrupted(BaseException):
+    """A signal asked for the end, and there is nothing to keep; no library takes it for an error.
+
+    Attributes
+    ----------
+    number : int
+        Of the signal.
+    """
+
+    def __init__(self, number: int):
+        super().__init__(number)
+        self.number = number
+
 
 class InputError(ValueError):
     """Something the caller gave cannot be used; the message says what, and what to do about it, in one sentence."""
@@ -14,8 +30,8 @@ def in_words(error: Exception) -> str:
     if isinstance(error, InputError):
         return str(error)
     text = " ".join(str(error).split())
-    # torch has many words, and several exceptions, for a lack of memory
-    full = ("out of memory", "can't allocate memory", "not enough memory")
+    # torch has many words, and several exceptions, for a lack of memory; those of oneDNN (its convolutions) name none
+    full = ("out of memory", "allocate memory", "not enough memory", "bad_alloc", *ONEDNN_FULL)
     if isinstance(error, MemoryError) or any(words in text.lower() for words in full):
         return OUT_OF_MEMORY
     return f"The restoration failed with {type(error).__name__}: {text or 'no further words'}"

@@ -50,7 +50,8 @@ class PlaneRecord(TypedDict):
     `blocks` are the parts of them that were restored, in the order of their plan; `neighbours` how many planes on each
     side were looked at; `applying` the part of `seconds` in which they were restored, after the learning. `together` is
     the side of the groups in which pixels of few photons, or of strong noise, were restored. `smooth` is the part of
-    the smoothest surface in what fills its gaps, from 0 to 1: the rest is of the network.
+    the smoothest surface in what fills its gaps, from 0 to 1: the rest is of the network. `filtered` is the part of a
+    Gaussian filter in what was made of the prediction, where held-out pixels speak for one.
 
     In super-resolution `denoised_after` are those of the `iterations` in which noise was looked for; `noise` is there
     where it was found, and removed.
@@ -80,6 +81,7 @@ class PlaneRecord(TypedDict):
     together: NotRequired[int]
     residual: NotRequired[FoundResidual]
     smooth: NotRequired[float]
+    filtered: NotRequired[float]
 
 
 class Unmeasured(TypedDict):
@@ -116,7 +118,10 @@ class Record(TypedDict):
     task takes; `digest` tells the image, and each array that the task takes, by a SHA-256 of shape, type and values.
     `unreached` are the numbers of planes that are NaN in the result: a run that was stopped did not come to them, or
     they diverged, or nothing was measured in them. `unmeasured` is there where anything of that kind was found, `prior`
-    where weights were given, and `on_crops` where even a small plane was fitted on crops.
+    where weights were given, and `on_crops` where even a small plane was fitted on crops. Of a run from file to file,
+    `result` tells the restored image and its uncertainty like `digest`, before they were put into the types of files;
+    `same_type` says whether that was the type of the source, `series` which image of
+    its file was asked for, and `notes` what was left out or changed.
     """
 
     schema: int
@@ -146,6 +151,10 @@ class Record(TypedDict):
     prior: NotRequired[PriorRecord]
     on_crops: NotRequired[bool]
     files: NotRequired[dict[str, str]]
+    result: NotRequired[dict[str, str]]
+    notes: NotRequired[list[str]]
+    same_type: NotRequired[bool]
+    series: NotRequired[int]
     command: NotRequired[str]
 
 
@@ -285,7 +294,7 @@ def read(given: Any) -> Record:
     if isinstance(given, str | bytes):
         try:
             given = json.loads(given)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise InputError(f"This is no record of napari-dip: it cannot be read as JSON ({error}).") from None
     if not isinstance(given, dict) or not isinstance(given.get("schema"), int):
         raise InputError("This is no record of napari-dip, or one of before version 0.2: it has no schema number.")

@@ -35,6 +35,7 @@ __all__ = [
     "inpaint",
     "load_run",
     "replay",
+    "replay_steps",
     "restore_steps",
     "super_resolve",
 ]
@@ -185,8 +186,26 @@ def replay(
     InputError
         If the record cannot be used, or an array is not that of the run.
     """
+    return replay_steps(record, image, other_image=other_image, prior=prior, **inputs).result
+
+
+def replay_steps(
+    record: Record | str | bytes,
+    image: Any,
+    *,
+    other_image: bool = False,
+    prior: HasWeights | None = None,
+    **inputs: Any,
+) -> Run:
+    """Make the run of `replay`, for those who want to watch.
+
+    Raises
+    ------
+    InputError
+        As `replay` does.
+    """
     found = records.read(record)
-    return _repeated(found, image, inputs, script=found["planes"], other_image=other_image, prior=prior).result
+    return _repeated(found, image, inputs, script=found["planes"], other_image=other_image, prior=prior)
 
 
 def load_run(path: str | Path, image: Any, *, prior: HasWeights | None = None, **inputs: Any) -> Run:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
+from napari_dip.errors import Interrupted
+from napari_dip.interrupts import ENDING, ending
 from napari_dip.summary import findings, what_is_missing, where_it_stands, why_it_ended
 
 if TYPE_CHECKING:
@@ -18,7 +20,8 @@ if TYPE_CHECKING:
 
 def say(sentence: str) -> None:
     """Write one line to where errors go."""
-    print(f"napari-dip: {' '.join(sentence.split())}", file=sys.stderr)
+    with suppress(OSError):  # a terminal that was closed is no reason to lose a result
+        print(f"napari-dip: {' '.join(sentence.split())}", file=sys.stderr, flush=True)
 
 
 def farewell(result: FileResult, *, stopped: bool) -> None:
@@ -82,10 +85,13 @@ class Watch:
 
     def __call__(self, progress: Progress) -> bool:
         """Show a step; give whether a signal has come since the one before."""
+        if ending.number:  # it was lost in a library that was being imported
+            raise Interrupted(ending.number)
         if not self._said:
             self.stop.spare = int(progress.together > 1 and not progress.restored)
         self.stop.take()
-        self._show(progress)
+        with suppress(OSError):
+            self._show(progress)
         if self.stop.count == self._said:
             return False
         self._said = self.stop.count
@@ -97,7 +103,7 @@ class Watch:
 
 
 class Stop:
-    """Remembers the signal that asked for the end of the run: Ctrl-C, or the end of a cluster job's time.
+    """Remembers the signal that asked for the end of the run: Ctrl-C, the end of a job's time, a closed terminal.
 
     Attributes
     ----------
@@ -110,27 +116,32 @@ class Stop:
     def __init__(self) -> None:
         self.signal = self.count = self.spare = 0
         self._before: dict[int, Any] = {}
-        self._given_up = False
+        self._over = False
 
     def take(self) -> None:
         """Take the signals, unless that is done already."""
         # a shell that starts a program in the background may have it ignore Ctrl-C: leave that as it is
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in ENDING:
             if number not in self._before and signal.getsignal(number) != signal.SIG_IGN:
                 self._before[number] = signal.signal(number, self)
 
     def give_back(self) -> None:
         """Leave the signals to those who had them before."""
-        while self._before and not self._given_up:
+        while self._before:
             signal.signal(*self._before.popitem())
+
+    def settle(self) -> None:
+        """All files are in their places: from now on no signal can do anything to the result."""
+        self._over = ending.over = True
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
         """Take a signal: the first ends the run and keeps its result, the one after the spare ones gives it up."""
+        if self._over:
+            return
         self.count += 1
         if self.count > 1 + self.spare:
-            self._given_up = True
-            signal.signal(signal.SIGINT, signal.SIG_IGN)  # an impatient third one would break off the farewell
-            raise KeyboardInterrupt
+            self._over = ending.over = True  # an impatient third one would break off the farewell
+            raise Interrupted(self.signal)
         self.signal = self.signal or number
 
 
@@ -145,24 +156,52 @@ def bar() -> Iterator[Callable[[Progress | None], None]]:
     from rich.progress import Progress as Bar
 
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[state]}"))
+    drawn = Bar(*columns, console=Console(stderr=True))
+    job = drawn.add_task("Starting", total=None, state="")
+
+    def show(now: Progress | None) -> None:
+        if now is None:
+            drawn.update(job, total=1.0, completed=1.0, state="")
+            return
+        words = where_it_stands(now)
+        left = now.seconds * (1 - now.done) / now.done
+        state = f"at most {int(left // 60)}:{int(left % 60):02} left"
+        if now.stage == "fit":
+            state = f"loss {now.loss:.4g}, {state}"
+        if now.done >= 1:
+            state = "finishing"
+        drawn.update(job, total=1.0, completed=now.done, description=words, state=state)
+
+    try:
+        drawn.start()
+        yield show
+    except BaseException:
+        drawn.live.transient = True  # no bar stays behind where there is no result
+        raise
+    finally:
+        with suppress(OSError):  # the terminal may be gone
+            drawn.stop()
+
+
+@contextmanager
+def batch_bar() -> Iterator[Callable[[Any, Any], None]]:
+    """Show how far a batch is where there is a terminal; it is told of report and pace."""
+    if not sys.stderr.isatty():
+        yield lambda report, pace: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, TaskProgressColumn, TextColumn
+    from rich.progress import Progress as Bar
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[state]}"))
     with Bar(*columns, console=Console(stderr=True)) as drawn:
-        job = drawn.add_task("Starting", total=None, state="")
+        job = drawn.add_task("Starting", total=1.0, state="")
 
-        def show(now: Progress | None) -> None:
-            if now is None:
-                drawn.update(job, total=1.0, completed=1.0, state="")
-                return
-            words = where_it_stands(now)
-            left = now.seconds * (1 - now.done) / now.done
-            state = f"at most {int(left // 60)}:{int(left % 60):02} left"
-            if now.stage == "fit":
-                state = f"loss {now.loss:.4g}, {state}"
-            if now.done >= 1:
-                state = "finishing"
-            drawn.update(job, total=1.0, completed=now.done, description=words, state=state)
+        def show(report: Any, pace: Any) -> None:
+            failed = len(report.of("failed"))
+            words = f"{len(report.outcomes)} of {report.total} files" + (f", {failed} failed" if failed else "")
+            left = pace.left
+            state = "" if left is None else f"about {int(left // 60)}:{int(left % 60):02} left"
+            drawn.update(job, completed=pace.done, description=words, state=state)
 
-        try:
-            yield show
-        except BaseException:
-            drawn.live.transient = True  # no bar stays behind where there is no result
-            raise
+        yield show

@@ -219,6 +219,50 @@ def test_a_full_disk_leaves_the_old_file(here):
     assert sorted(path.name for path in here.iterdir()) == ["in.npy", "mask.npy", "out.npy"]
 
 
+@pytest.mark.parametrize(
+    "size, words", [(1500, "'out.json' cannot be written: File too large."), (0, "cannot be written: File too large.")]
+)
+def test_a_full_disk_leaves_all_of_the_old_files(here, size, words):
+    for name in ("out.npy", "out-uncertainty.npy", "out.json"):
+        Path(name).write_bytes(b"old")
+    limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))  # noqa: E731
+    np.save("small.npy", np.random.default_rng(0).random((16, 16)))
+    asked = ["--uncertainty", "--record", "out.json", "--force", *QUICK]
+    status, out, err = run("denoise", "small.npy", "out.npy", *asked, preexec_fn=limit)
+    assert (status, out, err.count("\n")) == (1, "", 1) and words in err
+    assert {Path(name).read_bytes() for name in ("out.npy", "out-uncertainty.npy", "out.json")} == {b"old"}
+    assert not list(here.glob(".*"))
+
+
+def test_nothing_is_written_to_the_folder_for_temporary_files(here):
+    Path("temporary").mkdir()
+    assert run("denoise", "in.npy", "out.npy", *QUICK, env=os.environ | {"TMPDIR": str(here / "temporary")})[0] == 0
+    assert not list(Path("temporary").iterdir())
+
+
+def test_a_second_run_with_the_same_file_is_refused_and_the_first_goes_on(here):
+    with OnTerminal(*NEVER_DONE) as process:
+        process.wait_for(FAR)
+        status, out, err = run("denoise", "in.npy", "out.npy", "--force", *QUICK)
+        assert (status, out, err.count("\n")) == (1, "", 1) and "Another run is writing" in err
+        process.process.kill()
+    assert [path.name for path in here.glob(".*")]
+    assert run("denoise", "in.npy", "out.npy", *QUICK) == (0, "", "")
+    assert not list(here.glob(".*"))
+
+
+def test_a_closed_terminal_writes_the_best_so_far(here):
+    with OnTerminal(*NEVER_DONE, start_new_session=True) as process:
+        process.wait_for(FAR)
+        os.close(process.master)
+        process.master = os.open(os.devnull, os.O_RDONLY)
+        process.process.send_signal(signal.SIGHUP)
+        process.process.communicate(timeout=LONG)
+        assert process.process.returncode == 128 + signal.SIGHUP
+    assert np.load("out.npy").shape == (24, 24)
+    assert sorted(path.name for path in here.iterdir()) == ["in.npy", "mask.npy", "out.npy"]
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits memory like this")
 def test_a_lack_of_memory_is_one_sentence(here):
     import torch
