@@ -14,8 +14,10 @@ MODULES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob(
 PRIOR = [name for name in MODULES if name.startswith("prior/")]
 IMAGE, FILES = ([name for name in MODULES if name.startswith(folder)] for folder in ("image/", "files/"))
 VIEWER = [name for name in MODULES if name.startswith("viewer/")]
+MANY = [name for name in MODULES if name.startswith("many/")]
 LAYERS = (
     {"errors"},
+    {"interrupts"},
     {"settings"},
     {"tasks"},
     {"image"},
@@ -25,15 +27,19 @@ LAYERS = (
     {"record"},
     {"restoration", "summary", "checkpoint"},
     {"item_fit", "stack_pool"},
+    {"stack_apply"},
     {"stack_fit"},
     {"fits"},
     {"run_state", "start"},
     {"run"},
     {"restore"},
     {"fitted_prior"},
-    {"batch"},
+    {"batch", "repeat"},
+    {"many"},
     {"terminal"},
+    {"batch_command", "replay_command"},
     {"cli", "viewer"},
+    {"__main__"},
 )
 """From the bottom up; what stands in one line does not know each other."""
 QT = {"PyQt5", "PyQt6", "PySide2", "PySide6"}
@@ -150,7 +156,7 @@ def test_the_prior_knows_tensors_only(module):
 
 
 @pytest.mark.parametrize(
-    "module", ["restore.py", "batch.py", "settings.py", "samples.py", "__init__.py", *IMAGE, *FILES]
+    "module", ["restore.py", "batch.py", "settings.py", "samples.py", "__init__.py", *IMAGE, *FILES, *MANY]
 )
 def test_the_core_knows_no_face(module):
     assert not ours(module) & {"viewer", "cli", "terminal"}
@@ -169,7 +175,9 @@ def test_files_know_images_and_nothing_above_them(module):
     assert not tops(module) & {"torch", "pickle"}
 
 
-@pytest.mark.parametrize("module", ["cli.py", "terminal.py", "batch.py"])
+@pytest.mark.parametrize(
+    "module", ["cli.py", "terminal.py", "batch_command.py", "replay_command.py", "batch.py", "repeat.py", *MANY]
+)
 def test_the_command_line_reaches_the_prior_through_restore(module):
     assert not ours(module) & {"prior", "viewer"}
 

@@ -10,13 +10,15 @@ Importing this package loads neither torch nor Qt nor napari; they come with the
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
 
 from napari_dip.errors import InputError
-from napari_dip.settings import Settings
 
+TYPE_CHECKING = False  # typing takes longer than the rest, and Ctrl-C is heard only after this
 if TYPE_CHECKING:
+    from typing import Any
+
     from napari_dip.fitted_prior import FittedPrior, fit, load_prior
+    from napari_dip.many.batch import map_restore
     from napari_dip.restore import (
         Progress,
         Restoration,
@@ -28,10 +30,16 @@ if TYPE_CHECKING:
         restore_steps,
         super_resolve,
     )
+    from napari_dip.settings import Settings
 
     __version__: str
 
-_PRIOR = ("FittedPrior", "fit", "load_prior")
+_HOMES = (
+    {"Settings": "settings"}
+    | dict.fromkeys(("FittedPrior", "fit", "load_prior"), "fitted_prior")
+    | {"map_restore": "many.batch"}
+)
+"""Where names come from that are not those of `restore`."""
 __all__ = [
     "FittedPrior",
     "InputError",
@@ -44,6 +52,7 @@ __all__ = [
     "inpaint",
     "load_prior",
     "load_run",
+    "map_restore",
     "replay",
     "restore_steps",
     "super_resolve",
@@ -56,7 +65,7 @@ def __getattr__(name: str) -> Any:
 
         return version("napari-dip")
     if name in __all__:
-        return getattr(import_module(f"napari_dip.{'fitted_prior' if name in _PRIOR else 'restore'}"), name)
+        return getattr(import_module(f"napari_dip.{_HOMES.get(name, 'restore')}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -1,0 +1,97 @@
+"""What is to be done for one file, and what came of it: plain values that go from process to process."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+Status = Literal["done", "skipped", "failed"]
+RECORDS = "records"
+"""Folder in the output folder that holds records and seals."""
+
+
+@dataclass(frozen=True)
+class Item:
+    """A file to restore, and how.
+
+    Attributes
+    ----------
+    source, target : Path
+        Absolute, so that it does not matter where a worker was started.
+    name : str
+        Of the target, below the output folder.
+    task : str
+    axes : str or None
+    inputs, settings : dict
+        As `restore_file` takes them.
+    """
+
+    source: Path
+    target: Path
+    name: str
+    task: str
+    axes: str | None = None
+    inputs: dict[str, Any] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Job:
+    """An item as it goes to a worker.
+
+    Attributes
+    ----------
+    item : Item
+    out : Path
+        The output folder.
+    token : str
+        Of the batch: once another has begun in the same folder, this one is dropped.
+    version : str
+        Of napari-dip where the batch was started.
+    prior : Path or None
+    prior_digest : str
+        SHA-256 of its file.
+    force : bool
+        Replace files that no batch has made.
+    """
+
+    item: Item
+    out: Path
+    token: str
+    version: str
+    prior: Path | None = None
+    prior_digest: str = ""
+    force: bool = False
+
+    def beside(self, ending: str) -> Path:
+        """Give a file that belongs to the item, in the folder of records."""
+        return self.out / RECORDS / f"{self.item.name}.{ending}"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of an item.
+
+    Attributes
+    ----------
+    source, target : str
+    status : str
+        "done", "skipped" (it was done before), or "failed".
+    why : str
+        A sentence, where it failed.
+    seconds : float
+    notes : tuple of str
+        Sentences about what was left out or mended in reading the image.
+    """
+
+    source: str
+    target: str
+    status: Status
+    why: str = ""
+    seconds: float = 0.0
+    notes: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give it ready for JSON."""
+        return asdict(self)

@@ -1,0 +1,103 @@
+"""The seal of an item: what was asked, what was read and what was written, put there once all of it is on disk."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from napari_dip import record as records
+from napari_dip.files.formats import replacing
+from napari_dip.many.job import Job
+from napari_dip.settings import read_settings
+from napari_dip.tasks import task_named
+
+SCHEMA = 1
+DONE, BEGUN, RECORD = "done", "begun", "json"
+CHUNK = 2**20
+
+
+def digest(path: Path) -> str:
+    """Give the SHA-256 of a file, read piece by piece."""
+    found = hashlib.sha256()
+    with path.open("rb") as file:
+        while part := file.read(CHUNK):
+            found.update(part)
+    return found.hexdigest()
+
+
+def state(path: Path) -> dict[str, Any]:
+    """Give what tells a file: its size, when it was changed (ns), and its digest."""
+    stat = path.stat()
+    return {"size": stat.st_size, "mtime_ns": stat.st_mtime_ns, "sha256": digest(path)}
+
+
+def reads(job: Job) -> list[Path]:
+    """Give the files that an item needs."""
+    row = task_named(job.item.task)
+    named = (job.item.inputs.get(one.name) for one in row.inputs if one.kind != "number")
+    return [job.item.source, *(Path(one) for one in named if one is not None)]
+
+
+def asked(job: Job) -> dict[str, Any]:
+    """Give all that the bytes of a result depend on beside its files; how many threads a worker has is left out."""
+    item, versions = job.item, records.versions()
+    settings = read_settings(item.settings).model_dump(mode="json", exclude={"threads"})
+    numbers = {one.name: item.inputs.get(one.name, one.default) for one in task_named(item.task).inputs}
+    return {
+        "task": item.task,
+        "axes": item.axes.upper() if item.axes else None,
+        "inputs": {name: str(value) for name, value in numbers.items()},
+        "settings": settings,
+        "prior": job.prior_digest,
+        "versions": {name: versions[name] for name in ("napari-dip", "torch")},
+    }
+
+
+def write(job: Job, before: dict[str, Any], made: Iterable[Path], notes: Iterable[str]) -> None:
+    """Seal an item that is done."""
+    outputs = {str(path.relative_to(job.out)): state(path) for path in made}
+    content = {"schema": SCHEMA, "asked": asked(job), "inputs": before, "outputs": outputs}
+    content |= {"batch": job.token, "notes": list(notes)}
+    with replacing(job.beside(DONE)) as file:
+        file.write(json.dumps(content, indent=1).encode())
+
+
+def notes_of(job: Job) -> tuple[str, ...] | None:
+    """Give the notes of an item that this very batch has sealed, by a worker that died before it could say so."""
+    try:
+        found = json.loads(job.beside(DONE).read_bytes())
+        return tuple(found["notes"]) if found["batch"] == job.token else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def holds(job: Job, *, thorough: bool) -> bool:
+    """Whether an item is done as it is asked for now.
+
+    Parameters
+    ----------
+    job : Job
+    thorough : bool
+        Whether files that were touched are read to see if they are the same still; without, they count as changed.
+    """
+    try:
+        found = json.loads(job.beside(DONE).read_bytes())
+        if found["schema"] != SCHEMA or found["asked"] != asked(job):
+            return False
+        if set(found["inputs"]) != {str(path) for path in reads(job)}:
+            return False
+        files = [(Path(name), was) for name, was in found["inputs"].items()]
+        files += [(job.out / name, was) for name, was in found["outputs"].items()]
+        return all(_same(path, was, thorough=thorough) for path, was in files)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return False  # no seal, or none that can be read: it is done again
+
+
+def _same(path: Path, was: dict[str, Any], *, thorough: bool) -> bool:
+    stat = path.stat()
+    if stat.st_size != was["size"]:
+        return False
+    return bool(stat.st_mtime_ns == was["mtime_ns"] or (thorough and digest(path) == was["sha256"]))

@@ -1,0 +1,222 @@
+import json
+import os
+import re
+import signal
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+
+import napari_dip as dip
+from napari_dip import cli
+from napari_dip.errors import InputError
+from napari_dip.many import work
+from napari_dip.many.items import Asked, find_items
+from napari_dip.many.job import Item, Job, Outcome
+from napari_dip.many.pace import Pace
+from napari_dip.many.spec import Entry
+
+resource = pytest.importorskip("resource", reason="limits of this kind are not there on Windows")
+
+QUICK = {"max_iterations": 2}
+
+
+def image(seed):
+    return (100 + 20 * np.random.default_rng(seed).random((16, 20))).astype("float32")
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("in").mkdir()
+    for number in range(3):
+        np.save(f"in/{number}.npy", image(number))
+    return tmp_path
+
+
+def bytes_of(folder):
+    return {path.name: path.read_bytes() for path in Path(folder).glob("*.npy")}
+
+
+def restore(**how):
+    return dip.map_restore("denoise", "in/*.npy", "out", **{**QUICK, **how})
+
+
+def statuses(report):
+    return {Path(one.source).name: one.status for one in report.outcomes}
+
+
+def test_each_file_becomes_what_it_becomes_alone_and_is_done_once(here):
+    report = restore()
+    assert report.ok and set(statuses(report).values()) == {"done"}
+    for number in range(3):
+        alone = dip.denoise(image(number), threads=1, **QUICK).image
+        assert np.load(f"out/{number}.npy").tobytes() == alone.tobytes()
+        assert json.loads(Path(f"out/records/{number}.npy.json").read_text())["task"] == "denoise"
+    times = {path: path.stat().st_mtime_ns for path in Path("out").glob("*.npy")}
+    again = restore()
+    assert again.ok and set(statuses(again).values()) == {"skipped"}
+    assert times == {path: path.stat().st_mtime_ns for path in Path("out").glob("*.npy")}
+    assert json.loads(Path("out/records/report.json").read_text())["skipped"] == 3
+
+
+def test_only_what_is_missing_or_was_changed_is_done_again(here):
+    restore()
+    before = bytes_of("out")
+    os.utime("in/0.npy", (1, 1))  # touched, and the same still
+    assert set(statuses(restore()).values()) == {"skipped"}
+    Path("out/0.npy").unlink()
+    np.save("in/1.npy", image(9))
+    Path("out/2.npy").write_bytes(b"half a fi")
+    assert set(statuses(restore()).values()) == {"done"}
+    after = bytes_of("out")
+    assert after["0.npy"] == before["0.npy"] and after["2.npy"] == before["2.npy"] and after["1.npy"] != before["1.npy"]
+    assert set(statuses(restore(seed=5)).values()) == {"done"}
+    assert set(statuses(restore(seed=5, threads=2)).values()) == {"skipped"}
+
+
+def test_a_broken_file_ends_nothing_else(here):
+    Path("in/1.npy").write_bytes(b"no array")
+    report = restore()
+    assert statuses(report) == {"0.npy": "done", "1.npy": "failed", "2.npy": "done"} and not report.ok
+    assert "cannot be read as NPY" in report.of("failed")[0].why
+    np.save("in/1.npy", image(1))
+    assert statuses(restore()) == {"0.npy": "skipped", "1.npy": "done", "2.npy": "skipped"}
+
+
+def test_a_file_that_no_batch_has_made_is_kept(here):
+    Path("out").mkdir()
+    Path("out/0.npy").write_bytes(b"precious")
+    report = restore()
+    assert statuses(report)["0.npy"] == "failed" and "--force" in report.of("failed")[0].why
+    assert Path("out/0.npy").read_bytes() == b"precious"
+    assert statuses(restore())["0.npy"] == "failed"
+    assert statuses(restore(force=True)) == {"0.npy": "done", "1.npy": "skipped", "2.npy": "skipped"}
+
+
+def test_a_full_disk_fails_the_items_and_leaves_nothing_half(here):
+    restore()
+    whole = bytes_of("out")
+    for path in Path("out").glob("*.npy"):
+        path.unlink()
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
+    try:
+        with pytest.raises(InputError, match="cannot be written"):  # the report does not fit, either
+            restore()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, before)
+    assert not bytes_of("out") and not list(Path("out").rglob("*.part"))
+    assert restore().ok and bytes_of("out") == whole
+
+
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [
+        ({"workers": 0}, "workers 0"),
+        ({"workers": 2, "scheduler": "tcp://127.0.0.1:1"}, "workers of its own"),
+        ({"prior": "none.prior"}, "no file 'none.prior'"),
+        ({"fit_once": True, "preset": "paper"}, "paper fits"),
+    ],
+)
+def test_what_cannot_be_is_refused_before_any_work(here, how, words):
+    with pytest.raises(InputError, match=words):
+        restore(**how)
+    assert not Path("out").exists()
+
+
+def test_one_fit_serves_the_whole_folder_and_is_kept(here):
+    assert restore(fit_once=True).ok
+    prior = dip.load_prior("out/records/fitted.prior")
+    expected = prior.restore(image(1), threads=1).image
+    assert np.load("out/1.npy").tobytes() == expected.tobytes()
+    np.save("in/7.npy", image(7))
+    assert statuses(restore(fit_once=True)) == {f"{n}.npy": "skipped" for n in range(3)} | {"7.npy": "done"}
+    np.save("in/0.npy", image(8))
+    assert set(statuses(restore(fit_once=True)).values()) == {"done"}
+
+
+@pytest.fixture
+def run(here, capsys):
+    def run(*arguments):
+        with pytest.raises(SystemExit) as end:
+            cli.app([str(a) for a in ("batch", *arguments)])
+        said = capsys.readouterr()
+        return int(end.value.code or 0), said.out, said.err
+
+    return run
+
+
+def test_the_command_tells_what_came_of_each_file(run, here):
+    Path("in/1.npy").write_bytes(b"no array")
+    status, out, err = run("in/*.npy", "--task", "denoise", "--out", "out", "--max-iterations", "2")
+    assert (status, err) == (1, "")
+    assert re.findall(r"^(done|failed) +.*/(\d).npy", out, re.MULTILINE) == [
+        ("done", "0"),
+        ("failed", "1"),
+        ("done", "2"),
+    ]
+    assert out.endswith("2 done, 0 skipped, 1 failed; in 'out'.\n")
+
+
+def test_what_was_left_out_of_a_file_is_told(run, here):
+    with tifffile.TiffWriter("in/two.tif") as file:
+        for number in range(2):
+            file.write(image(number), metadata={"axes": "YX"})
+    status, out, _ = run("in/two.tif", "--task", "denoise", "--out", "out", "--max-iterations", "2")
+    notes = json.loads(Path("out/records/report.json").read_text())["items"][0]["notes"]
+    assert status == 0 and notes and all(note in out for note in notes)
+
+
+def test_the_command_takes_lists_and_specifications(run, here):
+    Path("files.txt").write_text("in/0.npy\nin/1.npy\n")
+    Path("spec.yaml").write_text(
+        "files:\n- {source: in/1.npy, task: super-resolve, inputs: {factor: 2}, target: l.npy}\n"
+    )
+    common = ("--task", "denoise", "--out", "out", "--max-iterations", "2")
+    assert run("--list", "files.txt", "--spec", "spec.yaml", *common)[0] == 0
+    assert sorted(bytes_of("out")) == ["0.npy", "l.npy"] and np.load("out/l.npy").shape == (32, 40)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--task", "denoise"], "no files to restore"),
+        (["none*.npy", "--task", "denoise"], "no file"),
+        (["in/*.npy", "--task", "inpaint"], "needs a mask"),
+        (["in/*.npy"], "give a task"),
+        (["--spec", "none.yaml"], "cannot be read"),
+    ],
+)
+def test_the_command_refuses_in_one_sentence(run, arguments, words):
+    status, out, err = run(*arguments, "--out", "out")
+    assert (status, out) == (1, "") and words in err and err.count("\n") == 1
+    assert not Path("out").exists()
+
+
+def test_the_time_left_goes_by_what_files_weigh(here):
+    np.save("large.npy", np.zeros((160, 200), "f4"))
+    items = [Item(Path(name), Path(f"out/{name}"), name, "denoise") for name in ("large.npy", "in/0.npy")]
+    pace = Pace(items)
+    assert pace.left is None and pace.done == 0
+    small = pace.done
+    pace.tell(Outcome("in/0.npy", "out/in/0.npy", "done", "", 2.0))
+    assert small < pace.done < 0.4 and pace.left > 6
+    pace.tell(Outcome("large.npy", "out/large.npy", "failed"))
+    assert pace.done == 1 and pace.left == 0
+
+
+def test_what_a_worker_did_before_it_died_was_done_by_this_batch(here):
+    (item,) = find_items([Entry(source="in/1.npy")], Asked("denoise", settings=QUICK), Path("out"), Path.cwd())
+    job = Job(item, Path("out").absolute(), "one", dip.__version__)
+    token = Path("out/records/batch")
+    token.parent.mkdir(parents=True)
+    token.write_text("one")
+    assert work.do(job).status == "done"
+    assert work.do(job).status == "done"  # told by another worker, since the first could not
+    token.write_text("two")
+    assert work.do(replace(job, token="two")).status == "skipped"
