@@ -40,6 +40,7 @@ SCRIPTS = (
     "compression",
     "constants",
     "scale",
+    "scale_batches",
     "field_cases",
 )
 
