@@ -52,7 +52,13 @@ def local(workers: int, out: Path) -> Iterator[Any]:
         "local_directory": str(folder),
         "silence_logs": 50,
     }
-    settings = {"distributed.scheduler.allowed-failures": DEATHS, "distributed.worker.multiprocessing-method": "spawn"}
+    settings = {
+        "distributed.scheduler.allowed-failures": DEATHS,
+        "distributed.worker.multiprocessing-method": "spawn",
+        "distributed.worker.profile.enabled": False,  # a hundred looks a second at what a worker is doing
+        # Dask has workers give back all memory at once, only to ask for it again: a quarter more time for an item
+        "distributed.nanny.pre-spawn-environ": {"OMP_NUM_THREADS": 1, "MKL_NUM_THREADS": 1, "OPENBLAS_NUM_THREADS": 1},
+    }
     try:
         with (
             _hushed(),
