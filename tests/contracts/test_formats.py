@@ -2,6 +2,7 @@
 
 import pickle
 import re
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -60,6 +61,20 @@ def without_ones(array, axes):
     return array.squeeze(single), "".join(a for i, a in enumerate(axes) if i not in single)
 
 
+def content_of(path):
+    """Give the bytes of a file; of a folder, those of all that lies in it."""
+    if path.is_file():
+        return path.read_bytes()
+    return {one.relative_to(path): one.read_bytes() for one in sorted(path.rglob("*")) if one.is_file()}
+
+
+def spoil(path, change):
+    """Write an image and change the bytes of its file; where that is a folder, those of all files in it."""
+    write_image(path, plane().array.astype("float32"), "YX", plane())
+    for one in [path] if path.is_file() else [one for one in path.rglob("*") if one.is_file()]:
+        one.write_bytes(change(one.read_bytes()))
+
+
 def refusal(path):
     """Check that a file is refused in one sentence; give that sentence."""
     with pytest.raises(InputError) as error:
@@ -111,10 +126,11 @@ def test_what_is_accepted_is_written_and_read_again(folder, form, ending, pictur
     found = read_image(path)
     assert np.array_equal(result, asked)
     expected, axes = without_ones(result, axes)
+    array = np.asarray(found.array)
     if found.axes is None:  # the file does not say, so the order must be the same
-        array = found.array.squeeze()
+        array = array.squeeze()
     else:
-        array, known = without_ones(found.array, found.axes)
+        array, known = without_ones(array, found.axes)
         assert sorted(known) == sorted(axes)
         array = array.transpose([known.index(a) for a in axes])
     assert array.dtype == np.float32 if form.exact else array.dtype == picture.array.dtype.newbyteorder("=")
@@ -167,7 +183,7 @@ def test_the_same_result_makes_the_same_file(folder, form, ending):
     files = []
     for _ in range(2):
         write_image(folder / f"same{ending}", plane().array.astype("float32"), "YX", plane())
-        files.append((folder / f"same{ending}").read_bytes())
+        files.append(content_of(folder / f"same{ending}"))
     assert files[0] == files[1]
 
 
@@ -176,9 +192,7 @@ def test_the_same_result_makes_the_same_file(folder, form, ending):
 @given(part=st.floats(0, 0.5))
 def test_a_file_that_was_cut_off_gets_one_sentence(folder, form, ending, part):
     path = folder / f"cut{ending}"
-    write_image(path, plane().array.astype("float32"), "YX", plane())
-    whole = path.read_bytes()
-    path.write_bytes(whole[: int(part * len(whole))])
+    spoil(path, lambda whole: whole[: int(part * len(whole))])
     assert f"cannot be read as {form.name}: " in refusal(path)
 
 
@@ -186,8 +200,18 @@ def test_a_file_that_was_cut_off_gets_one_sentence(folder, form, ending, part):
 @pytest.mark.parametrize("content", [b"", b"\0", b"\0" * 999, b"this is no image at all\n" * 9], ids=len)
 def test_what_is_no_image_gets_one_sentence(folder, form, ending, content):
     path = folder / f"none{ending}"
-    path.write_bytes(content)
+    spoil(path, lambda _: content)
     assert f"cannot be read as {form.name}: " in refusal(path)
+
+
+@every_ending
+def test_a_folder_is_no_file_and_a_file_no_folder(tmp_path, form, ending):
+    path = tmp_path / f"other{ending}"
+    if form.folder:
+        path.write_bytes(b"no folder")
+    else:
+        path.mkdir()
+    refusal(path)
 
 
 class Trap:
@@ -203,10 +227,11 @@ class Trap:
 @every_ending
 def test_no_pickle_is_ever_loaded(tmp_path, form, ending):
     mark, path = tmp_path / "mark", tmp_path / f"trap{ending}"
-    path.write_bytes(pickle.dumps(Trap(mark)))
+    spoil(path, lambda _: pickle.dumps(Trap(mark)))
     refusal(path)
-    with path.open("wb") as file:
-        np.save(file, np.array([Trap(mark)], object), allow_pickle=True)
+    saved = BytesIO()
+    np.save(saved, np.array([Trap(mark)], object), allow_pickle=True)
+    spoil(path, lambda _: saved.getvalue())
     refusal(path)
     assert not mark.exists()
     pickle.loads(pickle.dumps(Trap(mark)))

@@ -17,7 +17,7 @@ def rewritten(source, target, factor=1, axes=None):
     """Read a file and write it again as float32, enlarged by repetition, as a restoration would."""
     picture = read_image(source)
     axes = axes or picture.axes
-    image = picture.array.astype(np.float32)
+    image = np.asarray(picture.array).astype(np.float32)
     for letter in "YX":
         image = image.repeat(factor, axes.index(letter))
     write_image(target, image, axes, picture, factor)

@@ -73,7 +73,7 @@ def test_other_things_that_cannot_be_read(tmp_path):
         "colours.png": "16 bits for each",
         "folder.tif": "is a folder",
         "missing.tif": "There is no file",
-        "image.gif": rf"{READ_NAMES}.*\.tif, \.tiff, \.png, \.npy, \.jpg",
+        "image.gif": rf"{READ_NAMES}.*\.tif, \.tiff, \.png, \.npy, \.zarr, \.jpg",
         "image": READ_NAMES,
     }.items():
         with pytest.raises(InputError, match=words):

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
+import zarr
 from PIL import Image
 
 from napari_dip.files.formats import read_image, write_image
@@ -41,12 +42,25 @@ def png(path):
     Image.fromarray(np.zeros(SHAPE[3:], np.uint8)).save(path, dpi=(100, 50))
 
 
+def ome_zarr(path):
+    units = {"t": "second"} | dict.fromkeys("zyx", "micrometer")
+    axes = [{"name": a, "type": {"t": "time", "c": "channel"}.get(a, "space")} for a in "tczyx"]
+    axes = [one | ({"unit": units[one["name"]]} if one["name"] in units else {}) for one in axes]
+    transforms = [{"type": "scale", "scale": [2.5, 1.0, 0.5, 0.2, 0.1]}]
+    window = {"min": 0, "max": 255, "start": 0, "end": 255}
+    channels = [{"label": f"marker {n}", "color": f"00{n}0FF", "window": window} for n in range(4)]
+    said = {"axes": axes, "datasets": [{"path": "0", "coordinateTransformations": transforms}]}
+    ome = {"version": "0.5", "multiscales": [said], "omero": {"channels": channels}}
+    zarr.create_group(path, attributes={"ome": ome}).create_array("0", data=np.ones((3, 4, 2, 12, 14), np.uint16))
+
+
 SOURCES = {
     "TIFF (ImageJ)": ("a.tif", imagej),
     "TIFF (OME)": ("a.ome.tif", ome),
     "TIFF (plain)": ("a.tif", plain),
     "PNG": ("a.png", png),
     "NPY": ("a.tif", imagej),
+    "OME-Zarr": ("a.zarr", ome_zarr),
 }
 KEPT = {
     "axes": lambda one: one.axes,
@@ -55,7 +69,9 @@ KEPT = {
     "step along time": lambda one: one.metadata.step.get("T"),
     "unit": lambda one: one.metadata.unit,
     "channel names": lambda one: one.metadata.kept.get("Labels") or one.metadata.kept.get("Channel"),
-    "colours of channels": lambda one: repr(one.metadata.kept["LUTs"]) if "LUTs" in one.metadata.kept else None,
+    "colours of channels": lambda one: [
+        repr(said) for key, said in one.metadata.kept.items() if key in ("LUTs", "omero")
+    ],
 }
 
 

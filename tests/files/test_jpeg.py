@@ -45,7 +45,7 @@ def test_a_jpeg_file_is_restored_but_never_written(tmp_path):
     restore_file("denoise", tmp_path / "a.jpg", tmp_path / "b.png", settings={"max_iterations": 2})
     assert read_image(tmp_path / "b.png").array.shape == source.array.shape
     for name in ("c.jpg", "c.jpeg"):
-        with pytest.raises(InputError, match="TIFF, PNG or NPY"):
+        with pytest.raises(InputError, match="TIFF, PNG, NPY or OME-Zarr"):
             check_fits(tmp_path / name, source, source.axes)
 
 

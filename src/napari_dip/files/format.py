@@ -32,8 +32,8 @@ class Format:
         Gives the `Picture` in the file at a path. It never loads a pickle. It may raise anything for a damaged file:
         `formats.read_image` makes a sentence of the first line.
     write : callable
-        Takes a binary file that is open for reading and writing, a float32 array, its axes (one letter for each
-        dimension) and the `Picture` it was made from, whose metadata hold for the array.
+        Takes a binary file that is open for reading and writing (or the path of a folder to make), a float32 array, its
+        axes (one letter for each dimension) and the `Picture` it was made from, whose metadata hold for the array.
     obstacle : callable
         Takes a picture and its axes (None: to be guessed), and gives the beginning of a sentence that says why the
         result of restoring it cannot be written, or None if it can. Most formats hold everything.
@@ -47,18 +47,21 @@ class Format:
         what its axes are.
     read_series : callable, optional
         Where a file may hold several images: gives the one of a number, from 1.
+    folder : bool
+        Whether a "file" is a folder.
     """
 
     name: str
     suffixes: tuple[str, ...]
     about: str
     read: Callable[[Path], Picture]
-    write: Callable[[IO[bytes], np.ndarray, str, Picture], None]
+    write: Callable[[IO[bytes], np.ndarray, str, Picture], None] | Callable[[Path, np.ndarray, str, Picture], None]
     obstacle: Callable[[Picture, str | None], str | None] = lambda picture, axes: None
     exact: bool = True
     dialects: dict[str, str] = field(default_factory=dict)
     peek: Callable[[Path], tuple[tuple[int, ...], Metadata] | None] | None = None
     read_series: Callable[[Path, int], Picture] | None = None
+    folder: bool = False
 
     def ending(self, name: str) -> str:
         """Give the ending of a file name, as it is spelled there: that of a dialect, or else its suffix."""

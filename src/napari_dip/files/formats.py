@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from napari_dip.errors import InputError, reason
 from napari_dip.files.format import Format
 from napari_dip.files.jpeg import JPEG
 from napari_dip.files.metadata import Metadata, Picture
 from napari_dip.files.npy import NPY
+from napari_dip.files.ome_zarr import OME_ZARR
 from napari_dip.files.png import PNG
 from napari_dip.files.replace import Unit, check_output, replacing, together
 from napari_dip.files.tiff import TIFF
@@ -44,7 +48,9 @@ __all__ = [
     "write_image",
 ]
 
-FORMATS: tuple[Format, ...] = (TIFF, PNG, NPY)
+ADDRESS = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]+:/")
+"""How the address of something on a network begins."""
+FORMATS: tuple[Format, ...] = (TIFF, PNG, NPY, OME_ZARR)
 """All that are read and written."""
 READ: tuple[Format, ...] = (*FORMATS, JPEG)
 """All that are read."""
@@ -102,7 +108,9 @@ def read_image(path: Path, series: int | None = None) -> Picture:
         If there is no such file or image, or it cannot be read.
     """
     form = format_of(path, READ)
-    if path.is_dir():
+    if ADDRESS.match(str(path)) and not path.exists():
+        raise InputError(f"{str(path)!r} is an address, and only files on this machine are read; download it first.")
+    if path.is_dir() and not form.folder:
         raise InputError(f"{str(path)!r} is a folder; give an image file.")
     if not path.exists():
         raise InputError(f"There is no file {str(path)!r}.")
@@ -141,9 +149,10 @@ def read_mask(path: Path) -> np.ndarray:
     picture = read_image(path)
     if picture.array.dtype.kind not in "biuf":
         raise InputError(f"The mask {str(path)!r} holds {picture.array.dtype.name} values; give whole numbers.")
+    values = np.asarray(picture.array)
     if picture.axes is None or "S" not in picture.axes:
-        return np.asarray(picture.array != 0)
-    samples = np.moveaxis(picture.array, picture.axes.index("S"), -1)
+        return np.asarray(values != 0)
+    samples = np.moveaxis(values, picture.axes.index("S"), -1)
     return np.asarray((samples[..., :3] != 0).any(-1))
 
 
@@ -228,17 +237,36 @@ def write_image(
         metadata = metadata.in_dialect(dialect)
     if same and can_be_same(source):
         image = _in_type(image, source.array.dtype)
-    with (unit.replacing if unit else replacing)(path) as file:
+    with _place(form, path, unit) as place:
         try:
-            form.write(file, image, axes, replace(source, metadata=metadata))
+            form.write(place, image, axes, replace(source, metadata=metadata))
         except (InputError, OSError, MemoryError):
             raise
         except Exception:
-            file.seek(0)
-            file.truncate()
-            form.write(file, image, axes, replace(source, metadata=Metadata(metadata.axes)))
+            if form.folder:
+                shutil.rmtree(place)
+            else:
+                place.seek(0)
+                place.truncate()
+            form.write(place, image, axes, replace(source, metadata=Metadata(metadata.axes)))
             return False
     return True
+
+
+@contextmanager
+def _place(form: Format, path: Path, unit: Unit | None) -> Iterator[Any]:
+    """Give what a format writes to: an open file, or the path of a folder; without a unit, it gets there at once."""
+    if unit is None:
+        with together([path]) as own:
+            with _place(form, path, own) as place:
+                yield place
+            own.commit()
+    elif form.folder:
+        with unit.replacing_folder(path) as place:
+            yield place
+    else:
+        with unit.replacing(path) as place:
+            yield place
 
 
 def can_be_same(source: Picture) -> bool:

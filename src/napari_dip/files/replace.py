@@ -19,6 +19,7 @@ from typing import IO, Any
 from napari_dip.errors import InputError, reason
 from napari_dip.files import journal
 from napari_dip.files.locks import PREFIX, held_back, key_of, lock_name, locked, real, reserved
+from napari_dip.files.zarr_store import is_store
 
 LEFT = re.compile(re.escape(PREFIX) + r"([0-9a-f]{12})(?:-[0-9a-f]{12})?\.(part|old|journal|lock)")
 """Names of what an ended process may leave, with the key of its unit."""
@@ -30,12 +31,13 @@ def check_output(path: Path, inputs: Iterable[Path], *, force: bool) -> None:
     Raises
     ------
     InputError
-        If it exists (unless `force`), is one of the inputs, is a folder, or its folder is missing or read-only.
+        If it exists (unless `force`), is one of the inputs, is a folder (and no Zarr, which counts as a file), or its
+        folder is missing or read-only.
     """
-    if path.is_dir():
+    if path.is_dir() and not is_store(path):
         raise InputError(f"{str(path)!r} is a folder; give a file name to write to.")
     for other in inputs:
-        if _same(path, other):
+        if _same(path, other) or _within(path, other) or _within(other, path):
             raise InputError(f"The file {str(path)!r} would be written over while it is needed; choose another name.")
     if path.exists() and not force:
         raise InputError(f"The file {str(path)!r} exists; give --force to replace it.")
@@ -76,6 +78,20 @@ class Unit:
                 os.fsync(file.fileno())
             if target.is_file():
                 part.chmod(target.stat().st_mode & 0o777)
+
+    @contextmanager
+    def replacing_folder(self, path: Path) -> Iterator[Path]:
+        """Write a folder beside its place; it is to be made there.
+
+        Raises
+        ------
+        InputError
+            If the system refuses, because the disk is full for example.
+        """
+        with self.part(path) as part:
+            yield part
+            for name in [part, *part.rglob("*")]:
+                _to_disk(name)
 
     @contextmanager
     def part(self, path: Path) -> Iterator[Path]:
@@ -218,6 +234,22 @@ def _told(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise InputError(f"The file {str(path)!r} cannot be written: {reason(error)}.") from error
+
+
+def _to_disk(path: Path) -> None:
+    """Have the system keep a file, or the names in a folder, through a loss of power."""
+    if path.is_dir() and not hasattr(os, "O_DIRECTORY"):
+        return  # not every system can
+    at = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(at)
+    finally:
+        os.close(at)
+
+
+def _within(one: Path, other: Path) -> bool:
+    """Whether a name lies in another that is a Zarr."""
+    return is_store(other) and real(one).is_relative_to(real(other))
 
 
 def _same(one: Path, other: Path) -> bool:

@@ -274,7 +274,8 @@ def _ome_options(image: np.ndarray, axes: str, metadata: Metadata) -> dict[str, 
         said["TimeIncrement"] = metadata.step["T"]
     channels = metadata.kept.get("Channel", {}).get("Name", ())
     named = "C" in axes and image.shape[axes.index("C")] == len(channels)
-    said |= {k: v for k, v in metadata.kept.items() if k != "Channel" or named}
+    written = ("TimeIncrementUnit", "Channel") if named else ("TimeIncrementUnit",)
+    said |= {k: metadata.kept[k] for k in written if k in metadata.kept}
     return {"ome": True, "metadata": said | {"UUID": _name_of(image, said)}}
 
 

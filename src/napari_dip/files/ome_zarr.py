@@ -1,0 +1,299 @@
+"""OME-Zarr: folders of chunked arrays at several sizes, with axes, units and channels; versions 0.4 and 0.5."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_dip.errors import InputError
+from napari_dip.files import ngff
+from napari_dip.files.format import Format
+from napari_dip.files.metadata import Metadata, Picture
+from napari_dip.files.zarr_store import Group, StoredArray, array_shape, open_array, read_group
+from napari_dip.image.axes import guess_axes
+
+if TYPE_CHECKING:
+    import numpy as np
+
+NEED = 'OME-Zarr needs the package zarr (pip install "napari-dip[zarr]")'
+CHUNK = 512
+"""Pixels of a chunk along Y and X: 1 MB of float32."""
+SMALLEST = 256
+"""Pixels of the smallest level that is still halved."""
+OLD = ("0.1", "0.2", "0.3", "0.4")
+"""Versions of which results are written in 0.4; of any other, in 0.5."""
+
+
+@dataclass(frozen=True)
+class StoredImage:
+    """One of the images of a store.
+
+    Attributes
+    ----------
+    name : str
+        Path of its group in the store, such as "A/1/0"; empty where the store is one image.
+    group : Group
+    multiscale : dict
+        What is said of it.
+    """
+
+    name: str
+    group: Group
+    multiscale: dict[str, Any]
+
+    @property
+    def array(self) -> str:
+        """Path of its largest level in the store."""
+        return self.group.path(self.multiscale["datasets"][0].get("path"))
+
+
+def images(path: Path) -> list[StoredImage]:
+    """List the images of a store: its own, those that were one file of a microscope, or those of a plate.
+
+    Raises
+    ------
+    ValueError
+        If there is none; a damaged store raises this and other things.
+    """
+    if not path.is_dir():
+        raise ValueError("it is no folder")
+    group = read_group(path)
+    if group is None:
+        raise ValueError("it is no Zarr: it has neither zarr.json nor .zgroup")
+    found = list(_images(path, group))
+    if not found:
+        raise ValueError("it says nothing of an image (multiscales)")
+    return found
+
+
+def read(path: Path, series: int | None = None) -> Picture:
+    """Read an image of a store; its values are read as they are used.
+
+    Parameters
+    ----------
+    path : Path
+    series : int, optional
+        Number of the image, from 1; left out, the first of the largest.
+
+    Raises
+    ------
+    InputError
+        If there is no such image, zarr is not installed, or the store claims far more than it holds.
+    ValueError
+        If it is damaged, or points outside of its folder.
+    """
+    if find_spec("zarr") is None:
+        raise InputError(f"{NEED}.")
+    every = images(path)
+    if series is not None and not 1 <= series <= len(every):
+        raise InputError(f"The file {str(path)!r} has no image number {series}; it holds {len(every)}.")
+    image = _largest(path, every) if series is None else every[series - 1]
+    array, missing = open_array(path, image.array)
+    notes = [] if series is not None or len(every) == 1 else [_left_out(every, image, array)]
+    if missing:
+        notes.append(f"{missing} chunks of the image are not in the file, and hold one value throughout.")
+    return Picture(array, _metadata(image, array.ndim), tuple(notes))  # type: ignore[arg-type]
+
+
+def peek(path: Path) -> tuple[tuple[int, ...], Metadata]:
+    """Read shape and metadata of the largest image without its values.
+
+    Raises
+    ------
+    Exception
+        Of any kind, if it is damaged.
+    """
+    image = _largest(path, images(path))
+    shape = array_shape(path, image.array)
+    return shape, _metadata(image, len(shape))
+
+
+def _images(root: Path, group: Group, name: str = "") -> Iterator[StoredImage]:
+    said = _said(group)
+    for number, one in enumerate(said.get("multiscales") or []):
+        if not isinstance(one, dict) or not isinstance(one.get("datasets"), list) or not one["datasets"]:
+            raise ValueError("what it says of its image (multiscales) is damaged")
+        yield StoredImage(f"{name}:{number}" if number else name, group, one)
+    if said.get("multiscales"):
+        return
+    for below in _below(root, group, said):
+        inner = read_group(root, group.path(below))
+        if inner is not None:
+            yield from _images(root, inner, group.path(below))
+
+
+def _below(root: Path, group: Group, said: dict[str, Any]) -> list[Any]:
+    """List the groups in which there are images: series of a file, wells of a plate, fields of a well."""
+    for key, inner in (("plate", "wells"), ("well", "images")):
+        if isinstance(said.get(key), dict):
+            return [one.get("path") for one in said[key].get(inner) or []]
+    if "bioformats2raw.layout" not in said:
+        return []
+    ome = read_group(root, group.path("OME"))
+    series = (_said(ome) if ome is not None else {}).get("series")
+    if isinstance(series, list):
+        return series
+    folder = root / group.below
+    return sorted((one.name for one in folder.iterdir() if one.name.isdecimal() and one.is_dir()), key=int)
+
+
+def _said(group: Group) -> dict[str, Any]:
+    """Give what OME says of a group: since version 0.5 it has a place of its own."""
+    said = group.attributes.get("ome") if group.format == 3 else group.attributes
+    return said if isinstance(said, dict) else {}
+
+
+def _largest(path: Path, every: list[StoredImage]) -> StoredImage:
+    """Give the first of the largest images: a small one before it is a preview."""
+    from math import prod
+
+    return every[0] if len(every) == 1 else max(every, key=lambda image: prod(array_shape(path, image.array)))
+
+
+def _left_out(every: list[StoredImage], image: StoredImage, array: StoredArray) -> str:
+    shape, number = " x ".join(map(str, array.shape)), every.index(image) + 1
+    read = f"The file holds {len(every)} images; only number {number} ({image.name}), of {shape}, is read."
+    return f"{read} The option series takes another."
+
+
+def _metadata(image: StoredImage, ndim: int) -> Metadata:
+    said, own, is_old = _said(image.group), image.group.attributes.get(ngff.OWN), image.group.format == 2
+    version = image.multiscale.get("version", "0.4") if is_old else said.get("version", "0.5")
+    samples = isinstance(own, dict) and own.get("samples") is True
+    return ngff.read_metadata(image.multiscale, said.get("omero"), ndim, str(version), samples=samples)
+
+
+def write(folder: Path, image: np.ndarray, axes: str, source: Picture) -> None:
+    """Write an image and smaller copies of it, in the version of its source, or else in 0.5.
+
+    Parameters
+    ----------
+    folder : Path
+        To be made.
+    image : float32 array, or of whole numbers
+    axes : str
+        One letter for each dimension.
+    source : Picture
+        What the image was made from; its metadata hold for the image.
+    """
+    import zarr
+
+    metadata = source.metadata.in_dialect("ome")
+    smaller = _times_smaller(image.shape, axes, source)
+    image, axes, samples = _ordered(image, axes)
+    number = 2 if str(metadata.kept.get("zarr", {}).get("version")) in OLD else 3
+    factors = _factors(image.shape)
+    group = zarr.create_group(zarr.storage.LocalStore(folder), zarr_format=2 if number == 2 else 3)
+    levels = [_make_level(group, level, image, axes, factor, number) for level, factor in enumerate(factors)]
+    low, high = _fill(levels, image, axes)
+    said = {"multiscales": [ngff.multiscale(axes, factors, metadata, smaller)]}
+    if (omero := ngff.channels(metadata, low, high)) is not None:
+        said["omero"] = omero  # type: ignore[assignment]
+    own = {ngff.OWN: {"samples": True}} if samples else {}
+    if number == 2:
+        said["multiscales"][0]["version"] = "0.4"
+    attributes = {**said, **own} if number == 2 else {"ome": {"version": "0.5", **said}, **own}
+    group.update_attributes(attributes)
+
+
+def _times_smaller(shape: tuple[int, ...], axes: str, source: Picture) -> int:
+    """Give how much smaller pixels have become, by the numbers of rows."""
+    before = source.axes or guess_axes(source.array.shape, source.array.dtype)
+    return max(int(shape[axes.index("Y")] // source.array.shape[before.index("Y")]), 1)
+
+
+def _ordered(image: np.ndarray, axes: str) -> tuple[np.ndarray, str, bool]:
+    """Give an image in the order of OME-Zarr, and whether its channels are samples of RGB."""
+    samples = "S" in axes and image.shape[axes.index("S")] > 1
+    if "S" in axes and not samples:
+        image, axes = image.squeeze(axes.index("S")), axes.replace("S", "")
+    axes = axes.replace("S", "C")
+    order = "".join(a for a in ngff.ORDER if a in axes)
+    return image.transpose([axes.index(a) for a in order]), order, samples
+
+
+def _factors(shape: tuple[int, ...]) -> list[int]:
+    """Give how much smaller each level is."""
+    factors = [1]
+    while max(shape[-2:]) // factors[-1] > SMALLEST and min(shape[-2:]) // factors[-1] >= 2:
+        factors.append(2 * factors[-1])
+    return factors
+
+
+def _make_level(group: Any, level: int, image: np.ndarray, axes: str, factor: int, number: int) -> Any:
+    from zarr.codecs import BloscCodec, BloscShuffle
+
+    shape = (*image.shape[:-2], *(n // factor for n in image.shape[-2:]))
+    if number == 2:
+        from numcodecs import Blosc
+
+        own: dict[str, Any] = {"compressors": Blosc("zstd", 5, Blosc.SHUFFLE), "filters": None}
+        own["chunk_key_encoding"] = {"name": "v2", "separator": "/"}
+    else:
+        packed = BloscCodec(cname="zstd", clevel=5, shuffle=BloscShuffle.shuffle, typesize=image.dtype.itemsize)
+        own = {"compressors": packed, "dimension_names": [a.lower() for a in axes]}
+    return group.create_array(
+        str(level),
+        shape=shape,
+        dtype=image.dtype,
+        chunks=(1,) * (len(shape) - 2) + tuple(min(n, CHUNK) for n in shape[-2:]),
+        fill_value=0,
+        config={"write_empty_chunks": True},  # so that one that is not there was lost
+        **own,
+    )
+
+
+def _fill(levels: list[Any], image: np.ndarray, axes: str) -> tuple[list[float], list[float]]:
+    """Write all levels, plane by plane; give the least and largest value of each channel."""
+    import numpy as np
+
+    channels = image.shape[axes.index("C")] if "C" in axes else 1
+    low, high = [0.0] * channels, [0.0] * channels
+    seen: set[int] = set()
+    for index in np.ndindex(image.shape[:-2]):
+        plane = image[index]
+        channel = index[axes.index("C")] if "C" in axes else 0
+        finite = plane[np.isfinite(plane)]
+        if finite.size:
+            ends = float(finite.min()), float(finite.max())
+            low[channel] = min(low[channel], ends[0]) if channel in seen else ends[0]
+            high[channel] = max(high[channel], ends[1]) if channel in seen else ends[1]
+            seen.add(channel)
+        for n, level in enumerate(levels):
+            plane = _halved(plane) if n else plane
+            level[index] = plane.astype(image.dtype) if image.dtype.kind == "f" else np.rint(plane).astype(image.dtype)
+    return low, high
+
+
+def _halved(plane: np.ndarray) -> np.ndarray:
+    """Give the means of 2 x 2 pixels; an odd last row or column is left out."""
+    import numpy as np
+
+    y, x = (n // 2 for n in plane.shape)
+    blocks = plane[: 2 * y, : 2 * x].reshape(y, 2, x, 2)
+    return np.asarray(blocks.mean((1, 3), dtype=np.float64))
+
+
+def obstacle(picture: Picture, axes: str | None) -> str | None:
+    """Say what keeps a store from holding a result."""
+    if find_spec("zarr") is None:
+        return NEED
+    axes = axes or guess_axes(picture.array.shape, picture.array.dtype)
+    return "OME-Zarr holds channels or colours, but the image has the axes C and S" if {"C", "S"} <= set(axes) else None
+
+
+OME_ZARR = Format(
+    name="OME-Zarr",
+    suffixes=(".zarr",),
+    about="OME-Zarr (a folder) keeps axes, pixel size and channels, and holds float32 in the units of the image.",
+    read=read,
+    read_series=read,
+    write=write,
+    obstacle=obstacle,
+    peek=peek,
+    dialects={".ome.zarr": "ome"},
+    folder=True,
+)
