@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 import napari_dip as dip
+from napari_dip.files.formats import read_image
 from napari_dip.image.source import digest_of
 
 if not hasattr(signal, "SIGHUP"):
@@ -24,8 +25,7 @@ if not hasattr(signal, "SIGHUP"):
 COUNT = int(os.environ.get("NAPARI_DIP_KILLS", "6"))
 SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL]
 COMMAND = [sys.executable, "-c", "from napari_dip.__main__ import main; main()"]
-OUTPUTS = ["out.npy", "out-uncertainty.npy", "out.prior", "record.json"]
-WHOLE = ["in.npy", *sorted(OUTPUTS)]
+BESIDE = ["in.npy", "out.prior", "record.json"]
 
 
 def listen():
@@ -33,8 +33,27 @@ def listen():
         signal.signal(number, signal.SIG_DFL)  # a shell may have started the tests without
 
 
+def ending_of(folder):
+    """Give what results end in there: a file, or a folder."""
+    return f".{folder.name.rstrip('0123456789')}"
+
+
+def whole(folder):
+    ending = ending_of(folder)
+    return sorted([*BESIDE, f"out{ending}", f"out-uncertainty{ending}"])
+
+
 def started(folder, seed):
-    files = ["in.npy", "out.npy", "--uncertainty", "--record", "record.json", "--save-prior", "out.prior", "--force"]
+    files = [
+        "in.npy",
+        f"out{ending_of(folder)}",
+        "--uncertainty",
+        "--record",
+        "record.json",
+        "--save-prior",
+        "out.prior",
+        "--force",
+    ]
     few = ["--max-iterations", "2", "--threads", "1", "--seed", str(seed)]
     return subprocess.Popen(
         [*COMMAND, "denoise", *files, *few],
@@ -54,21 +73,25 @@ def names(folder):
 def seed_of(folder):
     """Give the seed of the run that all files in a folder are of."""
     record = json.loads((folder / "record.json").read_bytes())
-    image, deviation = np.load(folder / "out.npy"), np.load(folder / "out-uncertainty.npy")
+    ending = ending_of(folder)
+    image, deviation = (np.asarray(read_image(folder / f"{name}{ending}").array) for name in ("out", "out-uncertainty"))
     assert record["result"] == {"image": digest_of(image), "uncertainty": digest_of(deviation)}
     assert dip.load_prior(folder / "out.prior").settings.seed == record["seed"]
     return record["seed"]
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory):
-    """Give a folder with the files of a whole run, and how long that took."""
-    folder = tmp_path_factory.mktemp("kills")
+def places(tmp_path_factory):
+    """Give folders with the files of a whole run, and how long that took: of results that are files, and folders."""
+    return [place_of(tmp_path_factory.mktemp(kind)) for kind in ("npy", "zarr")]
+
+
+def place_of(folder):
     np.save(folder / "in.npy", (100 + 20 * np.random.default_rng(0).random((16, 16))).astype("float32"))
     begin = time.monotonic()
     process = started(folder, 0)
     _, said = process.communicate(timeout=300)
-    assert (process.returncode, said, names(folder)) == (0, "", sorted(WHOLE))
+    assert (process.returncode, said, names(folder)) == (0, "", whole(folder))
     return folder, time.monotonic() - begin
 
 
@@ -91,10 +114,10 @@ def wait(chance, process, folder, seconds):
 
 
 @pytest.mark.parametrize("number", range(COUNT))
-def test_a_kill_leaves_all_of_the_old_or_all_of_the_new(place, number):
-    folder, seconds = place
+def test_a_kill_leaves_all_of_the_old_or_all_of_the_new(places, number):
+    folder, seconds = places[number % 3 == 1]
     chance, kind = random.Random(number), SIGNALS[number % 4]
-    left, seed = names(folder) != sorted(WHOLE), number + 1
+    left, seed = names(folder) != whole(folder), number + 1
     before = None if left else seed_of(folder)
     process = started(folder, seed)
     wait(chance, process, folder, seconds)
@@ -104,10 +127,10 @@ def test_a_kill_leaves_all_of_the_old_or_all_of_the_new(place, number):
     if kind == signal.SIGKILL:
         clean = started(folder, seed + 1000)  # the next run
         assert clean.communicate(timeout=300)[1] == "" and clean.returncode == 0
-        assert names(folder) == sorted(WHOLE) and seed_of(folder) == seed + 1000
+        assert names(folder) == whole(folder) and seed_of(folder) == seed + 1000
         return
     assert process.returncode in (0, 128 + kind, -kind), said
-    assert names(folder) == sorted(WHOLE)
+    assert names(folder) == whole(folder)
     after = seed_of(folder)
     assert after in (before, seed)
     assert "there is no result" not in said or after == before

@@ -38,6 +38,10 @@ def in_words(error: Exception) -> str:
 
 
 def reason(error: Exception) -> str:
-    """Say why a file cannot be used, in words that a sentence can end with."""
+    """Say why a file cannot be used, in words that a sentence can end with.
+
+    What a library quotes from a file may be anything, so what no terminal should see is escaped.
+    """
     words = getattr(error, "strerror", None) or str(error)
-    return (words.strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+    line = (words.strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in line)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import shutil
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from napari_dip.errors import InputError
 from napari_dip.files.formats import Metadata, Picture, check_fits, check_output, peek, read_image, write_image
 from napari_dip.files.ome_zarr import images
 
+TRIES = int(os.environ.get("NAPARI_DIP_DAMAGED", "25"))
 VERSIONS = ["0.4", "0.5"]
 both = pytest.mark.parametrize("version", VERSIONS)
 UNITS = {"t": "millisecond", "z": "nanometer", "y": "micrometer", "x": "micrometer"}
@@ -237,6 +239,33 @@ def test_a_region_is_read_without_the_rest(tmp_path):
         array[1]
 
 
+def test_planes_that_share_chunks_are_read_once(tmp_path):
+    image = noise("TZYX", T=5, Z=6)
+    make(tmp_path / "a.zarr", image, "TZYX", chunks=(1, 4, 5, 12))
+    array = read_image(tmp_path / "a.zarr").array
+    np.testing.assert_array_equal(array[2, 1, 3:8], image[2, 1, 3:8])
+    for chunk in _chunks(tmp_path / "a.zarr"):
+        chunk.unlink()
+    np.testing.assert_array_equal(array[2, 3, 3:8], image[2, 3, 3:8])
+    assert not array[2, 4, 3:8].any() and not array[3, 3, 3:8].any()
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_regions_are_those_of_the_array(tmp_path_factory, data):
+    folder, image = tmp_path_factory.getbasetemp() / "regions", noise("TZYX", T=4, Z=5)
+    if not folder.exists():
+        make(folder / "a.zarr", image, "TZYX", chunks=(1, 2, 4, 5))
+    array = read_image(folder / "a.zarr").array
+    for _ in range(4):
+        sizes = image.shape[: data.draw(st.integers(1, 4))]
+        key = tuple(data.draw(st.one_of(st.integers(0, n - 1), st.slices(n))) for n in sizes)
+        if any(isinstance(one, slice) and (one.step or 1) < 0 for one in key):
+            continue
+        found = array[key]
+        np.testing.assert_array_equal(found, image[key])
+
+
 def several(path, version, layout):
     """Make a store of three images: series of one file, fields of a plate, or of one well."""
     where = {"series": ["0", "1", "2"], "plate": ["A/1/0", "A/1/1", "B/2/0"], "well": ["0", "1", "2"]}[layout]
@@ -259,7 +288,7 @@ def test_of_several_images_the_largest_is_read_or_the_one_asked_for(tmp_path, ve
     where = several(path, version, layout)
     assert [image.name for image in images(path)] == where
     found = read_image(path)
-    said = f"The file holds 3 images; only number 2 ({where[1]}), of 10 x 13, is read."
+    said = f"The file holds 3 images; only number 2 ({where[1]!r}), of 10 x 13, is read."
     assert found.notes == (f"{said} The option series takes another.",)
     np.testing.assert_array_equal(found.array, noise("YX", X=13) + 1)
     third = read_image(path, 3)
@@ -295,6 +324,53 @@ def test_a_damaged_store_gets_one_sentence(tmp_path, version, damage):
     make(tmp_path / "a.zarr", noise("YX"), "YX", version, chunks=(5, 6))
     DAMAGE[damage](tmp_path / "a.zarr")
     assert "cannot be read as OME-Zarr: " in refusal(tmp_path / "a.zarr")
+
+
+JUNK = [None, -1, 0, 1, 2.5, 1e308, 10**30, float("nan"), "", "x", "../..", "/etc", "\n", [], {}, [1], [[]], True]
+JUNK += [[0, 0, 0], ["t", "t", "t"], "zstd", ">f4", [2**31] * 3, 2**62, "\ud800", "\x1b[2J"]
+
+
+def junk(said, chance):
+    """Put something else in place of a part of what is said, or take it away."""
+    places, left = [], [said]
+    while left:
+        one = left.pop()
+        for key in one if isinstance(one, dict) else range(len(one)):
+            places.append((one, key))
+            left += [one[key]] if isinstance(one[key], dict | list) else []
+    if places:
+        one, key = chance.choice(places)
+        if chance.random() < 0.25:
+            del one[key]
+        else:
+            one[key] = chance.choice(JUNK)
+
+
+@pytest.mark.parametrize(("version", "shards"), [("0.4", None), ("0.5", None), ("0.5", (1, 10, 12))])
+@pytest.mark.filterwarnings("ignore")
+def test_junk_in_what_is_said_is_left_out_or_refused_in_one_sentence(tmp_path, version, shards):
+    said, path = said_of("ZYX", version, omero=channels(1)), tmp_path / "a.zarr"
+    make(path, noise("ZYX"), "ZYX", version, said, chunks=(1, 5, 6), **({"shards": shards} if shards else {}))
+    files = [one for one in path.rglob("*") if one.name in ("zarr.json", ".zattrs", ".zarray")]
+    before, refused = {one: one.read_text() for one in files}, 0
+    for seed in range(2 * TRIES):
+        chance = random.Random(seed)
+        for one, text in before.items():
+            one.write_text(text)
+        damaged = chance.choice(files)
+        said = json.loads(before[damaged])
+        for _ in range(chance.randint(1, 3)):
+            junk(said, chance)
+        damaged.write_text(json.dumps(said))
+        try:
+            picture = read_image(path)
+            image = np.asarray(picture.array).astype(np.float32)
+            if picture.array.size:
+                assert write_image(tmp_path / "b.zarr", image, picture.axes, picture)
+        except InputError as error:
+            assert repr(str(path)) in str(error) and str(error).isprintable() and str(error).endswith(".")
+            refused += 1
+    assert 0 < refused < 2 * TRIES
 
 
 @both

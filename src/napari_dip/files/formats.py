@@ -244,7 +244,7 @@ def write_image(
             raise
         except Exception:
             if form.folder:
-                shutil.rmtree(place)
+                shutil.rmtree(place, ignore_errors=True)
             else:
                 place.seek(0)
                 place.truncate()

@@ -185,11 +185,11 @@ def _letters(names: Sequence[str], kinds: Sequence[str | None]) -> str:
         if not letter or letter in found:
             free = [a for a in "ZTC" if a not in wanted and a not in found]
             if not free:
-                raise ValueError(f"its axes {', '.join(names)} cannot be told apart")
+                raise ValueError(f"its axes {list(names)} cannot be told apart")
             letter = free[0]
         found.append(letter)
     if not {"Y", "X"} <= set(found) <= set(AXES):
-        raise ValueError(f"its axes {', '.join(names)} lack y or x")
+        raise ValueError(f"its axes {list(names)} lack y or x")
     return "".join(found)
 
 

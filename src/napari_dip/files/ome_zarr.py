@@ -155,7 +155,7 @@ def _largest(path: Path, every: list[StoredImage]) -> StoredImage:
 
 def _left_out(every: list[StoredImage], image: StoredImage, array: StoredArray) -> str:
     shape, number = " x ".join(map(str, array.shape)), every.index(image) + 1
-    read = f"The file holds {len(every)} images; only number {number} ({image.name}), of {shape}, is read."
+    read = f"The file holds {len(every)} images; only number {number} ({image.name!r}), of {shape}, is read."
     return f"{read} The option series takes another."
 
 

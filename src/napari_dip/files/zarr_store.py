@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from math import ceil, prod
+from numbers import Integral
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 LARGEST = 1 << 26
 """Bytes of metadata; a plate of 1,536 wells has some hundred thousand."""
+KEPT = 2**27
+"""Bytes of planes in shared chunks that are kept, since they are asked for one after the other."""
 MARKS = ("zarr.json", ".zgroup", ".zattrs", ".zarray")
 """Files that make a folder a Zarr, the newer format first."""
 PACKED = {"blosc", "zlib", "gzip", "zstd", "lz4", "lzma", "bz2"}
@@ -72,6 +75,7 @@ class StoredArray:
         self.ndim = len(self.shape)
         self.size = prod(self.shape)
         self.nbytes = self.size * self.dtype.itemsize
+        self._lately: dict[str, np.ndarray] = {}
 
     def __getitem__(self, key: Any) -> np.ndarray:
         """Read a region.
@@ -81,14 +85,54 @@ class StoredArray:
         InputError
             If it is damaged.
         """
-        import numpy as np
-
         try:
-            return np.asarray(self._array[key])
+            whole, inner = self._whole_chunks(key)
+            return self._read(key) if whole is None else self._slab(whole)[inner]
         except (InputError, MemoryError):
             raise
         except Exception as error:  # damaged chunks raise anything
             raise InputError(f"The file {str(self._path)!r} cannot be read as OME-Zarr: {reason(error)}.") from error
+
+    def _read(self, key: Any) -> np.ndarray:
+        import numpy as np
+
+        return np.asarray(self._array[key])
+
+    def _whole_chunks(self, key: Any) -> tuple[list[slice] | None, tuple[Any, ...]]:
+        """Give the region of all planes that share their chunks with the one asked for, and where in it that lies.
+
+        None, if no plane is asked for, planes share no chunks, or the region is too large to be kept.
+        """
+        if (
+            not isinstance(key, tuple)
+            or len(key) > self.ndim
+            or not all(isinstance(one, slice | Integral) for one in key)
+        ):
+            return None, ()
+        key += (slice(None),) * (self.ndim - len(key))
+        region, inner, shares, size = [], list(key), False, self.dtype.itemsize
+        for axis, (one, n, chunk) in enumerate(zip(key, self.shape, self._array.chunks, strict=True)):
+            if isinstance(one, slice):
+                region.append(slice(*one.indices(n)))
+                inner[axis] = slice(None)
+            else:
+                first = one - one % chunk if 0 <= one < n else -1
+                if first < 0:
+                    return None, ()
+                region.append(slice(int(first), int(min(first + chunk, n)), 1))
+                inner[axis], shares = one - first, shares or chunk > 1
+            size *= len(range(n)[region[-1]])
+        return (region if shares and size <= KEPT else None), tuple(inner)
+
+    def _slab(self, region: list[slice]) -> np.ndarray:
+        """Read a region, or give it as it was read last: two are kept."""
+        key = repr(region)
+        if key not in self._lately:
+            found = self._read(tuple(region))
+            found.setflags(write=False)
+            self._lately = {**dict(list(self._lately.items())[-1:]), key: found}
+            return found
+        return self._lately[key]
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         return self[...] if dtype is None else self[...].astype(dtype)
