@@ -5,10 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
+import zarr
 
 import napari_dip as dip
 from napari_dip.batch import restore_file
 from napari_dip.files.formats import NAMES, read_image
+from napari_dip.image.source import digest_of
 
 QUICK = {"max_iterations": 3, "threads": 1}
 
@@ -153,6 +155,51 @@ def test_who_watches_a_stack_may_end_its_fit_or_all_of_it(here, asks, stages, re
     assert "".join(seen) == stages
     assert np.isfinite(image).all((-2, -1)).sum() == restored
     assert len(done.restoration.record["unreached"]) == 6 - restored
+
+
+def test_a_store_is_written_plane_by_plane_while_it_is_restored(here):
+    np.save("stack.npy", np.random.default_rng(0).random((2, 3, 16, 20), np.float32))
+    asked = {"settings": {"uncertainty": True, **QUICK}, "axes": "ZTYX"}
+    seen = []
+
+    def watch(now):
+        parts = {path: zarr.open_array(path / "0", mode="r") for path in here.glob(".napari-dip-*.part")}
+        assert len(parts) == 2 and not any((path / ".zattrs").exists() for path in parts)
+        seen.append(min(int(np.isfinite(array[...]).all((-2, -1)).sum()) for array in parts.values()))
+        assert seen[-1] >= now.restored
+
+    done = restore_file("denoise", "stack.npy", "out.zarr", record="r.json", watch=watch, **asked)
+    assert seen[0] == 0 and any(0 < restored < 6 for restored in seen)
+    expected = restore_file("denoise", "stack.npy", "out.npy", **asked)
+    for name, found in (("out", done.restoration.image), ("out-uncertainty", done.restoration.uncertainty)):
+        np.testing.assert_array_equal(found, np.load(f"{name}.npy"))
+        stored = read_image(Path(f"{name}.zarr"))
+        assert stored.axes == "TZYX"
+        np.testing.assert_array_equal(np.moveaxis(np.asarray(stored.array), 0, 1), np.load(f"{name}.npy"))
+    whole = expected.restoration
+    assert json.loads(Path("r.json").read_text())["result"] == {
+        "image": digest_of(whole.image),
+        "uncertainty": digest_of(whole.uncertainty),
+    }
+
+
+def test_a_store_that_was_stopped_says_what_is_missing_and_one_that_was_dropped_is_not_there(here):
+    np.save("stack.npy", np.random.default_rng(0).random((3, 2, 16, 20), np.float32))
+    asked = {"settings": QUICK, "axes": "TZYX"}
+    restore_file("denoise", "stack.npy", "out.zarr", watch=lambda now: now.restored > 0, **asked)
+    found = read_image(Path("out.zarr"))
+    assert np.isfinite(np.asarray(found.array)).all((-2, -1)).sum() == 2
+    assert found.notes == ()  # all of its chunks are there
+
+    def give_up(progress):
+        if progress.restored:
+            raise KeyboardInterrupt
+
+    before = names(here)
+    with pytest.raises(KeyboardInterrupt):
+        restore_file("denoise", "stack.npy", "out.zarr", watch=give_up, force=True, **asked)
+    assert names(here) == before
+    np.testing.assert_array_equal(read_image(Path("out.zarr")).array, found.array)
 
 
 def test_who_raises_while_watching_drops_the_run(here):

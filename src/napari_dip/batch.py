@@ -19,6 +19,7 @@ from napari_dip.tasks import Input, Task, task_named
 
 if TYPE_CHECKING:
     from napari_dip.files.metadata import Picture
+    from napari_dip.request import Request
     from napari_dip.restoration import Progress, Restoration
     from napari_dip.run import Run
 
@@ -178,7 +179,12 @@ def _restored(
     files.check_fits(made["output"], picture, axes := axes.upper() if axes else picture.axes)
     values = {one.name: _read_input(one, given[one.name]) for one in row.inputs}
     given = {**values, **settings, **_z_step(chosen, row, picture, axes)}
-    run = _begun(row, picture.array, axes, given, needed.get("prior"), update, made)
+    from napari_dip.run import Run
+
+    request = _requested(row, picture.array, axes, given, needed.get("prior"), update, made)
+    begun = _begun(request, picture, made, unit, same)
+    out, deviation = (begun[role].array if role in begun else None for role in ("output", "uncertainty"))
+    run = Run(request, out=out, deviation=deviation)
     if announce is not None:
         image = run.request.source
         size = image.array.shape
@@ -190,8 +196,10 @@ def _restored(
         if watch is not None and watch(progress):
             run.stop(now=asked or (progress.together > 1 and progress.restored > 0))
             asked = True
-    result = _write(run, picture, made, needed, values.get("factor", 1), unit, same)
+    result = _write(run, picture, made, needed, begun, unit, same)
     unit.commit(settled)
+    for one in begun.values():
+        one.committed()
     return result
 
 
@@ -218,7 +226,7 @@ def _z_step(settings: Settings, task: Task, picture: Picture, axes: str | None) 
     return {"z_step": step} if task.uses("z_step", settings.preset, axes=axes) else {}
 
 
-def _begun(
+def _requested(
     task: Task,
     image: Any,
     axes: str | None,
@@ -226,16 +234,29 @@ def _begun(
     prior: Path | None,
     update: int,
     made: Mapping[str, Path],
-) -> Run:
-    """Make the run, with a prior if one is given; weights that are to be written are fitted on crops."""
+) -> Request:
+    """Check what is asked for, with a prior if one is given; weights that are to be written are fitted on crops."""
     from napari_dip.fitted_prior import load_prior
     from napari_dip.restore import checked
-    from napari_dip.run import Run
 
     kept = "saved prior" in made
     if prior is None:
-        return Run(replace(checked(task.name, image, axes, given), on_crops=kept))
-    return Run(load_prior(prior).request(image, axes, update, given, on_crops=kept))
+        return replace(checked(task.name, image, axes, given), on_crops=kept)
+    return load_prior(prior).request(image, axes, update, given, on_crops=kept)
+
+
+def _begun(
+    request: Request, picture: Picture, made: Mapping[str, Path], unit: files.Unit, same: bool
+) -> dict[str, files.Begun]:
+    """Begin the files that can be written region by region, by their roles; others are kept in memory until the end."""
+    in_type = same and files.can_be_same(picture)
+    roles = [role for role in ("output", "uncertainty") if role in made and not (role == "output" and in_type)]
+    shape, axes = request.source.shape(request.factor), request.source.axes
+    return {
+        role: files.Begun(made[role], shape, axes, picture, request.factor, unit)
+        for role in roles
+        if files.format_of(made[role]).begin is not None
+    }
 
 
 def _name_outputs(target: Path, record: str | Path | None, *, with_uncertainty: bool) -> dict[str, Path]:
@@ -269,14 +290,16 @@ def _write(
     picture: Picture,
     made: Mapping[str, Path],
     needed: Mapping[str, Path],
-    factor: int,
+    begun: Mapping[str, files.Begun],
     unit: files.Unit,
     same: bool,
 ) -> FileResult:
     """Write image and uncertainty, then prior and record, with the files that were read and written."""
-    restoration = run.result
+    restoration, factor = run.result, run.request.factor
     for role, array in (("output", restoration.image), ("uncertainty", restoration.uncertainty)):
-        if role in made and array is not None:
+        if role in begun:
+            begun[role].finish()
+        elif role in made and array is not None:
             files.write_image(
                 made[role], array, restoration.axes, picture, factor, unit, same=same and role == "output"
             )

@@ -50,6 +50,8 @@ class Run:
     request : Request
     out : array, optional
         float32, of the shape of the result; where the image is written to.
+    deviation : array, optional
+        The same for its uncertainty, if the settings ask for that.
     script : sequence of PlaneRecord or None, optional
         Repeat these planes: each ends after the iterations that it had, and the run after the last of them. What has
         None in its place is done as planned.
@@ -69,12 +71,19 @@ class Run:
     >>> run.result.image  # doctest: +SKIP
     """
 
-    def __init__(self, request: Request, *, out: Any = None, script: Sequence[PlaneRecord | None] | None = None):
+    def __init__(
+        self,
+        request: Request,
+        *,
+        out: Any = None,
+        deviation: Any = None,
+        script: Sequence[PlaneRecord | None] | None = None,
+    ):
         self.request, self.script = request, script
         self.started = datetime.now(UTC)
         self.plan = plan(request)
         self.interrupted: Callable[[], bool] = lambda: False
-        self.state = RunState.of(request, out)
+        self.state = RunState.of(request, out, deviation)
 
     def __iter__(self) -> Run:
         return self

@@ -68,10 +68,11 @@ class RunState:
     last: ItemFit | StackFit | None = None
 
     @classmethod
-    def of(cls, request: Request, out: Any = None) -> RunState:
-        """Begin; the image is written to `out`, if that is given."""
+    def of(cls, request: Request, out: Any = None, deviation: Any = None) -> RunState:
+        """Begin; the image is written to `out`, if that is given, and its uncertainty to `deviation`."""
         place = request.source.shape(request.factor), request.source.axes, request.factor
-        return cls(request, sink_for(out, *place), sink_for(None, *place) if request.settings.uncertainty else None)
+        uncertainty = sink_for(deviation, *place) if request.settings.uncertainty else None
+        return cls(request, sink_for(out, *place), uncertainty)
 
     @property
     def seconds(self) -> float:

@@ -1,11 +1,15 @@
 """What every sink, and every plan of what is put there, has to do; a new sink joins by a line in the list."""
 
+import shutil
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from napari_dip.errors import InputError
+from napari_dip.files.formats import Picture
+from napari_dip.files.zarr_result import ZarrResult
 from napari_dip.image.axes import outer_axes
 from napari_dip.image.planes import take_plane
 from napari_dip.image.sink import ArraySink
@@ -53,7 +57,15 @@ def store(shape, axes, factor, _):
     return ArraySink(shape, axes, factor, Store(shape))
 
 
-SINKS = [in_memory, given_array, a_view, memory_map, store]
+def ome_zarr(shape, axes, factor, folder):
+    if {"C", "S"} <= set(axes):  # it has one axis for both, so such results are kept in memory
+        return in_memory(shape, axes, factor, folder)
+    source = Picture(np.zeros([n // (factor if a in "YX" else 1) for n, a in zip(shape, axes, strict=True)]))
+    shutil.rmtree(folder / "out.zarr", ignore_errors=True)
+    return ArraySink(shape, axes, factor, ZarrResult(folder / "out.zarr", shape, axes, source))
+
+
+SINKS = [in_memory, given_array, a_view, memory_map, store, ome_zarr]
 
 every_sink = pytest.mark.parametrize("make", SINKS, ids=lambda make: make.__name__)
 a_few = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

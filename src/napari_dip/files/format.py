@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import numpy as np
@@ -47,6 +47,10 @@ class Format:
         what its axes are.
     read_series : callable, optional
         Where a file may hold several images: gives the one of a number, from 1.
+    begin : callable, optional
+        Where a result can be written region by region: takes the path of a folder to make, shape, axes and `Picture`,
+        and gives a float32 array like numpy's, NaN as long as nothing is written. Its `finish`, with a `Picture`,
+        completes it, and `moved` tells it where the folder is from then on.
     folder : bool
         Whether a "file" is a folder.
     """
@@ -61,6 +65,7 @@ class Format:
     dialects: dict[str, str] = field(default_factory=dict)
     peek: Callable[[Path], tuple[tuple[int, ...], Metadata] | None] | None = None
     read_series: Callable[[Path, int], Picture] | None = None
+    begin: Callable[[Path, tuple[int, ...], str, Picture], Any] | None = None
     folder: bool = False
 
     def ending(self, name: str) -> str:

@@ -31,6 +31,7 @@ __all__ = [
     "NAMES",
     "READ",
     "READ_NAMES",
+    "Begun",
     "Format",
     "Metadata",
     "Picture",
@@ -231,15 +232,12 @@ def write_image(
     InputError
         If the system refuses, because the disk is full for example.
     """
-    form, metadata = format_of(path), source.metadata.enlarged(factor)
-    dialect = form.dialects.get(form.ending(path.name).lower())
-    if dialect is not None:
-        metadata = metadata.in_dialect(dialect)
+    form, source = format_of(path), _enlarged(path, source, factor)
     if same and can_be_same(source):
         image = _in_type(image, source.array.dtype)
     with _place(form, path, unit) as place:
         try:
-            form.write(place, image, axes, replace(source, metadata=metadata))
+            form.write(place, image, axes, source)
         except (InputError, OSError, MemoryError):
             raise
         except Exception:
@@ -248,9 +246,60 @@ def write_image(
             else:
                 place.seek(0)
                 place.truncate()
-            form.write(place, image, axes, replace(source, metadata=Metadata(metadata.axes)))
+            form.write(place, image, axes, _plainly(source))
             return False
     return True
+
+
+class Begun:
+    """A result that is written region by region, into its file.
+
+    Attributes
+    ----------
+    array : array of float32
+        Like numpy's; NaN as long as nothing is written. Its values are there as long as the file is.
+    """
+
+    def __init__(self, path: Path, shape: tuple[int, ...], axes: str, source: Picture, factor: int, unit: Unit):
+        self._path, self._unit, self._source = path, unit, _enlarged(path, source, factor)
+        make = format_of(path).begin
+        if make is None:
+            raise ValueError(f"{path.suffix} is not written region by region")
+        with unit.part(path) as self._part:
+            self.array = make(self._part, shape, axes, self._source)
+
+    def finish(self) -> bool:
+        """Write what is left, so that the unit can be committed; as `write_image`, give whether all was said.
+
+        Raises
+        ------
+        InputError
+            If the system refuses, because the disk is full for example.
+        """
+        with self._unit.completing(self._path, self._part):
+            try:
+                self.array.finish(self._source)
+            except (InputError, OSError, MemoryError):
+                raise
+            except Exception:
+                self.array.finish(_plainly(self._source))
+                return False
+        return True
+
+    def committed(self) -> None:
+        """Say that the unit is there, so that the array can still be read."""
+        self.array.moved(self._path)
+
+
+def _enlarged(path: Path, source: Picture, factor: int) -> Picture:
+    """Give a source with what is true of its result, in the dialect that the name of a file asks for."""
+    form, metadata = format_of(path), source.metadata.enlarged(factor)
+    dialect = form.dialects.get(form.ending(path.name).lower())
+    return replace(source, metadata=metadata if dialect is None else metadata.in_dialect(dialect))
+
+
+def _plainly(source: Picture) -> Picture:
+    return replace(source, metadata=Metadata(source.axes))
 
 
 @contextmanager

@@ -18,13 +18,9 @@ from napari_dip.image.axes import guess_axes
 if TYPE_CHECKING:
     import numpy as np
 
+    from napari_dip.files.zarr_result import ZarrResult
+
 NEED = 'OME-Zarr needs the package zarr (pip install "napari-dip[zarr]")'
-CHUNK = 512
-"""Pixels of a chunk along Y and X: 1 MB of float32."""
-SMALLEST = 256
-"""Pixels of the smallest level that is still halved."""
-OLD = ("0.1", "0.2", "0.3", "0.4")
-"""Versions of which results are written in 0.4; of any other, in 0.5."""
 
 
 @dataclass(frozen=True)
@@ -166,115 +162,37 @@ def _metadata(image: StoredImage, ndim: int) -> Metadata:
     return ngff.read_metadata(image.multiscale, said.get("omero"), ndim, str(version), samples=samples)
 
 
-def write(folder: Path, image: np.ndarray, axes: str, source: Picture) -> None:
-    """Write an image and smaller copies of it, in the version of its source, or else in 0.5.
+def begin(folder: Path, shape: tuple[int, ...], axes: str, source: Picture, dtype: Any = "float32") -> ZarrResult:
+    """Begin a store in the version of its source, or else in 0.5, to be written region by region.
 
     Parameters
     ----------
     folder : Path
         To be made.
-    image : float32 array, or of whole numbers
+    shape : tuple of int
+        Of the result.
     axes : str
         One letter for each dimension.
     source : Picture
-        What the image was made from; its metadata hold for the image.
+        What the result is made from; its metadata hold for the result.
+    dtype : dtype
     """
-    import zarr
+    from napari_dip.files.zarr_result import ZarrResult
 
-    metadata = source.metadata.in_dialect("ome")
-    smaller = _times_smaller(image.shape, axes, source)
-    image, axes, samples = _ordered(image, axes)
-    number = 2 if str(metadata.kept.get("zarr", {}).get("version")) in OLD else 3
-    factors = _factors(image.shape)
-    group = zarr.create_group(zarr.storage.LocalStore(folder), zarr_format=2 if number == 2 else 3)
-    levels = [_make_level(group, level, image, axes, factor, number) for level, factor in enumerate(factors)]
-    low, high = _fill(levels, image, axes)
-    said = {"multiscales": [ngff.multiscale(axes, factors, metadata, smaller)]}
-    if (omero := ngff.channels(metadata, low, high)) is not None:
-        said["omero"] = omero  # type: ignore[assignment]
-    own = {ngff.OWN: {"samples": True}} if samples else {}
-    if number == 2:
-        said["multiscales"][0]["version"] = "0.4"
-    attributes = {**said, **own} if number == 2 else {"ome": {"version": "0.5", **said}, **own}
-    group.update_attributes(attributes)
+    return ZarrResult(folder, shape, axes, source, dtype)
 
 
-def _times_smaller(shape: tuple[int, ...], axes: str, source: Picture) -> int:
-    """Give how much smaller pixels have become, by the numbers of rows."""
-    before = source.axes or guess_axes(source.array.shape, source.array.dtype)
-    return max(int(shape[axes.index("Y")] // source.array.shape[before.index("Y")]), 1)
-
-
-def _ordered(image: np.ndarray, axes: str) -> tuple[np.ndarray, str, bool]:
-    """Give an image in the order of OME-Zarr, and whether its channels are samples of RGB."""
-    samples = "S" in axes and image.shape[axes.index("S")] > 1
-    if "S" in axes and not samples:
-        image, axes = image.squeeze(axes.index("S")), axes.replace("S", "")
-    axes = axes.replace("S", "C")
-    order = "".join(a for a in ngff.ORDER if a in axes)
-    return image.transpose([axes.index(a) for a in order]), order, samples
-
-
-def _factors(shape: tuple[int, ...]) -> list[int]:
-    """Give how much smaller each level is."""
-    factors = [1]
-    while max(shape[-2:]) // factors[-1] > SMALLEST and min(shape[-2:]) // factors[-1] >= 2:
-        factors.append(2 * factors[-1])
-    return factors
-
-
-def _make_level(group: Any, level: int, image: np.ndarray, axes: str, factor: int, number: int) -> Any:
-    from zarr.codecs import BloscCodec, BloscShuffle
-
-    shape = (*image.shape[:-2], *(n // factor for n in image.shape[-2:]))
-    if number == 2:
-        from numcodecs import Blosc
-
-        own: dict[str, Any] = {"compressors": Blosc("zstd", 5, Blosc.SHUFFLE), "filters": None}
-        own["chunk_key_encoding"] = {"name": "v2", "separator": "/"}
-    else:
-        packed = BloscCodec(cname="zstd", clevel=5, shuffle=BloscShuffle.shuffle, typesize=image.dtype.itemsize)
-        own = {"compressors": packed, "dimension_names": [a.lower() for a in axes]}
-    return group.create_array(
-        str(level),
-        shape=shape,
-        dtype=image.dtype,
-        chunks=(1,) * (len(shape) - 2) + tuple(min(n, CHUNK) for n in shape[-2:]),
-        fill_value=0,
-        config={"write_empty_chunks": True},  # so that one that is not there was lost
-        **own,
-    )
-
-
-def _fill(levels: list[Any], image: np.ndarray, axes: str) -> tuple[list[float], list[float]]:
-    """Write all levels, plane by plane; give the least and largest value of each channel."""
+def write(folder: Path, image: np.ndarray, axes: str, source: Picture) -> None:
+    """Write an image and smaller copies of it; parameters as in `begin`."""
     import numpy as np
 
-    channels = image.shape[axes.index("C")] if "C" in axes else 1
-    low, high = [0.0] * channels, [0.0] * channels
-    seen: set[int] = set()
-    for index in np.ndindex(image.shape[:-2]):
-        plane = image[index]
-        channel = index[axes.index("C")] if "C" in axes else 0
-        finite = plane[np.isfinite(plane)]
-        if finite.size:
-            ends = float(finite.min()), float(finite.max())
-            low[channel] = min(low[channel], ends[0]) if channel in seen else ends[0]
-            high[channel] = max(high[channel], ends[1]) if channel in seen else ends[1]
-            seen.add(channel)
-        for n, level in enumerate(levels):
-            plane = _halved(plane) if n else plane
-            level[index] = plane.astype(image.dtype) if image.dtype.kind == "f" else np.rint(plane).astype(image.dtype)
-    return low, high
-
-
-def _halved(plane: np.ndarray) -> np.ndarray:
-    """Give the means of 2 x 2 pixels; an odd last row or column is left out."""
-    import numpy as np
-
-    y, x = (n // 2 for n in plane.shape)
-    blocks = plane[: 2 * y, : 2 * x].reshape(y, 2, x, 2)
-    return np.asarray(blocks.mean((1, 3), dtype=np.float64))
+    result = begin(folder, image.shape, axes, source, image.dtype)
+    outer = [n for n, a in enumerate(axes) if a not in "YXS"]
+    for index in np.ndindex(*(image.shape[n] for n in outer)):
+        at = dict(zip(outer, index, strict=True))
+        key = tuple(at.get(n, slice(None)) for n in range(image.ndim))
+        result[key] = image[key]
+    result.finish(source)
 
 
 def obstacle(picture: Picture, axes: str | None) -> str | None:
@@ -292,6 +210,7 @@ OME_ZARR = Format(
     read=read,
     read_series=read,
     write=write,
+    begin=begin,
     obstacle=obstacle,
     peek=peek,
     dialects={".ome.zarr": "ome"},

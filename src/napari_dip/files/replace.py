@@ -88,8 +88,20 @@ class Unit:
         InputError
             If the system refuses, because the disk is full for example.
         """
-        with self.part(path) as part:
+        with self.part(path) as part, self.completing(path, part):
             yield part
+
+    @contextmanager
+    def completing(self, path: Path, part: Path) -> Iterator[None]:
+        """Write the last of a folder beside its place, and have all of it kept by the system.
+
+        Raises
+        ------
+        InputError
+            If the system refuses.
+        """
+        with _told(path):
+            yield
             for name in [part, *part.rglob("*")]:
                 _to_disk(name)
 

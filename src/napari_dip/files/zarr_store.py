@@ -77,6 +77,9 @@ class StoredArray:
         self.nbytes = self.size * self.dtype.itemsize
         self._lately: dict[str, np.ndarray] = {}
 
+    def __len__(self) -> int:
+        return self.shape[0]
+
     def __getitem__(self, key: Any) -> np.ndarray:
         """Read a region.
 

@@ -26,6 +26,8 @@ KEPT = 2**29
 """Bytes of a lazy image that are kept from the check to the work, so that it is computed once. A larger one is computed
 once more to be restored, and the part of it that a network is fitted to once more for that."""
 
+PART = 2**26
+"""Bytes of an array that are read at a time, to tell it from others."""
 LATELY = 16
 """Regions of a lazy image that were read last and are kept: planes that lie beside those at work are needed again."""
 
@@ -406,11 +408,13 @@ def read_array(name: str, given: Any) -> np.ndarray:
     return array.astype(array.dtype.newbyteorder("="), copy=False)
 
 
-def digest_of(array: np.ndarray) -> str:
-    """Tell an array by shape, type and values, whatever its layout in memory."""
+def digest_of(array: Any) -> str:
+    """Tell an array by shape, type and values, whatever its layout in memory; a lazy one is read part by part."""
     digest = _new_digest(array)
-    for part in np.atleast_2d(array):
-        digest.update(np.ascontiguousarray(part).data)
+    whole = array if array.ndim > 1 else np.atleast_2d(array)
+    few = max(PART * len(whole) // max(whole.nbytes, 1), 1)
+    for n in range(0, len(whole), few):
+        digest.update(np.ascontiguousarray(whole[n : n + few]).data)
     return f"sha256:{digest.hexdigest()}"
 
 
