@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
+import numpy as np
 from magicgui.widgets import ComboBox, PushButton, Widget
 from napari.components import ViewerModel
 from napari.layers import Image, Labels
@@ -13,6 +14,9 @@ from napari_dip.tasks import Input
 from napari_dip.viewer.layers import empty_mask, read_data
 from napari_dip.viewer.messages import Painted
 from napari_dip.viewer.widgets import MOST, number_or_words
+
+LOOKED_THROUGH = 2**24
+"""Most pixels of a mask that are looked through whenever it is painted on."""
 
 
 class InputWidgets(Protocol):
@@ -38,6 +42,10 @@ class InputWidgets(Protocol):
         """Give the value for a job."""
         ...
 
+    def events(self) -> Iterator[Any]:
+        """Give what tells, beside the widgets, that something else may be missing now."""
+        ...
+
 
 class NumberInput:
     """A number of a few."""
@@ -58,6 +66,10 @@ class NumberInput:
         """Give the number."""
         return int(self.box.value)
 
+    def events(self) -> Iterator[Any]:
+        """Give none."""
+        yield from ()
+
 
 class ImageInput:
     """Another image layer: any but the one to restore."""
@@ -77,6 +89,10 @@ class ImageInput:
     def read(self) -> Any:
         """Give the array of the layer."""
         return read_data(self.box.value)
+
+    def events(self) -> Iterator[Any]:
+        """Give none."""
+        yield from ()
 
 
 class MaskInput:
@@ -107,9 +123,15 @@ class MaskInput:
         self.widgets: dict[str, Widget] = {row.name: self.box, f"new_{row.name}": self.button, "label": self.label}
 
     def missing(self) -> str:
-        """Ask for a mask."""
-        without = f"Press {self.button.text} and paint over what is to be filled in, or open a Labels layer."
-        return "" if self.box.value is not None else without
+        """Ask for a mask, and for something in it."""
+        if self.box.value is None:
+            return f"Press {self.button.text} and paint over what is to be filled in, or open a Labels layer."
+        data, label = read_data(self.box.value), int(self.label.value)
+        if not isinstance(data, np.ndarray) or data.size > LOOKED_THROUGH or (data == label if label else data).any():
+            return ""  # of what is lazy or large the run will say so
+        if label and data.any():
+            return f"Nothing in the mask has the label {label}; give another number, or 0 for every label."
+        return "The mask is empty: paint over what is to be filled in."
 
     def preselect(self) -> None:
         """Choose the Labels layer that is most likely meant."""
@@ -119,6 +141,11 @@ class MaskInput:
         """Give the labels as they are now: painting on must not change a run."""
         data = read_data(self.box.value)
         return Painted(data.copy() if hasattr(data, "copy") else data, int(self.label.value))
+
+    def events(self) -> Iterator[Any]:
+        """Give those of the layer that is chosen."""
+        if self.box.value is not None:
+            yield self.box.value.events.set_data  # painted on, undone, other data, or another plane is seen
 
     def add(self, *_: Any) -> None:
         """Add an empty mask on the image, ready to be painted."""
@@ -146,6 +173,17 @@ def layer_box(viewer: ViewerModel, kind: type, taken: Callable[[], Any] = lambda
     return ComboBox(
         choices=lambda _: [layer for layer in layers if isinstance(layer, kind) and layer is not taken()], **common
     )
+
+
+def renew(box: ComboBox) -> None:
+    """Offer what there is now; what was chosen stays chosen, whatever it is called by now."""
+    chosen = box.value
+    with box.changed.blocked():
+        box.reset_choices()
+        if chosen in box.choices:
+            box.value = chosen
+    if box.value != chosen:
+        box.changed.emit(box.value)
 
 
 def preselect(box: ComboBox, viewer: ViewerModel, kind: type) -> None:
