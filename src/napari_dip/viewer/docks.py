@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from magicgui.widgets import ComboBox
 from napari.components import ViewerModel
-from napari.utils.notifications import show_error, show_warning
+from napari.utils.notifications import show_error, show_info, show_warning
 from qtpy.QtCore import QEvent, Qt, QTimer
 from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
 
 from napari_dip.errors import InputError
 from napari_dip.summary import findings, what_is_missing, why_it_ended
 from napari_dip.tasks import task_named
+from napari_dip.viewer.activity import Activity
 from napari_dip.viewer.connections import Links
 from napari_dip.viewer.form import Form
 from napari_dip.viewer.live_layer import LiveLayer
@@ -49,6 +50,7 @@ class Dock(QWidget):  # type: ignore[misc]
         self.form = Form(napari_viewer, task_named(self.task))
         self.runner = Runner(self._reported, self._ended, restore_steps)
         self.live: LiveLayer | None = None
+        self.activity: Activity | None = None
         self.links, self.image_links = Links(), Links()
         self._followed: list[Any] = []
         self._docked = False
@@ -70,6 +72,7 @@ class Dock(QWidget):  # type: ignore[misc]
                 self.waiting.start()
             return
         self.live = LiveLayer(self.viewer, job, look, control, self.form.image.value)
+        self.activity = Activity(job.title)
         self.form.native.setEnabled(False)
         self.panel.begin(job.settings.get("max_seconds"))
 
@@ -100,6 +103,7 @@ class Dock(QWidget):  # type: ignore[misc]
         self.links.undo()
         self.image_links.undo()
         self.runner.forget()
+        self._end_activity()
         if self.live is not None:
             self.live.drop()
             self.live = None
@@ -185,14 +189,24 @@ class Dock(QWidget):  # type: ignore[misc]
         if report.pictures and self.live is not None:
             self.live.show(report.pictures)
         self.panel.show_report(report)
+        if self.activity is not None:
+            self.activity.show(report.done)
+
+    def _end_activity(self) -> None:
+        if self.activity is not None:
+            self.activity.end()
+            self.activity = None
 
     def _ended(self, outcome: Outcome) -> None:
         live, self.live = self.live, None
+        self._end_activity()
         self.form.native.setEnabled(True)
         if isinstance(outcome, Done) and live is not None:
             layer, second = live.finish(outcome)
             words = _in_words(outcome, layer.name, None if second is None else second.name)
             self.panel.end(words, self._idle_state(), 1.0)
+            if not self.isVisible():  # closed to a tab, or covered by one: nobody sees what the panel says
+                show_info(f"“{layer.name}” is ready.")
             return
         if live is not None:
             live.drop()
