@@ -28,9 +28,14 @@ def test_a_run_whose_dock_is_closed_leaves_no_bar(qtbot, viewer, open_dock, star
     assert not bars()
 
 
-def test_the_end_is_told_where_the_dock_is_not_seen(viewer, open_dock, run_to_end, picture, notes):
+def test_the_end_is_told_where_the_dock_is_not_seen(qtbot, make_napari_viewer, run_to_end, picture, notes):
+    viewer = make_napari_viewer(show=True)
     viewer.add_image(picture, name="cell")
-    dock = open_dock("Denoise")
+    _, dock = viewer.window.add_plugin_dock_widget("napari-dip", "Denoise")
+    dock.form.more["max_iterations"].value = 2
+    qtbot.waitUntil(dock.isVisible, timeout=5000)
+    run_to_end(dock)
+    assert not notes
     dock.hide()
     run_to_end(dock)
-    assert ("info", "“cell denoised” is ready.") in notes
+    assert notes == [("info", "“cell denoised [1]” is ready.")]

@@ -64,15 +64,16 @@ class Dock(QWidget):  # type: ignore[misc]
         """Start a restoration of what the form says."""
         try:
             job, look = self.form.job()
+            self.activity = Activity(job.title)  # first, since napari lets all that waits happen while it adds a bar
             control = self.runner.start(job)
         except InputError as error:
+            self._end_activity()
             self.panel.say(str(error))
             show_warning(str(error))
             if str(error) == BUSY:
                 self.waiting.start()
             return
         self.live = LiveLayer(self.viewer, job, look, control, self.form.image.value)
-        self.activity = Activity(job.title)
         self.form.native.setEnabled(False)
         self.panel.begin(job.settings.get("max_seconds"))
 
@@ -205,7 +206,7 @@ class Dock(QWidget):  # type: ignore[misc]
             layer, second = live.finish(outcome)
             words = _in_words(outcome, layer.name, None if second is None else second.name)
             self.panel.end(words, self._idle_state(), 1.0)
-            if not self.isVisible():  # closed to a tab, or covered by one: nobody sees what the panel says
+            if self.window().isVisible() and not self.isVisible():  # behind a tab nobody sees what the panel says
                 show_info(f"“{layer.name}” is ready.")
             return
         if live is not None:

@@ -8,11 +8,12 @@ from typing import Any, Protocol
 import numpy as np
 from magicgui.widgets import ComboBox, PushButton, Widget
 from napari.components import ViewerModel
-from napari.layers import Image, Labels
+from napari.layers import Image, Labels, Shapes
 
 from napari_dip.tasks import Input
 from napari_dip.viewer.layers import empty_mask, read_data
 from napari_dip.viewer.messages import Painted
+from napari_dip.viewer.placing import between, drawn, lies_alike
 from napari_dip.viewer.widgets import MOST, number_or_words
 
 LOOKED_THROUGH = 2**24
@@ -96,16 +97,16 @@ class ImageInput:
 
 
 class MaskInput:
-    """A Labels layer, a button for an empty one, and which of its labels counts."""
+    """A Labels or Shapes layer, a button for an empty one, and which of its labels counts."""
 
     def __init__(self, row: Input, viewer: ViewerModel, image: ComboBox):
         self.viewer, self.image = viewer, image
         self.box = layer_box(
             viewer,
-            Labels,
+            (Labels, Shapes),
             name=row.name,
             label=row.title,
-            tooltip="The Labels layer whose painted pixels are filled in.",
+            tooltip="The Labels or Shapes layer that lies over what is to be filled in.",
         )
         self.button = PushButton(
             text=f"New {row.name}",
@@ -124,9 +125,14 @@ class MaskInput:
 
     def missing(self) -> str:
         """Ask for a mask, and for something in it."""
-        if self.box.value is None:
+        layer, label = self.box.value, int(self.label.value)
+        if layer is None:
             return f"Press {self.button.text} and paint over what is to be filled in, or open a Labels layer."
-        data, label = read_data(self.box.value), int(self.label.value)
+        if isinstance(layer, Shapes):
+            few = f"The layer “{layer.name}” has {len(layer.data)} shapes; give a lower number, or 0 for all of them."
+            empty = "Nothing is drawn in the mask: draw over what is to be filled in."
+            return "" if len(layer.data) > max(label - 1, 0) else few if layer.data else empty
+        data = read_data(layer)
         if not isinstance(data, np.ndarray) or data.size > LOOKED_THROUGH or (data == label if label else data).any():
             return ""  # of what is lazy or large the run will say so
         if label and data.any():
@@ -138,9 +144,20 @@ class MaskInput:
         preselect(self.box, self.viewer, Labels)
 
     def read(self) -> Painted:
-        """Give the labels as they are now: painting on must not change a run."""
-        data = read_data(self.box.value)
-        return Painted(data.copy() if hasattr(data, "copy") else data, int(self.label.value))
+        """Give the labels as they are now, and where they lie: painting on must not change a run.
+
+        Raises
+        ------
+        InputError
+            If they cannot be laid on the image.
+        """
+        image, mask, label = self.image.value, self.box.value, int(self.label.value)
+        shape = tuple(read_data(image).shape[: image.ndim])
+        if isinstance(mask, Shapes):
+            return Painted(drawn(mask, image, shape), label)
+        data, matrix = read_data(mask), between(image, mask)
+        same = data.shape == shape and lies_alike(matrix, shape)
+        return Painted(data.copy() if hasattr(data, "copy") else data, label, shape, None if same else matrix)
 
     def events(self) -> Iterator[Any]:
         """Give those of the layer that is chosen."""
@@ -167,7 +184,9 @@ KINDS: dict[str, Callable[[Input, ViewerModel, ComboBox], InputWidgets]] = {
 }
 
 
-def layer_box(viewer: ViewerModel, kind: type, taken: Callable[[], Any] = lambda: None, **common: Any) -> ComboBox:
+def layer_box(
+    viewer: ViewerModel, kind: type | tuple[type, ...], taken: Callable[[], Any] = lambda: None, **common: Any
+) -> ComboBox:
     """Make a box that offers the layers of one kind, but for one that is taken."""
     layers = viewer.layers
     return ComboBox(
