@@ -26,7 +26,7 @@ def check(qtbot, viewer, notes):
     return run
 
 
-def test_masks_that_cannot_be_used(viewer, open_dock, check, run_to_end, picture):
+def test_masks_that_cannot_be_used(viewer, open_dock, check, run_to_end, picture, notes):
     viewer.add_image(picture, name="cell")
     mask = viewer.add_labels(np.ones(picture.shape, np.uint8), name="mask")
     dock = open_dock("Inpaint", iterations=2)
@@ -34,6 +34,7 @@ def test_masks_that_cannot_be_used(viewer, open_dock, check, run_to_end, picture
     mask.data = np.ones((2, *picture.shape), np.uint8)
     dock.panel.run_button.click()
     assert "The mask “mask” has 3 axes, and the image “cell” 2" in dock.panel.status.text()
+    assert notes.pop()[0] == "warning"
     mask.data = np.pad(np.full((4, 4), 2, np.uint8), ((3, 25), (3, 33)))
     mask.translate = (0, 100)
     check(dock, "Nothing of the mask lies on the image")

@@ -155,8 +155,11 @@ class MaskInput:
         shape = tuple(read_data(image).shape[: image.ndim])
         if isinstance(mask, Shapes):
             return Painted(drawn(mask, image, shape), label)
-        data, matrix = read_data(mask), between(image, mask)
-        same = data.shape == shape and lies_alike(matrix, shape)
+        data, trailing = read_data(mask), shape[-mask.ndim :]
+        if mask.ndim < image.ndim and data.shape != trailing:  # it may lack axes in between, which their sizes tell
+            return Painted(data.copy() if hasattr(data, "copy") else data, label)
+        matrix = between(image, mask)
+        same = data.shape == trailing and lies_alike(matrix, trailing)
         return Painted(data.copy() if hasattr(data, "copy") else data, label, shape, None if same else matrix)
 
     def events(self) -> Iterator[Any]:
