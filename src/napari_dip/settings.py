@@ -59,7 +59,7 @@ class Settings(BaseModel):
     preset: Literal["fast", "best", "paper"] = Field(
         "fast",
         title="Preset",
-        description="fast: about a minute. best: slower, higher quality. paper: the published method, for hours.",
+        description="fast: suits most images. best: slower, higher quality. paper: the published method, for hours.",
     )
     noise: Literal["auto", "gaussian", "poisson", "poisson-gaussian", "compression"] = Field(
         "auto",

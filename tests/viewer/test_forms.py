@@ -36,11 +36,11 @@ def test_the_choices_follow_the_viewer(viewer, open_dock, picture):
     viewer.add_image(picture, name="two")
     viewer.add_points([[1, 1]])
     assert [layer.name for layer in form.image.choices] == ["one", "two"]
-    assert form.image.value == viewer.layers["one"]
-    viewer.layers["one"].name = "other"
+    assert form.image.value == viewer.layers["two"]  # a new layer is the selected one
+    viewer.layers["two"].name = "other"
     assert form.image.native.currentText() == "other"
     viewer.layers.remove("other")
-    assert form.image.value == viewer.layers["two"]
+    assert form.image.value == viewer.layers["one"]
 
 
 @pytest.mark.parametrize(
@@ -112,8 +112,11 @@ def test_boxes_for_numbers_take_numbers_only(qtbot, viewer, open_dock, picture):
     viewer.add_image(picture)
     dock = open_dock("Denoise")
     box = dock.form.more["sigma"].native
-    qtbot.keyClicks(box, "a-1,2b.5")
-    assert box.text() == "12.5"
+    qtbot.keyClicks(box, "a1,5b")
+    assert box.text() == "1,5" and dock.form.settings()["sigma"] == 1.5
+    box.setText("-3")
+    dock.panel.run_button.click()
+    assert dock.panel.status.text() == "Noise sigma: -3 is not above 0; correct it, or leave the box empty."
     box.clear()
     qtbot.keyClicks(dock.form.more["offset"].native, "-")
     dock.panel.run_button.click()
@@ -164,7 +167,9 @@ def test_a_new_mask_is_ready_to_be_painted(viewer, open_dock, run_to_end, pictur
     assert mask.mode == "paint"
     np.testing.assert_allclose(mask.extent.world, image.extent.world)
     assert mask.units == image.units
-    assert dock.panel.run_button.isEnabled()
+    assert "mask is empty" in dock.form.hint.text() and not dock.panel.run_button.isEnabled()
+    mask.paint((16, 20), 1)
+    assert not dock.form.hint.text() and dock.panel.run_button.isEnabled()
     mask.paint((10, 10), 3)
     masked = np.array(mask.data) > 0
     run_to_end(dock)

@@ -51,7 +51,7 @@ def test_uncertainty_comes_as_a_second_layer(viewer, open_dock, run_to_end, pict
     run_to_end(dock)
     assert [layer.name for layer in viewer.layers] == ["cell", "points", "cell denoised", "cell denoised uncertainty"]
     result, spread = viewer.layers["cell denoised"], viewer.layers["cell denoised uncertainty"]
-    assert viewer.layers.selection == {viewer.layers["cell"]}
+    assert viewer.layers.selection == {viewer.layers["cell denoised"]}  # no longer what it covers
     assert result.visible and not spread.visible
     assert spread.colormap.name == "magma"
     np.testing.assert_allclose(spread.extent.world, result.extent.world)

@@ -5,25 +5,29 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from magicgui.widgets import ComboBox
 from napari.components import ViewerModel
-from napari.utils.notifications import show_error, show_warning
-from qtpy.QtCore import QEvent
-from qtpy.QtWidgets import QVBoxLayout, QWidget
+from napari.utils.notifications import show_error, show_info, show_warning
+from qtpy.QtCore import QEvent, Qt, QTimer
+from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
 
 from napari_dip.errors import InputError
 from napari_dip.summary import findings, what_is_missing, why_it_ended
 from napari_dip.tasks import task_named
+from napari_dip.viewer.activity import Activity
 from napari_dip.viewer.connections import Links
 from napari_dip.viewer.form import Form
 from napari_dip.viewer.live_layer import LiveLayer
 from napari_dip.viewer.messages import Done, Failed, Outcome, Report, Stopped
 from napari_dip.viewer.run_panel import RunPanel, in_time
-from napari_dip.viewer.runner import Runner, make_run
+from napari_dip.viewer.runner import BUSY, Runner, busy, make_run
 
 if TYPE_CHECKING:
     from napari_dip.restore import Run
 
 WIDTH = 330
+LOOK = 200
+"""Milliseconds between two looks at whether another restoration has ended."""
 
 
 class Dock(QWidget):  # type: ignore[misc]
@@ -46,14 +50,13 @@ class Dock(QWidget):  # type: ignore[misc]
         self.form = Form(napari_viewer, task_named(self.task))
         self.runner = Runner(self._reported, self._ended, restore_steps)
         self.live: LiveLayer | None = None
+        self.activity: Activity | None = None
         self.links, self.image_links = Links(), Links()
-        self._followed: Any = None
+        self._followed: list[Any] = []
         self._docked = False
-        self.setMinimumWidth(WIDTH)
-        layout = QVBoxLayout(self)
-        layout.addWidget(self.form.native)
-        layout.addWidget(self.panel)
-        layout.addStretch(1)
+        self.waiting = QTimer(self)
+        self.waiting.setInterval(LOOK)
+        self._arrange()
         self._connect()
         self._refresh()
 
@@ -61,12 +64,16 @@ class Dock(QWidget):  # type: ignore[misc]
         """Start a restoration of what the form says."""
         try:
             job, look = self.form.job()
+            self.activity = Activity(job.title)  # first, since napari lets all that waits happen while it adds a bar
             control = self.runner.start(job)
         except InputError as error:
+            self._end_activity()
             self.panel.say(str(error))
             show_warning(str(error))
+            if str(error) == BUSY:
+                self.waiting.start()
             return
-        self.live = LiveLayer(self.viewer, job, look, control)
+        self.live = LiveLayer(self.viewer, job, look, control, self.form.image.value)
         self.form.native.setEnabled(False)
         self.panel.begin(job.settings.get("max_seconds"))
 
@@ -97,6 +104,7 @@ class Dock(QWidget):  # type: ignore[misc]
         self.links.undo()
         self.image_links.undo()
         self.runner.forget()
+        self._end_activity()
         if self.live is not None:
             self.live.drop()
             self.live = None
@@ -109,8 +117,26 @@ class Dock(QWidget):  # type: ignore[misc]
             self._docked = self.parent() is not None
         return bool(super().event(event))
 
+    def _arrange(self) -> None:
+        """Put form and panel below each other; what the window has no room for is scrolled to."""
+        self.setMinimumWidth(WIDTH)
+        inner, self.area = QWidget(), QScrollArea()
+        inside = QVBoxLayout(inner)
+        for widget in (self.form.native, self.panel):
+            inside.addWidget(widget)
+        inside.addStretch(1)
+        self.area.setWidgetResizable(True)
+        self.area.setFrameShape(QFrame.Shape.NoFrame)
+        self.area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.area.setWidget(inner)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.area)
+
     def _connect(self) -> None:
         layers, panel = self.viewer.layers.events, self.panel
+        self.links.connect(self.viewer.layers.selection.events.active, self._selected)
+        self.links.connect(self.waiting.timeout, self._look_whether_free)
         for happened in (layers.inserted, layers.removed, layers.reordered, layers.renamed):
             self.links.connect(happened, self._refresh)
         for asked, do in (
@@ -128,19 +154,34 @@ class Dock(QWidget):  # type: ignore[misc]
 
     def _refresh(self, *_: Any) -> None:
         self.form.refresh()
-        self._follow(self.form.image.value)
+        self._follow()
         if self.panel.state in ("nothing", "ready"):
             self.panel.set_state(self._idle_state())
 
-    def _follow(self, image: Any) -> None:
-        """Hear of it when the chosen image is given other data, labels or scale."""
-        if image is self._followed:
+    def _follow(self) -> None:
+        """Hear of it when the chosen layers are given other data, labels or scale, or are painted on."""
+        image, form = self.form.image.value, self.form
+        followed = [image, *(one.value for one in form.own.values() if isinstance(one, ComboBox))]
+        if followed == self._followed:
             return
         self.image_links.undo()
-        self._followed = image
-        if image is not None:
-            for happened in (image.events.data, image.events.axis_labels, image.events.scale):
-                self.image_links.connect(happened, self._refresh)
+        self._followed = followed
+        own = [] if image is None else [image.events.data, image.events.axis_labels, image.events.scale]
+        for happened in (*own, *(event for one in form.inputs.values() for event in one.events())):
+            self.image_links.connect(happened, self._refresh)
+
+    def _selected(self, *_: Any) -> None:
+        """Choose what is selected in the viewer, unless it is being restored."""
+        active = self.viewer.layers.selection.active
+        if active is not None and self.panel.state in ("nothing", "ready"):
+            self.form.follow(active)
+
+    def _look_whether_free(self) -> None:
+        """Take back that another restoration is running, once it is not."""
+        if not busy():
+            self.waiting.stop()
+            if self.panel.status.text() == BUSY:
+                self.panel.say("")
 
     def _idle_state(self) -> Any:
         return "nothing" if self.form.missing() else "ready"
@@ -149,14 +190,24 @@ class Dock(QWidget):  # type: ignore[misc]
         if report.pictures and self.live is not None:
             self.live.show(report.pictures)
         self.panel.show_report(report)
+        if self.activity is not None:
+            self.activity.show(report.done)
+
+    def _end_activity(self) -> None:
+        if self.activity is not None:
+            self.activity.end()
+            self.activity = None
 
     def _ended(self, outcome: Outcome) -> None:
         live, self.live = self.live, None
+        self._end_activity()
         self.form.native.setEnabled(True)
         if isinstance(outcome, Done) and live is not None:
             layer, second = live.finish(outcome)
             words = _in_words(outcome, layer.name, None if second is None else second.name)
             self.panel.end(words, self._idle_state(), 1.0)
+            if self.window().isVisible() and not self.isVisible():  # behind a tab nobody sees what the panel says
+                show_info(f"“{layer.name}” is ready.")
             return
         if live is not None:
             live.drop()

@@ -19,7 +19,7 @@ from napari_dip.settings import STACK, STRENGTH
 from napari_dip.summary import plan
 from napari_dip.tasks import Task
 from napari_dip.viewer.axes import AxesField, read_z_step
-from napari_dip.viewer.inputs import KINDS, layer_box, preselect
+from napari_dip.viewer.inputs import KINDS, layer_box, preselect, renew
 from napari_dip.viewer.layers import describe, enlarge, read_data
 from napari_dip.viewer.messages import Job
 from napari_dip.viewer.widgets import EMPTY, lay_out, read, setting_widget
@@ -80,7 +80,7 @@ class Form:
         """Offer the layers that there are now, and gray out what changes nothing."""
         for widget in self.top:
             if isinstance(widget, ComboBox):
-                widget.reset_choices()
+                renew(widget)
         self.axes.follow(self.image.value)
         for name, widget in self.knobs.items():
             widget.enabled = self.has_use_for(name)
@@ -92,6 +92,14 @@ class Form:
             words = EMPTY["z_step"] if step is None else f"{step:.3g}, as layer or file say"
             self.more["z_step"].native.setPlaceholderText(words)
         self._say()
+
+    def follow(self, layer: Any) -> None:
+        """Choose a layer that is selected in the viewer, where it belongs; no result is restored again by that."""
+        boxes = [self.image, *(widget for widget in self.own.values() if isinstance(widget, ComboBox))]
+        for box in boxes:
+            if layer in box.choices and "napari-dip" not in layer.metadata:
+                box.value = layer
+                return
 
     def missing(self) -> str:
         """Say what has to be there before a run can start; empty if nothing is missing."""

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
+import numpy as np
 from magicgui.widgets import ComboBox, PushButton, Widget
 from napari.components import ViewerModel
-from napari.layers import Image, Labels
+from napari.layers import Image, Labels, Shapes
 
 from napari_dip.tasks import Input
 from napari_dip.viewer.layers import empty_mask, read_data
 from napari_dip.viewer.messages import Painted
+from napari_dip.viewer.placing import between, drawn, lies_alike
 from napari_dip.viewer.widgets import MOST, number_or_words
+
+LOOKED_THROUGH = 2**24
+"""Most pixels of a mask that are looked through whenever it is painted on."""
 
 
 class InputWidgets(Protocol):
@@ -38,6 +43,10 @@ class InputWidgets(Protocol):
         """Give the value for a job."""
         ...
 
+    def events(self) -> Iterator[Any]:
+        """Give what tells, beside the widgets, that something else may be missing now."""
+        ...
+
 
 class NumberInput:
     """A number of a few."""
@@ -57,6 +66,10 @@ class NumberInput:
     def read(self) -> int:
         """Give the number."""
         return int(self.box.value)
+
+    def events(self) -> Iterator[Any]:
+        """Give none."""
+        yield from ()
 
 
 class ImageInput:
@@ -78,18 +91,22 @@ class ImageInput:
         """Give the array of the layer."""
         return read_data(self.box.value)
 
+    def events(self) -> Iterator[Any]:
+        """Give none."""
+        yield from ()
+
 
 class MaskInput:
-    """A Labels layer, a button for an empty one, and which of its labels counts."""
+    """A Labels or Shapes layer, a button for an empty one, and which of its labels counts."""
 
     def __init__(self, row: Input, viewer: ViewerModel, image: ComboBox):
         self.viewer, self.image = viewer, image
         self.box = layer_box(
             viewer,
-            Labels,
+            (Labels, Shapes),
             name=row.name,
             label=row.title,
-            tooltip="The Labels layer whose painted pixels are filled in.",
+            tooltip="The Labels or Shapes layer that lies over what is to be filled in.",
         )
         self.button = PushButton(
             text=f"New {row.name}",
@@ -107,18 +124,48 @@ class MaskInput:
         self.widgets: dict[str, Widget] = {row.name: self.box, f"new_{row.name}": self.button, "label": self.label}
 
     def missing(self) -> str:
-        """Ask for a mask."""
-        without = f"Press {self.button.text} and paint over what is to be filled in, or open a Labels layer."
-        return "" if self.box.value is not None else without
+        """Ask for a mask, and for something in it."""
+        layer, label = self.box.value, int(self.label.value)
+        if layer is None:
+            return f"Press {self.button.text} and paint over what is to be filled in, or open a Labels layer."
+        if isinstance(layer, Shapes):
+            few = f"The layer “{layer.name}” has {len(layer.data)} shapes; give a lower number, or 0 for all of them."
+            empty = "Nothing is drawn in the mask: draw over what is to be filled in."
+            return "" if len(layer.data) > max(label - 1, 0) else few if layer.data else empty
+        data = read_data(layer)
+        if not isinstance(data, np.ndarray) or data.size > LOOKED_THROUGH or (data == label if label else data).any():
+            return ""  # of what is lazy or large the run will say so
+        if label and data.any():
+            return f"Nothing in the mask has the label {label}; give another number, or 0 for every label."
+        return "The mask is empty: paint over what is to be filled in."
 
     def preselect(self) -> None:
         """Choose the Labels layer that is most likely meant."""
         preselect(self.box, self.viewer, Labels)
 
     def read(self) -> Painted:
-        """Give the labels as they are now: painting on must not change a run."""
-        data = read_data(self.box.value)
-        return Painted(data.copy() if hasattr(data, "copy") else data, int(self.label.value))
+        """Give the labels as they are now, and where they lie: painting on must not change a run.
+
+        Raises
+        ------
+        InputError
+            If they cannot be laid on the image.
+        """
+        image, mask, label = self.image.value, self.box.value, int(self.label.value)
+        shape = tuple(read_data(image).shape[: image.ndim])
+        if isinstance(mask, Shapes):
+            return Painted(drawn(mask, image, shape), label)
+        data, trailing = read_data(mask), shape[-mask.ndim :]
+        if mask.ndim < image.ndim and data.shape != trailing:  # it may lack axes in between, which their sizes tell
+            return Painted(data.copy() if hasattr(data, "copy") else data, label)
+        matrix = between(image, mask)
+        same = data.shape == trailing and lies_alike(matrix, trailing)
+        return Painted(data.copy() if hasattr(data, "copy") else data, label, shape, None if same else matrix)
+
+    def events(self) -> Iterator[Any]:
+        """Give those of the layer that is chosen."""
+        if self.box.value is not None:
+            yield self.box.value.events.set_data  # painted on, undone, other data, or another plane is seen
 
     def add(self, *_: Any) -> None:
         """Add an empty mask on the image, ready to be painted."""
@@ -140,12 +187,25 @@ KINDS: dict[str, Callable[[Input, ViewerModel, ComboBox], InputWidgets]] = {
 }
 
 
-def layer_box(viewer: ViewerModel, kind: type, taken: Callable[[], Any] = lambda: None, **common: Any) -> ComboBox:
+def layer_box(
+    viewer: ViewerModel, kind: type | tuple[type, ...], taken: Callable[[], Any] = lambda: None, **common: Any
+) -> ComboBox:
     """Make a box that offers the layers of one kind, but for one that is taken."""
     layers = viewer.layers
     return ComboBox(
         choices=lambda _: [layer for layer in layers if isinstance(layer, kind) and layer is not taken()], **common
     )
+
+
+def renew(box: ComboBox) -> None:
+    """Offer what there is now; what was chosen stays chosen, whatever it is called by now."""
+    chosen = box.value
+    with box.changed.blocked():
+        box.reset_choices()
+        if chosen in box.choices:
+            box.value = chosen
+    if box.value != chosen:
+        box.changed.emit(box.value)
 
 
 def preselect(box: ComboBox, viewer: ViewerModel, kind: type) -> None:

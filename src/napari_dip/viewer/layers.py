@@ -13,7 +13,13 @@ from napari_dip.image.axes import outer_axes
 
 PLACE = ("scale", "translate", "rotate", "shear", "units", "axis_labels")
 LOOK = ("opacity", "blending", "interpolation2d", "interpolation3d", "rendering", "depiction", "projection_mode")
-GRAY_LOOK = ("colormap", "contrast_limits", "gamma", "iso_threshold", "attenuation")
+SHADES = ("contrast_limits", "gamma")
+GRAY_LOOK = ("colormap", "iso_threshold", "attenuation")
+
+
+def itself(layer: Any) -> Any:
+    """Give a layer itself, where napari has handed out a proxy of it, made anew each time."""
+    return getattr(layer, "__wrapped__", layer)
 
 
 def read_data(layer: Image | Labels) -> Any:
@@ -36,7 +42,7 @@ def describe(source: Image) -> dict[str, Any]:
     dict
         Keyword arguments of `napari.layers.Image`.
     """
-    names = PLACE + LOOK + (() if source.rgb else GRAY_LOOK)
+    names = PLACE + LOOK + SHADES + (() if source.rgb else GRAY_LOOK)
     found = {name: _copy(getattr(source, name)) for name in names}
     return {**found, "rgb": bool(source.rgb), "affine": np.array(source.affine.affine_matrix), "visible": True}
 

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from typing import Any
+from weakref import ref
 
 import numpy as np
 from napari.components import ViewerModel
-from napari.layers import Image
+from napari.layers import Image, Labels
 from napari.utils.transforms import Affine
 
+from napari_dip.viewer.aside import step_aside
 from napari_dip.viewer.connections import Links
-from napari_dip.viewer.layers import before_work, index_of, place_of, uncertainty_look, unique_name
+from napari_dip.viewer.layers import before_work, index_of, itself, place_of, uncertainty_look, unique_name
 from napari_dip.viewer.messages import Control, Done, Job, Picture
+
+IDLE = ("pan_zoom", "transform", "pick")
+"""Modes of a Labels layer in which nothing is painted."""
 
 
 class LiveLayer:
@@ -29,10 +34,16 @@ class LiveLayer:
         Keyword arguments of the layer: where it lies and what it looks like.
     control : Control
         Told whether the layer is looked at, and which plane of it.
+    source : Image, optional
+        What is restored: it steps aside where it would shine through, and gives its place in the selection to the
+        result.
     """
 
-    def __init__(self, viewer: ViewerModel, job: Job, look: dict[str, Any], control: Control):
+    def __init__(
+        self, viewer: ViewerModel, job: Job, look: dict[str, Any], control: Control, source: Image | None = None
+    ):
         self.viewer, self.job, self.look, self.control = viewer, job, look, control
+        self._source = (lambda: None) if source is None else ref(itself(source))
         self.layer: Any = None
         self.data: np.ndarray | None = None
         self.deleted = False
@@ -67,7 +78,12 @@ class LiveLayer:
         layer, self.data = self._put(outcome.image), None
         layer.metadata = {**layer.metadata, "napari-dip": outcome.record}
         self.stop_listening()
-        return layer, self._add_above(layer, outcome)
+        second = self._add_above(layer, outcome)
+        if itself(self.viewer.layers.selection.active) is (
+            self._source() or layer
+        ):  # contrast, Save and Delete are of what is seen
+            self.viewer.layers.selection.active = layer
+        return layer, second
 
     def drop(self) -> None:
         """Take the preview away."""
@@ -99,11 +115,20 @@ class LiveLayer:
         selected = list(layers.selection)
         name = unique_name(self.job.title, (layer.name for layer in layers))
         self.layer = self.viewer.add_image(data, name=name, multiscale=False, **self.look)
+        self._let_paint(selected)
+        step_aside(self.viewer, self._source(), self.layer)
         if selected:  # a new layer takes the selection, and the brush out of the hand of who is painting
             layers.selection = selected
         self.links.connect(self.layer.events.visible, self._look)
         self.links.connect(self.viewer.layers.events.removed, self._removed)
         return self.layer
+
+    def _let_paint(self, selected: list[Any]) -> None:
+        """Keep below a mask that is being painted: it is to be seen."""
+        layers = self.viewer.layers
+        painted = [layers.index(one) for one in selected if isinstance(one, Labels) and one.mode not in IDLE]
+        if painted:
+            layers.move(layers.index(self.layer), min(painted))
 
     def _add_above(self, layer: Image, outcome: Done) -> Image | None:
         layers, data = self.viewer.layers, outcome.uncertainty

@@ -25,10 +25,16 @@ class Painted:
         It may be lazy, so the mask is made of it in the worker's thread.
     label : int
         The label to fill in; 0 for all.
+    shape : tuple of int
+        Of the image, without colours.
+    matrix : array, optional
+        From the index of a pixel of the image, along the axes of the labels, to that in the labels; left out, the same.
     """
 
     labels: Any
     label: int
+    shape: tuple[int, ...] = ()
+    matrix: np.ndarray | None = None
 
 
 @dataclass(frozen=True)

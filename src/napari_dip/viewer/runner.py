@@ -10,10 +10,12 @@ from weakref import WeakMethod, ref
 
 import numpy as np
 from napari.qt.threading import create_worker
+from qtpy.QtCore import Qt
 
 from napari_dip.errors import InputError, in_words
 from napari_dip.viewer.layers import displayable, place_of, read_mask, result_shape, without_colours
 from napari_dip.viewer.messages import Cancelled, Control, Done, Failed, Job, Outcome, Painted, Picture, Report, Stopped
+from napari_dip.viewer.placing import resampled
 
 if TYPE_CHECKING:
     from napari_dip.restore import Progress, Run
@@ -108,7 +110,8 @@ class Runner:
         worker.returned.connect(lambda outcome: tell(Runner._returned, outcome))
         # napari's close dialog ends a worker without an outcome
         worker.finished.connect(lambda: tell(Runner._returned, Cancelled()))
-        worker.finished.connect(control.over.set)
+        # where it is emitted, since a viewer that closes hears of nothing any more
+        worker.finished.connect(control.over.set, Qt.ConnectionType.DirectConnection)
         worker.start()
         return control
 
@@ -200,7 +203,15 @@ def _run(job: Job, control: Control, restore_steps: Callable[..., Run]) -> Gener
 
 def _read(value: Any) -> Any:
     """Give an input as the engine takes it."""
-    return read_mask(value.labels, value.label) if isinstance(value, Painted) else value
+    if not isinstance(value, Painted):
+        return value
+    mask = read_mask(value.labels, value.label)
+    if value.matrix is None:
+        return mask
+    placed = resampled(mask, value.matrix, value.shape[-mask.ndim :])
+    if mask.any() and not placed.any():
+        raise InputError("Nothing of the mask lies on the image; move the mask there, or paint on the image.")
+    return np.broadcast_to(placed, value.shape)
 
 
 class _Clock:

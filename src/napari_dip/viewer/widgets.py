@@ -7,9 +7,9 @@ from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
 from magicgui.widgets import CheckBox, ComboBox, FloatSpinBox, LineEdit, PushButton, SpinBox, Widget
-from qtpy.QtCore import QLocale
-from qtpy.QtGui import QDoubleValidator
-from qtpy.QtWidgets import QFormLayout, QLabel, QWidget
+from qtpy.QtCore import QEvent, QObject, QRegularExpression, Qt
+from qtpy.QtGui import QRegularExpressionValidator
+from qtpy.QtWidgets import QAbstractSpinBox, QComboBox, QFormLayout, QLabel, QWidget
 
 from napari_dip.errors import InputError
 from napari_dip.settings import NOISE_KINDS, field
@@ -34,6 +34,13 @@ LABELS = {
 TICKED = {"uncertainty": "as a second layer"}
 """What stands behind a box to tick."""
 MOST = 2**31 - 1
+NUMBER_LIKE = r"[0-9.,+\-eE ]*"
+LEAST = "napari-dip least"
+"""Property of a box: what its number has to be above."""
+HELP = "napari-dip help"
+"""Property of a list: what its tooltip says below the whole of what is chosen."""
+SHOWN = 12
+"""Characters that a list shows at the least; of longer ones the middle is left out."""
 
 
 def setting_widget(name: str) -> Widget:
@@ -74,14 +81,10 @@ def number_or_words(words: str, high: float, nothing: int = 0, **common: Any) ->
 def number_or_nothing(words: str, low: float, **common: Any) -> LineEdit:
     """Make a box for any number, 0 and negative ones too, that shows words in gray while it is empty."""
     box = LineEdit(**common)
-    check = QDoubleValidator(box.native)
-    if math.isfinite(low):
-        check.setBottom(low)
-    plain = QLocale.c()  # a point before the decimals everywhere, as in napari's own boxes
-    plain.setNumberOptions(QLocale.NumberOption.RejectGroupSeparator)
-    check.setLocale(plain)
-    box.native.setValidator(check)
+    # a comma and a minus are let in, even where they are wrong: dropped, 1,5 would be 15 without a word
+    box.native.setValidator(QRegularExpressionValidator(QRegularExpression(NUMBER_LIKE), box.native))
     box.native.setPlaceholderText(words)
+    box.native.setProperty(LEAST, low)
     return box
 
 
@@ -91,17 +94,22 @@ def read(widget: Widget) -> Any:
     Raises
     ------
     InputError
-        If it holds half a number, such as "-".
+        If it holds half a number, such as "-", or one that is too low.
     """
     if isinstance(widget, FloatSpinBox):
         return int(widget.value) if widget.value > widget.min else None
     if not isinstance(widget, LineEdit):
         return widget.value
     text = widget.value.strip()
+    if not text:
+        return None
     try:
-        return float(text) if text else None
+        number = float(text.replace(",", "."))
     except ValueError:
         raise InputError(f"{widget.label}: {text!r} is not a number; complete it, or leave the box empty.") from None
+    if (least := widget.native.property(LEAST)) is not None and not number > least:
+        raise InputError(f"{widget.label}: {text} is not above {least:g}; correct it, or leave the box empty.")
+    return number
 
 
 def lay_out(widgets: list[Widget | QWidget]) -> QWidget:
@@ -117,7 +125,33 @@ def lay_out(widgets: list[Widget | QWidget]) -> QWidget:
         label = QLabel("" if isinstance(widget, PushButton) else widget.label)
         label.setToolTip(widget.tooltip or "")
         rows.addRow(label, widget.native)
+        tame(widget.native)
     return native
+
+
+class _WheelFilter(QObject):  # type: ignore[misc]
+    """Lets the wheel pass on to what scrolls: it changes no closed list, and no number that nobody has clicked on."""
+
+    def eventFilter(self, box: QObject | None, event: QEvent | None) -> bool:
+        if event is None or event.type() != QEvent.Type.Wheel:
+            return False
+        if isinstance(box, QAbstractSpinBox) and box.hasFocus():
+            return False
+        event.ignore()
+        return True
+
+
+def tame(native: QWidget) -> None:
+    """Have a box leave the wheel alone, and a list not grow with what it shows."""
+    if not isinstance(native, QComboBox | QAbstractSpinBox):
+        return
+    native.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+    native.installEventFilter(_WheelFilter(native))
+    if isinstance(native, QComboBox):
+        native.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        native.setMinimumContentsLength(SHOWN)
+        native.setProperty(HELP, native.toolTip())
+        native.currentTextChanged.connect(lambda text: native.setToolTip(f"{text}\n\n{native.property(HELP)}"))
 
 
 def _labels(description: str) -> dict[str, str]:

@@ -1,0 +1,114 @@
+"""Two layers that are combined by where they lie in the world, not by the indices of their pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from napari.layers import Image, Shapes
+
+from napari_dip.errors import InputError
+
+ALIKE = 1e-3
+"""Pixels within which two layers lie alike."""
+
+
+def matrix_of(layer: Any) -> np.ndarray:
+    """Give the matrix from the index of a pixel to its place in the world, (n + 1, n + 1)."""
+    n = layer.ndim
+    origin = np.asarray(layer.data_to_world([0.0] * n))
+    matrix = np.eye(n + 1)
+    matrix[:n, n] = origin
+    for axis, unit in enumerate(np.eye(n)):
+        matrix[:n, axis] = np.asarray(layer.data_to_world(list(unit))) - origin
+    return matrix
+
+
+def between(image: Image, other: Any) -> np.ndarray:
+    """Give the matrix from the index of a pixel of an image to that in another layer, which may lack leading axes.
+
+    Parameters
+    ----------
+    image : Image
+    other : layer
+        With as many axes, or fewer: it then lies on every plane.
+
+    Returns
+    -------
+    (n + 1, n + 1) array
+        n are the axes of `other`.
+
+    Raises
+    ------
+    InputError
+        If it has more axes, or the image is turned so that the axes it has are mixed with those that it lacks.
+    """
+    n, lacking = other.ndim, image.ndim - other.ndim
+    if lacking < 0:
+        raise InputError(
+            f"The mask “{other.name}” has {n} axes, and the image “{image.name}” {image.ndim}; paint one on the image."
+        )
+    whole = matrix_of(image)
+    kept = [*range(lacking, image.ndim), image.ndim]
+    if np.abs(whole[lacking:-1, :lacking]).max(initial=0) > 0:
+        raise InputError(f"The image “{image.name}” is turned out of the plane of the mask; paint a mask on the image.")
+    return np.asarray(np.linalg.inv(matrix_of(other)) @ whole[np.ix_(kept, kept)])
+
+
+def lies_alike(matrix: np.ndarray, shape: Sequence[int]) -> bool:
+    """Whether all pixels of an image of that shape have the same index in the other layer."""
+    corners = np.array(np.meshgrid(*[(0, n - 1) for n in shape], indexing="ij")).reshape(len(shape), -1)
+    return bool(np.abs(matrix[:-1] @ np.vstack([corners, np.ones(corners.shape[1])]) - corners).max() < ALIKE)
+
+
+def resampled(mask: np.ndarray, matrix: np.ndarray, shape: Sequence[int]) -> np.ndarray:
+    """Give a mask on the pixels of an image: each takes the nearest pixel, and False where there is none.
+
+    Parameters
+    ----------
+    mask : bool array
+    matrix : (n + 1, n + 1) array
+        As `between` gives it.
+    shape : sequence of int
+        Of the last n axes of the image.
+
+    Returns
+    -------
+    bool array of that shape
+    """
+    from scipy.ndimage import affine_transform
+
+    linear, offset = matrix[:-1, :-1], matrix[:-1, -1]
+    if np.abs(linear - np.diag(np.diag(linear))).max() < ALIKE / max(shape):
+        found = np.zeros(tuple(shape), bool)
+        near = [np.rint(np.arange(n) * linear[a, a] + offset[a]).astype(int) for a, n in enumerate(shape)]
+        there = [np.flatnonzero((at >= 0) & (at < n)) for at, n in zip(near, mask.shape, strict=True)]
+        found[np.ix_(*there)] = mask[np.ix_(*(at[known] for at, known in zip(near, there, strict=True)))]
+        return found
+    turned = affine_transform(mask.astype(np.uint8), linear, offset, tuple(shape), order=0, mode="grid-constant")
+    return np.asarray(turned > 0)
+
+
+def drawn(shapes: Shapes, image: Image, shape: Sequence[int]) -> np.ndarray:
+    """Give labels of what is drawn in a Shapes layer on an image: 1 for its first shape, and so on.
+
+    Parameters
+    ----------
+    shapes : Shapes
+    image : Image
+    shape : sequence of int
+        Of the image, without colours.
+
+    Raises
+    ------
+    InputError
+        As `between` does.
+    """
+    onto = np.linalg.inv(between(image, shapes))
+    moved = [np.asarray(one) @ onto[:-1, :-1].T + onto[:-1, -1] for one in shapes.data]
+    if not moved:
+        return np.zeros(tuple(shape), np.int32)
+    copy = Shapes(moved, shape_type=list(shapes.shape_type))
+    labels = copy.to_labels(tuple(shape[-shapes.ndim :]))
+    return np.asarray(np.broadcast_to(labels, tuple(shape)))
