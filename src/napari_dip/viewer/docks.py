@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +26,9 @@ from napari_dip.viewer.runner import BUSY, Runner, busy, make_run
 if TYPE_CHECKING:
     from napari_dip.restore import Run
 
-WIDTH = 330
+WIDTH = 350
+LONGEST = 16
+"""Characters of a name after which a line may break within it."""
 LOOK = 200
 """Milliseconds between two looks at whether another restoration has ended."""
 
@@ -218,14 +221,20 @@ class Dock(QWidget):  # type: ignore[misc]
             self.panel.end("Cancelled; nothing was kept.", self._idle_state(), 0.0)
 
 
+def _breakable(name: str) -> str:
+    """Give a name in which a line may break, though it has no spaces: it must not widen the dock."""
+    words = [word if len(word) <= LONGEST else textwrap.wrap(word, LONGEST) for word in name.split(" ")]
+    return " ".join(word if isinstance(word, str) else "\u200b".join(word) for word in words)
+
+
 def _in_words(outcome: Done, name: str, second: str | None) -> str:
     record = outcome.record
     how = "Stopped" if isinstance(outcome, Stopped) else "Done"
     after = f"{how} after {record['iterations']} iterations in {in_time(record['seconds'])}."
     end = " ".join(filter(None, (after, why_it_ended(record), what_is_missing(record))))
-    where = f"The result is the layer “{name}”."
+    where = f"The result is the layer “{_breakable(name)}”."
     if second is not None:
-        where += f" Its uncertainty is the layer “{second}”, hidden above it."
+        where += f" Its uncertainty is the layer “{_breakable(second)}”, hidden above it."
     return "\n".join(filter(None, (end, *findings(record), where)))
 
 
