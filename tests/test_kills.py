@@ -96,9 +96,13 @@ def place_of(folder):
 
 
 def writes(folder):
-    """Whether something of a result is there; before any work, there is an empty file for a moment."""
+    """Whether a result is being written; before any work, there is an empty file for a moment, and then a folder."""
     with suppress(FileNotFoundError):
-        return any(path.stat().st_size for path in folder.glob(".napari-dip-*.part"))
+        parts = list(folder.glob(".napari-dip-*.part"))
+        files = [path / "zarr.json" if path.is_dir() else path for path in parts]
+        return any(
+            path.stat().st_size if path.suffix == ".part" else b"multiscales" in path.read_bytes() for path in files
+        )
     return False
 
 

@@ -1,12 +1,8 @@
 """OME-Zarr stores that others have made, and what is written: real ones, read by zarr and checked by a validator."""
 
-import json
-import os
-import random
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,76 +10,12 @@ import tifffile
 import zarr
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ome_zarr_models.common.omero import Omero
-from ome_zarr_models.v04.multiscales import Multiscale as Multiscale04
-from ome_zarr_models.v05.multiscales import Multiscale as Multiscale05
 from pictures import noise, rewritten
+from stores import SCALE, attributes_of, both, channels, chunks_of, make, said_of, several
 
 from napari_dip.errors import InputError
 from napari_dip.files.formats import Metadata, Picture, check_fits, check_output, peek, read_image, write_image
 from napari_dip.files.ome_zarr import images
-
-TRIES = int(os.environ.get("NAPARI_DIP_DAMAGED", "25"))
-VERSIONS = ["0.4", "0.5"]
-both = pytest.mark.parametrize("version", VERSIONS)
-UNITS = {"t": "millisecond", "z": "nanometer", "y": "micrometer", "x": "micrometer"}
-KINDS = {"t": "time", "c": "channel"}
-SCALE = {"t": 250.0, "c": 1.0, "z": 500.0, "y": 0.2, "x": 0.1}
-PLACE = {"t": 0.0, "c": 0.0, "z": 10.0, "y": 3.0, "x": -2.0}
-
-
-def channels(count):
-    window = {"min": 0, "max": 255, "start": 10, "end": 200}
-    return {"channels": [{"label": f"marker {n}", "color": "00FF0" + str(n), "window": window} for n in range(count)]}
-
-
-def said_of(axes, version, levels=("0",), **others):
-    """Say what OME-Zarr wants said of an image."""
-    described = [
-        {"name": a, "type": KINDS.get(a, "space")} | ({"unit": UNITS[a]} if a in UNITS else {}) for a in axes.lower()
-    ]
-    transforms = [
-        {"type": "scale", "scale": [SCALE[a] for a in axes.lower()]},
-        {"type": "translation", "translation": [PLACE[a] for a in axes.lower()]},
-    ]
-    datasets = [{"path": level, "coordinateTransformations": transforms} for level in levels]
-    said = {"multiscales": [{"name": "cells", "axes": described, "datasets": datasets}], **others}
-    if version == "0.4":
-        said["multiscales"][0]["version"] = version
-    return said
-
-
-def make_group(path, version, said):
-    attributes = said if version == "0.4" else {"ome": {"version": version, **said}}
-    return zarr.create_group(path, zarr_format=2 if version == "0.4" else 3, attributes=attributes)
-
-
-def make(path, array, axes, version="0.5", said=None, **options):
-    """Make a store as any other program would."""
-    group = make_group(path, version, said or said_of(axes, version))
-    made = group.create_array("0", shape=array.shape, dtype=array.dtype, **{"chunks": array.shape, **options})
-    made[...] = array
-    return path
-
-
-def attributes_of(path):
-    """Read what is said of a store, without any library, and check it."""
-    old = path / ".zattrs"
-    said = json.loads(old.read_text()) if old.exists() else json.loads((path / "zarr.json").read_text())["attributes"]
-    said = said if old.exists() else said["ome"]
-    for one in said["multiscales"]:
-        (Multiscale04 if old.exists() else Multiscale05).model_validate(one)
-    if "omero" in said:
-        Omero.model_validate(said["omero"])
-    return said
-
-
-def refusal(path):
-    with pytest.raises(InputError) as error:
-        np.asarray(read_image(path).array)
-    sentence = str(error.value)
-    assert repr(str(path)) in sentence and "\n" not in sentence and sentence.endswith(".")
-    return sentence
 
 
 @both
@@ -244,7 +176,7 @@ def test_planes_that_share_chunks_are_read_once(tmp_path):
     make(tmp_path / "a.zarr", image, "TZYX", chunks=(1, 4, 5, 12))
     array = read_image(tmp_path / "a.zarr").array
     np.testing.assert_array_equal(array[2, 1, 3:8], image[2, 1, 3:8])
-    for chunk in _chunks(tmp_path / "a.zarr"):
+    for chunk in chunks_of(tmp_path / "a.zarr"):
         chunk.unlink()
     np.testing.assert_array_equal(array[2, 3, 3:8], image[2, 3, 3:8])
     assert not array[2, 4, 3:8].any() and not array[3, 3, 3:8].any()
@@ -266,21 +198,6 @@ def test_regions_are_those_of_the_array(tmp_path_factory, data):
         np.testing.assert_array_equal(found, image[key])
 
 
-def several(path, version, layout):
-    """Make a store of three images: series of one file, fields of a plate, or of one well."""
-    where = {"series": ["0", "1", "2"], "plate": ["A/1/0", "A/1/1", "B/2/0"], "well": ["0", "1", "2"]}[layout]
-    wells = [{"path": "A/1", "rowIndex": 0, "columnIndex": 0}, {"path": "B/2", "rowIndex": 1, "columnIndex": 1}]
-    said = {"series": {"bioformats2raw.layout": 3}, "plate": {"plate": {"wells": wells}}}
-    said["well"] = {"well": {"images": [{"path": name} for name in where]}}
-    make_group(path, version, said[layout])
-    if layout == "plate":
-        make_group(path / "A" / "1", version, {"well": {"images": [{"path": "0"}, {"path": "1"}]}})
-        make_group(path / "B" / "2", version, {"well": {"images": [{"path": "0"}]}})
-    for n, name in enumerate(where):
-        make(path / name, noise("YX", X=12 + (n == 1)) + n, "YX", version)
-    return where
-
-
 @both
 @pytest.mark.parametrize("layout", ["series", "plate", "well"])
 def test_of_several_images_the_largest_is_read_or_the_one_asked_for(tmp_path, version, layout):
@@ -296,159 +213,6 @@ def test_of_several_images_the_largest_is_read_or_the_one_asked_for(tmp_path, ve
     assert third.notes == ()
     with pytest.raises(InputError, match="has no image number 4; it holds 3"):
         read_image(path, 4)
-
-
-DAMAGE = {
-    "no metadata": lambda path: [one.unlink() for one in (path / ".zattrs", path / "zarr.json") if one.exists()],
-    "broken metadata": lambda path: _metadata(path).write_text(_metadata(path).read_text()[:-30]),
-    "deep metadata": lambda path: _metadata(path).write_text("[" * 100_000),
-    "no array": lambda path: shutil.rmtree(path / "0"),
-    "no chunks": lambda path: [one.unlink() for one in _chunks(path)],
-    "a broken chunk": lambda path: _chunks(path)[0].write_bytes(b"no chunk"),
-    "an empty chunk": lambda path: _chunks(path)[0].write_bytes(b""),
-}
-
-
-def _metadata(path):
-    return next(one for one in (path / ".zattrs", path / "zarr.json") if one.exists())
-
-
-def _chunks(path):
-    found = [one for one in (path / "0").rglob("*") if one.is_file()]
-    return [one for one in found if not one.name.startswith(".") and one.name != "zarr.json"]
-
-
-@both
-@pytest.mark.parametrize("damage", DAMAGE)
-def test_a_damaged_store_gets_one_sentence(tmp_path, version, damage):
-    make(tmp_path / "a.zarr", noise("YX"), "YX", version, chunks=(5, 6))
-    DAMAGE[damage](tmp_path / "a.zarr")
-    assert "cannot be read as OME-Zarr: " in refusal(tmp_path / "a.zarr")
-
-
-JUNK = [None, -1, 0, 1, 2.5, 1e308, 10**30, float("nan"), "", "x", "../..", "/etc", "\n", [], {}, [1], [[]], True]
-JUNK += [[0, 0, 0], ["t", "t", "t"], "zstd", ">f4", [2**31] * 3, 2**62, "\ud800", "\x1b[2J"]
-
-
-def junk(said, chance):
-    """Put something else in place of a part of what is said, or take it away."""
-    places, left = [], [said]
-    while left:
-        one = left.pop()
-        for key in one if isinstance(one, dict) else range(len(one)):
-            places.append((one, key))
-            left += [one[key]] if isinstance(one[key], dict | list) else []
-    if places:
-        one, key = chance.choice(places)
-        if chance.random() < 0.25:
-            del one[key]
-        else:
-            one[key] = chance.choice(JUNK)
-
-
-@pytest.mark.parametrize(("version", "shards"), [("0.4", None), ("0.5", None), ("0.5", (1, 10, 12))])
-@pytest.mark.filterwarnings("ignore")
-def test_junk_in_what_is_said_is_left_out_or_refused_in_one_sentence(tmp_path, version, shards):
-    said, path = said_of("ZYX", version, omero=channels(1)), tmp_path / "a.zarr"
-    make(path, noise("ZYX"), "ZYX", version, said, chunks=(1, 5, 6), **({"shards": shards} if shards else {}))
-    files = [one for one in path.rglob("*") if one.name in ("zarr.json", ".zattrs", ".zarray")]
-    before, refused = {one: one.read_text() for one in files}, 0
-    for seed in range(2 * TRIES):
-        chance = random.Random(seed)
-        for one, text in before.items():
-            one.write_text(text)
-        damaged = chance.choice(files)
-        said = json.loads(before[damaged])
-        for _ in range(chance.randint(1, 3)):
-            junk(said, chance)
-        damaged.write_text(json.dumps(said))
-        try:
-            picture = read_image(path)
-            image = np.asarray(picture.array).astype(np.float32)
-            if picture.array.size:
-                assert write_image(tmp_path / "b.zarr", image, picture.axes, picture)
-        except InputError as error:
-            assert repr(str(path)) in str(error) and str(error).isprintable() and str(error).endswith(".")
-            refused += 1
-    assert 0 < refused < 2 * TRIES
-
-
-@both
-def test_chunks_that_are_not_there_are_told_of(tmp_path, version):
-    make(tmp_path / "a.zarr", noise("YX"), "YX", version, chunks=(5, 6))
-    for chunk in _chunks(tmp_path / "a.zarr")[:3]:
-        chunk.unlink()
-    found = read_image(tmp_path / "a.zarr")
-    assert found.notes == ("3 chunks of the image are not in the file, and hold one value throughout.",)
-    assert (np.asarray(found.array) == 0).mean() >= 0.75
-    write_image(tmp_path / "b.zarr", np.zeros((10, 12), np.float32), "YX", found)
-    assert read_image(tmp_path / "b.zarr").notes == ()
-
-
-def edit(path, change):
-    """Change the metadata of the array of a store."""
-    file = next(one for one in (path / "0" / ".zarray", path / "0" / "zarr.json") if one.exists())
-    said = json.loads(file.read_text())
-    change(said)
-    file.write_text(json.dumps(said))
-
-
-TRAPS = {
-    "a pickle": ("0.4", lambda one: one.update(dtype="|O", filters=[{"id": "pickle"}]), "no real numbers"),
-    "a pickled filter": ("0.4", lambda one: one.update(filters=[{"id": "pickle"}]), "'pickle', which is not read"),
-    "a pickled codec": ("0.5", lambda one: one["codecs"].append({"name": "numcodecs.pickle"}), "which is not read"),
-    "a codec in a shard": (
-        "0.5",
-        lambda one: one.update(
-            codecs=[{"name": "sharding_indexed", "configuration": {"codecs": [{"name": "numcodecs.pickle"}]}}]
-        ),
-        "which is not read",
-    ),
-    "a transformer": ("0.5", lambda one: one.update(storage_transformers=[{"name": "x"}]), "transformer x"),
-    "complex numbers": ("0.5", lambda one: one.update(data_type="complex64"), "no real numbers"),
-    "a structure": ("0.4", lambda one: one.update(dtype=[["a", "<u2"]]), "no real numbers"),
-    "an absurd shape": ("0.4", lambda one: one.update(shape=[10**9, 10**9]), "claims an image of 1000000000 x"),
-    "absurd chunks": ("0.4", lambda one: one.update(chunks=[10**9, 10**9]), "in chunks of 1000000000 x"),
-    "no chunks": ("0.4", lambda one: one.update(chunks=[0, 5]), "chunks of"),
-    "a shape below zero": ("0.4", lambda one: one.update(shape=[-1, 5]), "a shape"),
-}
-
-
-@pytest.mark.parametrize("trap", TRAPS)
-def test_what_is_no_harmless_array_is_refused(tmp_path, trap):
-    version, change, why = TRAPS[trap]
-    make(tmp_path / "a.zarr", noise("YX"), "YX", version)
-    edit(tmp_path / "a.zarr", change)
-    assert why in refusal(tmp_path / "a.zarr")
-
-
-@both
-@pytest.mark.parametrize(
-    "where", ["../secret.zarr/0", "/etc", "0/../../secret.zarr/0", "..\\secret.zarr", "file:///etc"]
-)
-def test_a_path_out_of_the_store_is_refused(tmp_path, version, where):
-    make(tmp_path / "secret.zarr", noise("YX"), "YX", version)
-    make(tmp_path / "a.zarr", noise("YX"), "YX", version, said_of("YX", version, levels=(where,)))
-    assert "outside of its folder" in refusal(tmp_path / "a.zarr")
-
-
-@both
-@pytest.mark.parametrize("what", ["0", "a chunk", "metadata"])
-def test_a_link_out_of_the_store_is_refused(tmp_path, version, what):
-    path, secret = (make(tmp_path / name, noise("YX"), "YX", version) for name in ("a.zarr", "secret.zarr"))
-    of = {"0": lambda one: one / "0", "a chunk": lambda one: _chunks(one)[0], "metadata": _metadata}[what]
-    target, link = of(secret), of(path)
-    shutil.rmtree(link) if link.is_dir() else link.unlink()
-    os.symlink(target, link)
-    assert "outside of its folder" in refusal(path)
-    os.rename(path, tmp_path / "moved.zarr")
-    os.symlink(tmp_path / "secret.zarr", path)  # a link that the user names is theirs
-    np.testing.assert_array_equal(read_image(path).array, noise("YX"))
-
-
-def test_an_address_is_refused():
-    with pytest.raises(InputError, match=r"is an address, and only files on this machine are read"):
-        read_image(Path("https://example.org/a.zarr"))
 
 
 def test_only_a_zarr_is_replaced(tmp_path):

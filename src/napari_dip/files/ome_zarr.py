@@ -12,7 +12,8 @@ from napari_dip.errors import InputError
 from napari_dip.files import ngff
 from napari_dip.files.format import Format
 from napari_dip.files.metadata import Metadata, Picture
-from napari_dip.files.zarr_store import Group, StoredArray, array_shape, open_array, read_group
+from napari_dip.files.zarr_array import StoredArray, array_shape, open_array
+from napari_dip.files.zarr_store import Group, read_group
 from napari_dip.image.axes import guess_axes
 
 if TYPE_CHECKING:
