@@ -12,6 +12,7 @@ import tifffile
 import napari_dip as dip
 from napari_dip import cli
 from napari_dip.errors import InputError
+from napari_dip.files.formats import Metadata, Picture, read_image, write_image
 from napari_dip.many import work
 from napari_dip.many.items import Asked, find_items
 from napari_dip.many.job import Item, Job, Outcome
@@ -40,8 +41,8 @@ def bytes_of(folder):
     return {path.name: path.read_bytes() for path in Path(folder).glob("*.npy")}
 
 
-def restore(**how):
-    return dip.map_restore("denoise", "in/*.npy", "out", **{**QUICK, **how})
+def restore(files="in/*.npy", out="out", **how):
+    return dip.map_restore("denoise", files, out, **{**QUICK, **how})
 
 
 def statuses(report):
@@ -75,6 +76,27 @@ def test_only_what_is_missing_or_was_changed_is_done_again(here):
     assert after["0.npy"] == before["0.npy"] and after["2.npy"] == before["2.npy"] and after["1.npy"] != before["1.npy"]
     assert set(statuses(restore(seed=5)).values()) == {"done"}
     assert set(statuses(restore(seed=5, threads=2)).values()) == {"skipped"}
+
+
+def test_stores_are_files_like_others(here):
+    for number in range(2):
+        source = Picture(image(number), Metadata("YX", {"Y": 0.5, "X": 0.5}, "µm"))
+        write_image(Path(f"in/{number}.zarr"), source.array, "YX", source)
+    (here / "in" / "no.zarr").mkdir()
+    report = restore(files="in/*.zarr")
+    assert report.ok and statuses(report) == {"0.zarr": "done", "1.zarr": "done"}
+    for number in range(2):
+        found = read_image(Path(f"out/{number}.zarr"))
+        np.testing.assert_array_equal(found.array, dip.denoise(image(number), threads=1, **QUICK).image)
+        assert found.metadata.step == {"Y": 0.5, "X": 0.5}
+    assert set(statuses(restore(files="in/*.zarr")).values()) == {"skipped"}
+    chunk = next(path for path in Path("in/0.zarr/0").rglob("*") if path.is_file() and path.name != "zarr.json")
+    chunk.write_bytes(chunk.read_bytes())  # touched, and the same
+    next(Path("out/1.zarr/0").rglob("0")).rename("out/1.zarr/0/gone")
+    assert statuses(restore(files="in/*.zarr")) == {"0.zarr": "skipped", "1.zarr": "done"}
+    assert not Path("out/1.zarr/0/gone").exists()
+    once = restore(files="in/**/*.zarr", out="once", fit_once=True)
+    assert once.ok and set(statuses(once)) == {"0.zarr", "1.zarr"}
 
 
 def test_a_broken_file_ends_nothing_else(here):

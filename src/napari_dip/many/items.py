@@ -10,6 +10,7 @@ from typing import Any
 
 from napari_dip.errors import InputError
 from napari_dip.files.formats import EXACT, FORMATS, READ
+from napari_dip.files.zarr_store import is_store
 from napari_dip.many.job import RECORDS, Item
 from napari_dip.many.spec import Entry
 from napari_dip.settings import read_settings
@@ -64,7 +65,7 @@ def _hits(pattern: str, base: Path, out: Path) -> Iterable[tuple[Path, Path]]:
     whole = base / pattern
     if whole.exists() or not glob.has_magic(pattern):
         source = whole.absolute()
-        if source.is_dir():
+        if source.is_dir() and not is_store(source):
             raise InputError(f"{pattern!r} is a folder; give a pattern such as {pattern.rstrip('/') + '/*.tif'!r}.")
         if source.resolve().is_relative_to(out.resolve()):
             raise InputError(f"The file {pattern!r} lies in the output folder; choose another folder for the results.")
@@ -75,8 +76,15 @@ def _hits(pattern: str, base: Path, out: Path) -> Iterable[tuple[Path, Path]]:
         raise InputError(f"The results would lie among the files of {pattern!r}; choose another output folder.")
     for name in sorted(glob.glob(str(whole), recursive=True)):
         source = Path(name).absolute()
-        if source.is_file() and source.suffix.lower() in KNOWN and not source.resolve().is_relative_to(out.resolve()):
+        if _is_image(source, fixed) and not source.resolve().is_relative_to(out.resolve()):
             yield source, source.relative_to(fixed)
+
+
+def _is_image(source: Path, fixed: Path) -> bool:
+    """Whether it is one by its name: a file, or a folder that counts as one; what lies in such a folder is none."""
+    if source.suffix.lower() not in KNOWN or not (source.is_file() or is_store(source)):
+        return False
+    return not any(is_store(parent) for parent in source.parents if parent.is_relative_to(fixed))
 
 
 def _item(entry: Entry, asked: Asked, out: Path, base: Path, source: Path, below: Path) -> Item:

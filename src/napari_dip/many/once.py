@@ -71,7 +71,7 @@ def _sample(jobs: Sequence[Job]) -> list[Job]:
     for number in range(min(len(like), MOST)):
         job = like[int(number * step)]
         try:
-            size += job.item.source.stat().st_size
+            size += seal.look(job.item.source)["size"]
         except OSError:
             continue
         if chosen and size > BYTES:

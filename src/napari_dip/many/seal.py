@@ -20,18 +20,28 @@ CHUNK = 2**20
 
 
 def digest(path: Path) -> str:
-    """Give the SHA-256 of a file, read piece by piece."""
+    """Give the SHA-256 of a file, read piece by piece; of a folder, that of all names and files in it."""
     found = hashlib.sha256()
-    with path.open("rb") as file:
-        while part := file.read(CHUNK):
-            found.update(part)
+    for one in _files(path):
+        if one != path:
+            found.update(f"{one.relative_to(path).as_posix()}\0{one.stat().st_size}\0".encode(errors="surrogateescape"))
+        with one.open("rb") as file:
+            while part := file.read(CHUNK):
+                found.update(part)
     return found.hexdigest()
+
+
+def look(path: Path) -> dict[str, int]:
+    """Give what is seen of a file, or of all in a folder, at a glance: the size, and when it was changed last (ns)."""
+    files = [one.stat() for one in _files(path)]
+    folders = [one.stat() for one in (path, *path.rglob("*")) if one.is_dir()]  # what goes, or has another name now
+    changed = max(one.st_mtime_ns for one in [*files, *folders])
+    return {"size": sum(one.st_size for one in files), "mtime_ns": changed}
 
 
 def state(path: Path) -> dict[str, Any]:
     """Give what tells a file: its size, when it was changed (ns), and its digest."""
-    stat = path.stat()
-    return {"size": stat.st_size, "mtime_ns": stat.st_mtime_ns, "sha256": digest(path)}
+    return {**look(path), "sha256": digest(path)}
 
 
 def reads(job: Job) -> list[Path]:
@@ -97,7 +107,12 @@ def holds(job: Job, *, thorough: bool) -> bool:
 
 
 def _same(path: Path, was: dict[str, Any], *, thorough: bool) -> bool:
-    stat = path.stat()
-    if stat.st_size != was["size"]:
+    seen = look(path)
+    if seen["size"] != was["size"]:
         return False
-    return bool(stat.st_mtime_ns == was["mtime_ns"] or (thorough and digest(path) == was["sha256"]))
+    return bool(seen["mtime_ns"] == was["mtime_ns"] or (thorough and digest(path) == was["sha256"]))
+
+
+def _files(path: Path) -> list[Path]:
+    """Give a file, or all files in a folder, by their names."""
+    return sorted(one for one in path.rglob("*") if one.is_file()) if path.is_dir() else [path]

@@ -116,7 +116,7 @@ def _restore(job: Job, needed: list[Path], ours: bool, watch: Watch | None) -> t
         prior=job.prior,
     )
     for path in needed:
-        if path.stat().st_mtime_ns != before[str(path)]["mtime_ns"]:
+        if seal.look(path)["mtime_ns"] != before[str(path)]["mtime_ns"]:
             raise InputError(f"The file {str(path)!r} was changed while it was restored; start the batch again.")
     made = [path for path in (result.image, result.uncertainty, result.record) if path is not None]
     seal.write(job, before, [Path(path) for path in made], result.notes)
