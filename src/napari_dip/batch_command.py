@@ -6,7 +6,7 @@ import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 from click.core import ParameterSource
@@ -28,6 +28,18 @@ Started again, only what is missing or was changed is done. A file that fails do
 EPILOG = """Results lie in the folder as their sources lie below the fixed part of the pattern; records, seals and the
 report of the batch (report.json) in its folder "records". Ctrl-C drops what is at work and keeps what is done.
 Exit status: 0 all done, 1 some failed or something cannot be used, 2 wrong usage, 130 interrupted."""
+
+
+class Series(click.ParamType):  # type: ignore[type-arg]  # it is generic from click 8.3 on
+    """The number of an image in a file, or the word "all"."""
+
+    name = "N|all"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Read it."""
+        if value == "all" or (str(value).isascii() and str(value).isdigit() and int(value) > 0):
+            return value if value == "all" else int(value)
+        self.fail(f"{value!r} is neither the number of an image, from 1, nor all.", param, ctx)
 
 
 def make(settings: Sequence[click.Option], guarded: Callable[[Callable[[], int]], int]) -> click.Command:
@@ -61,6 +73,7 @@ def _own() -> list[click.Option]:
         click.Option(["--fit-once"], is_flag=True, help="Fit one prior to the files first, and apply it to all."),
         click.Option(["--force"], is_flag=True, help="Replace files that no batch has made."),
         click.Option(["--axes"], help="One letter of T Z C Y X S for each dimension; left out, what each file says."),
+        click.Option(["--series"], type=Series(), help="Which of several images in each file, or all; left out, one."),
     ]
 
 
@@ -88,6 +101,7 @@ def _batch(
     fit_once: bool,
     force: bool,
     axes: str | None,
+    series: int | Literal["all"] | None,
     **given: Any,
 ) -> int:
     """Find the files, restore them while progress is shown, and tell what came of them; give the exit status."""
@@ -98,7 +112,7 @@ def _batch(
     told = {name: value for name, value in given.items() if said(name) is not ParameterSource.DEFAULT}
     settings = {name: value for name, value in told.items() if name in Settings.model_fields}
     inputs = {name: value for name, value in told.items() if name not in settings}
-    items = _items(patterns, listed, spec, Asked(task, axes, inputs, settings), out)
+    items = _items(patterns, listed, spec, Asked(task, axes, inputs, settings, series), out)
     heard = [number for number in ENDING if signal.getsignal(number) != signal.SIG_IGN]  # all end it as Ctrl-C does
     before = {number: signal.signal(number, _interrupt) for number in heard}
     try:
@@ -124,15 +138,18 @@ def _items(patterns: Sequence[str], listed: Path | None, spec: Path | None, aske
     from napari_dip.many.spec import Entry, read_list, read_spec
 
     names = [*patterns, *(read_list(listed) if listed is not None else [])]
-    found: dict[Path, Item] = {}
+    found: dict[tuple[Path, int | None], Item] = {}
     if names:
         items = find_items([Entry(source=name) for name in names], asked, out, Path.cwd())
-        found.update({item.source: item for item in items})
+        found.update({(item.source, item.series): item for item in items})
     if spec is not None:
         read = read_spec(spec)
         entries = [Entry(source=one) if isinstance(one, str) else one for one in read.files]
         whole = _merged(asked, read)
-        found.update({item.source: item for item in find_items(entries, whole, out, spec.absolute().parent)})
+        items = find_items(entries, whole, out, spec.absolute().parent)
+        said = {item.source for item in items}
+        found = {key: item for key, item in found.items() if key[0] not in said}
+        found.update({(item.source, item.series): item for item in items})
     if not found:
         raise InputError("There are no files to restore; give a pattern, --list or --spec.")
     return list(found.values())
@@ -146,7 +163,8 @@ def _merged(asked: Any, read: Any) -> Any:
         return {**one, **other}
 
     inputs, settings = both(read.inputs, asked.inputs), both(read.settings, asked.settings)
-    return Asked(asked.task or read.task, asked.axes or read.axes, inputs, settings)
+    series = asked.series if asked.series is not None else read.series
+    return Asked(asked.task or read.task, asked.axes or read.axes, inputs, settings, series)
 
 
 def _tell(report: Report, out: Path) -> None:

@@ -242,3 +242,64 @@ def test_what_a_worker_did_before_it_died_was_done_by_this_batch(here):
     assert work.do(job).status == "done"  # told by another worker, since the first could not
     token.write_text("two")
     assert work.do(replace(job, token="two")).status == "skipped"
+
+
+def series(name, count=3):
+    with tifffile.TiffWriter(name) as file:
+        for number in range(count):
+            file.write(image(number), contiguous=False)
+
+
+def test_all_images_of_a_file_are_items(here):
+    series("in/plate.tif")
+    tifffile.imwrite("in/alone.tif", image(7))
+    report = dip.map_restore("denoise", "in/*.tif", "out", series="all", **QUICK)
+    assert report.ok and len(report.outcomes) == 4
+    assert sorted(path.name for path in Path("out").glob("*.tif")) == [
+        "alone.tif",
+        "plate-1.tif",
+        "plate-2.tif",
+        "plate-3.tif",
+    ]
+    for number in range(3):
+        alone = dip.denoise(image(number), threads=1, **QUICK).image
+        np.testing.assert_array_equal(tifffile.imread(f"out/plate-{number + 1}.tif"), alone)
+        assert json.loads(Path(f"out/records/plate-{number + 1}.tif.json").read_text())["series"] == number + 1
+    assert f"{here / 'in/plate.tif'} [2]" in {one.source for one in report.outcomes}
+    again = dip.map_restore("denoise", "in/*.tif", "out", series="all", **QUICK)
+    assert set(statuses(again).values()) == {"skipped"}
+    second = dip.map_restore("denoise", "in/plate.tif", "second", series=2, **QUICK)
+    assert second.ok and [path.name for path in Path("second").glob("*.tif")] == ["plate-2.tif"]
+
+
+def test_images_of_a_file_are_named_in_a_command_and_a_specification(here):
+    series("in/plate.tif", 2)
+    entry = "{source: in/plate.tif, series: all, target: 'p{series}.tif'}"
+    Path("spec.yaml").write_text(f"task: denoise\nfiles:\n  - {entry}\n")
+    by_command = ["in/plate.tif", "--series", "2"]
+    for more, names in ((["--spec", "spec.yaml"], ["p1.tif", "p2.tif"]), (by_command, ["plate-2.tif"])):
+        out = f"out{len(more)}"
+        with pytest.raises(SystemExit) as end:
+            cli.app(["batch", "--out", out, "--task", "denoise", "--max-iterations", "2", *more])
+        assert end.value.code == 0
+        assert sorted(path.name for path in Path(out).glob("*.tif")) == names
+    with pytest.raises(SystemExit) as end:
+        cli.app(["batch", "--out", "out", "--task", "denoise", "in/plate.tif", "--series", "none"])
+    assert end.value.code == 2
+
+
+def test_an_ome_zarr_is_an_item_and_so_are_its_images(here):
+    pytest.importorskip("zarr")
+    import shutil
+
+    from napari_dip.files.formats import Picture, read_image, write_image
+
+    write_image(Path("in/a.zarr"), image(0), "YX", Picture(image(0)))
+    report = dip.map_restore("denoise", "in/*.zarr", "out", **QUICK)
+    assert report.ok and len(report.outcomes) == 1
+    alone = dip.denoise(image(0), threads=1, **QUICK).image
+    np.testing.assert_array_equal(np.asarray(read_image(Path("out/a.zarr")).array), alone)
+    assert set(statuses(dip.map_restore("denoise", "in/*.zarr", "out", **QUICK)).values()) == {"skipped"}
+    shutil.rmtree("in/a.zarr")
+    write_image(Path("in/a.zarr"), image(5), "YX", Picture(image(5)))
+    assert set(statuses(dip.map_restore("denoise", "in/*.zarr", "out", **QUICK)).values()) == {"done"}

@@ -47,6 +47,8 @@ class Format:
         what its axes are.
     read_series : callable, optional
         Where a file may hold several images: gives the one of a number, from 1.
+    count : callable, optional
+        Says how many there are.
     begin : callable, optional
         Where a result can be written region by region: takes the path of a folder to make, shape, axes and `Picture`,
         and gives a float32 array like numpy's, NaN as long as nothing is written. Its `finish`, with a `Picture`,
@@ -65,6 +67,7 @@ class Format:
     dialects: dict[str, str] = field(default_factory=dict)
     peek: Callable[[Path], tuple[tuple[int, ...], Metadata] | None] | None = None
     read_series: Callable[[Path, int], Picture] | None = None
+    count: Callable[[Path], int] | None = None
     begin: Callable[[Path, tuple[int, ...], str, Picture], Any] | None = None
     folder: bool = False
 

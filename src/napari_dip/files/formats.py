@@ -40,6 +40,7 @@ __all__ = [
     "check_fits",
     "check_output",
     "companion",
+    "count_images",
     "format_of",
     "peek",
     "read_image",
@@ -123,6 +124,15 @@ def read_image(path: Path, series: int | None = None) -> Picture:
         raise
     except Exception as error:  # a damaged file can raise anything inside its reader
         raise InputError(f"The file {str(path)!r} cannot be read as {form.name}: {reason(error)}.") from error
+
+
+def count_images(path: Path) -> int:
+    """Say how many images a file holds; 1 also for one that cannot be read: to say why is for those who read it."""
+    try:
+        count = format_of(path, READ).count
+        return 1 if count is None else count(path)
+    except Exception:
+        return 1
 
 
 def peek(path: Path) -> tuple[tuple[int, ...], Metadata] | None:

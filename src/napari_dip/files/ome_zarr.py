@@ -95,6 +95,17 @@ def read(path: Path, series: int | None = None) -> Picture:
     return Picture(array, _metadata(image, array.ndim), tuple(notes))  # type: ignore[arg-type]
 
 
+def count(path: Path) -> int:
+    """Say how many images a store holds.
+
+    Raises
+    ------
+    Exception
+        Of any kind, if it is damaged.
+    """
+    return len(images(path))
+
+
 def peek(path: Path) -> tuple[tuple[int, ...], Metadata]:
     """Read shape and metadata of the largest image without its values.
 
@@ -210,6 +221,7 @@ OME_ZARR = Format(
     about="OME-Zarr (a folder) keeps axes, pixel size and channels, and holds float32 in the units of the image.",
     read=read,
     read_series=read,
+    count=count,
     write=write,
     begin=begin,
     obstacle=obstacle,

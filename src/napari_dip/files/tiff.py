@@ -58,6 +58,20 @@ def read(path: Path, series: int | None = None) -> Picture:
         raise ValueError(need) from error
 
 
+def count(path: Path) -> int:
+    """Say how many images a TIFF file holds.
+
+    Raises
+    ------
+    Exception
+        Of any kind, if it is damaged.
+    """
+    import tifffile
+
+    with tifffile.TiffFile(path) as file:
+        return len(file.series)
+
+
 def peek(path: Path) -> tuple[tuple[int, ...], Metadata] | None:
     """Read shape and metadata of the largest image without its values; None where a file does not say its axes.
 
@@ -302,6 +316,7 @@ TIFF = Format(
     about="TIFF keeps axes and pixel size, and holds float32 in the units of the image.",
     read=read,
     read_series=read,
+    count=count,
     write=write,
     peek=peek,
     dialects={".ome.tif": "ome", ".ome.tiff": "ome"},

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from secrets import token_hex
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from napari_dip.errors import InputError, reason
 from napari_dip.files.formats import replacing
@@ -115,6 +115,7 @@ def map_restore(
     prior: str | Path | None = None,
     fit_once: bool = False,
     force: bool = False,
+    series: int | Literal["all"] | None = None,
     **settings: Any,
 ) -> Report:
     """Restore many files into a folder; run again, only what is missing or was changed is done.
@@ -141,6 +142,8 @@ def map_restore(
         Fit one prior to files of the batch first, and apply it to all of them.
     force : bool
         Replace files that no batch has made.
+    series : int or "all", optional
+        Which of several images in each file, from 1, or each of them; left out, the first of the largest.
     **settings
         Fields of `Settings`, by name. Each item takes one thread, unless `threads` says more.
 
@@ -160,7 +163,7 @@ def map_restore(
     >>> report.ok, report.of("failed")  # doctest: +SKIP
     """
     given = [sources] if isinstance(sources, str | Path) else list(sources)
-    asked = Asked(task, axes, dict(inputs or {}), settings)
+    asked = Asked(task, axes, dict(inputs or {}), settings, series)
     items = find_items([Entry(source=str(one)) for one in given], asked, Path(out), Path.cwd())
     how = How(workers, scheduler, None if prior is None else Path(prior), fit_once, force)
     report = run_batch(items, Path(out), how)
@@ -219,7 +222,7 @@ def _work(items: Sequence[Item], out: Path, how: How, token: str, report: Report
         left = []
         for job in jobs:
             if seal.holds(job, thorough=False):
-                report.outcomes.append(Outcome(str(job.item.source), str(job.item.target), "skipped"))
+                report.outcomes.append(Outcome(job.item.label, str(job.item.target), "skipped"))
             else:
                 left.append(job)
         pace = Pace([job.item for job in left], how.workers)

@@ -179,7 +179,7 @@ def _outcome(job: Job, future: Any) -> Outcome:
             return found
         except (OSError, TimeoutError):
             raise _gone() from None
-    source, target = str(job.item.source), str(job.item.target)
+    source, target = job.item.label, str(job.item.target)
     if future.status in ("cancelled", "lost"):
         raise _gone()
     error = future.exception(timeout=GONE)

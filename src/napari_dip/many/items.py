@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import glob
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from napari_dip.errors import InputError
-from napari_dip.files.formats import EXACT, FORMATS, READ
+from napari_dip.files.formats import EXACT, FORMATS, READ, count_images, format_of
 from napari_dip.files.zarr_store import is_store
 from napari_dip.many.job import RECORDS, Item
 from napari_dip.many.spec import Entry
@@ -28,6 +28,7 @@ class Asked:
     axes: str | None = None
     inputs: Mapping[str, Any] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
+    series: int | Literal["all"] | None = None
 
 
 def find_items(entries: Sequence[Entry], asked: Asked, out: Path, base: Path) -> list[Item]:
@@ -48,16 +49,35 @@ def find_items(entries: Sequence[Entry], asked: Asked, out: Path, base: Path) ->
     InputError
         If there is no file, a result would lie outside, or something cannot be used.
     """
-    found: dict[Path, Item] = {}
+    found: dict[tuple[Path, int | None], Item] = {}
     out = out.absolute()
     for entry in entries:
         sources = list(_hits(entry.source, base, out))
         if not sources:
             raise InputError(f"There is no file {entry.source!r} to restore.")
+        series = entry.series if entry.series is not None else asked.series
         for source, below in sources:
-            found.pop(source, None)
-            found[source] = _item(entry, asked, out, base, source, below)
+            for key in [key for key in found if key[0] == source]:
+                del found[key]  # said again, of other images perhaps
+            for number, name in _images(source, below, series):
+                found[source, number] = _item(entry, asked, out, base, source, name, number)
     return list(found.values())
+
+
+def _images(source: Path, below: Path, series: int | str | None) -> Iterator[tuple[int | None, Path]]:
+    """Give the numbers of the images of a file that are wanted, and where their results lie."""
+    if series is None:
+        yield None, below
+        return
+    count = count_images(source)
+    ending = format_of(below, READ).ending(below.name)
+    for number in range(1, count + 1) if series == "all" else [int(series)]:
+        alone = series == "all" and count == 1
+        digits = f"-{number:0{len(str(count))}}"
+        yield (
+            None if alone else number,
+            below if alone else below.with_name(below.name[: len(below.name) - len(ending)] + digits + ending),
+        )
 
 
 def _hits(pattern: str, base: Path, out: Path) -> Iterable[tuple[Path, Path]]:
@@ -87,14 +107,14 @@ def _is_image(source: Path, fixed: Path) -> bool:
     return not any(is_store(parent) for parent in source.parents if parent.is_relative_to(fixed))
 
 
-def _item(entry: Entry, asked: Asked, out: Path, base: Path, source: Path, below: Path) -> Item:
+def _item(entry: Entry, asked: Asked, out: Path, base: Path, source: Path, below: Path, series: int | None) -> Item:
     name = entry.task or asked.task
     if name is None:
         raise InputError(f"What to do with {str(source)!r} is not said; give a task.")
     row = task_named(name.replace("-", "_"))
     if below.suffix.lower() in KNOWN - WRITTEN:
         below = below.with_suffix(EXACT.suffixes[0])
-    target = out / (_filled(entry.target, source) if entry.target else below)
+    target = out / (_filled(entry.target, source, series) if entry.target else below)
     if not target.resolve().is_relative_to(out.resolve()) or target.resolve() == out.resolve():
         raise InputError(
             f"The result {str(entry.target or below)!r} would lie outside of the output folder; rename it."
@@ -103,23 +123,25 @@ def _item(entry: Entry, asked: Asked, out: Path, base: Path, source: Path, below
     inputs = {**asked.inputs, **entry.inputs}
     for one in row.inputs:
         if one.kind != "number" and isinstance(inputs.get(one.name), str | Path):
-            inputs[one.name] = str((base / _filled(str(inputs[one.name]), source)).absolute())
+            inputs[one.name] = str((base / _filled(str(inputs[one.name]), source, series)).absolute())
     settings = {**asked.settings, **entry.settings}
     row.check(read_settings(settings), row.defaults | inputs)
     below_out = target.relative_to(out if target.is_relative_to(out) else out.resolve())
     if below_out.parts[0] == RECORDS:
         raise InputError(f"The folder {RECORDS!r} in the output folder holds the records; name the result otherwise.")
-    return Item(source, target, below_out.as_posix(), row.name, entry.axes or asked.axes, inputs, settings)
+    name, axes = below_out.as_posix(), entry.axes or asked.axes
+    return Item(source, target, name, row.name, axes, inputs, settings, series)
 
 
-def _filled(template: str, source: Path) -> str:
+def _filled(template: str, source: Path, series: int | None = None) -> str:
     """Put parts of the name of a file in their places.
 
     >>> _filled("masks/{stem}.png", Path("/data/cells.tif"))
     'masks/cells.png'
     """
-    for word, value in (("{stem}", source.stem), ("{name}", source.name), ("{folder}", str(source.parent))):
-        template = template.replace(word, value)
+    told = {"stem": source.stem, "name": source.name, "folder": source.parent, "series": series or 1}
+    for word, value in told.items():
+        template = template.replace(f"{{{word}}}", str(value))
     return template
 
 

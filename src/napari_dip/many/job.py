@@ -25,6 +25,8 @@ class Item:
     axes : str or None
     inputs, settings : dict
         As `restore_file` takes them.
+    series : int or None
+        Which of several images in the file, from 1; None: the first of the largest.
     """
 
     source: Path
@@ -34,6 +36,12 @@ class Item:
     axes: str | None = None
     inputs: dict[str, Any] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
+    series: int | None = None
+
+    @property
+    def label(self) -> str:
+        """What a report calls it: the file, and which of its images."""
+        return str(self.source) if self.series is None else f"{self.source} [{self.series}]"
 
 
 @dataclass(frozen=True)

@@ -101,7 +101,7 @@ def _fit(sample: Sequence[Job]) -> Outcome:
         axes: str | None = None
         for job in sample:
             try:
-                picture = read_image(job.item.source)
+                picture = read_image(job.item.source, job.item.series)
             except InputError:  # it fails later, by itself
                 continue
             here = job.item.axes or picture.axes

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from napari_dip.estimate import estimate
 from napari_dip.files.formats import peek
+from napari_dip.many import seal
 from napari_dip.many.job import Item, Outcome
 
 
@@ -21,7 +22,7 @@ def weigh(item: Item) -> float:
             preset, factor = item.settings.get("preset", "fast"), int(item.inputs.get("factor") or 1)
             if axes is not None and len(axes) == len(shape):
                 return estimate(item.task, axes.upper(), shape, 2, preset=str(preset), factor=factor).seconds
-        return 1.0 + item.source.stat().st_size * 1e-4
+        return 1.0 + seal.look(item.source)["size"] * 1e-4
     except (OSError, KeyError, ValueError):
         return 1.0
 

@@ -56,7 +56,8 @@ def asked(job: Job) -> dict[str, Any]:
     item, versions = job.item, records.versions()
     settings = read_settings(item.settings).model_dump(mode="json", exclude={"threads"})
     numbers = {one.name: item.inputs.get(one.name, one.default) for one in task_named(item.task).inputs}
-    return {
+    chosen = {} if item.series is None else {"series": item.series}
+    return chosen | {
         "task": item.task,
         "axes": item.axes.upper() if item.axes else None,
         "inputs": {name: str(value) for name, value in numbers.items()},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -26,6 +26,7 @@ class Entry(BaseModel):
     axes: str | None = None
     inputs: dict[str, Scalar] = {}
     settings: dict[str, Scalar] = {}
+    series: int | Literal["all"] | None = None
 
 
 class Spec(BaseModel):
@@ -37,6 +38,7 @@ class Spec(BaseModel):
     axes: str | None = None
     inputs: dict[str, Scalar] = {}
     settings: dict[str, Scalar] = {}
+    series: int | Literal["all"] | None = None
 
 
 def read_spec(path: Path) -> Spec:

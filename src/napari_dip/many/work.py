@@ -43,7 +43,7 @@ def do(job: Job, watch: Watch | None = None) -> Outcome:
     -------
     Outcome
     """
-    began, source, target = time.monotonic(), str(job.item.source), str(job.item.target)
+    began, source, target = time.monotonic(), job.item.label, str(job.item.target)
     try:
         import napari_dip.restore  # noqa: F401  what it takes to load torch is no part of the time of an item
 
@@ -114,6 +114,7 @@ def _restore(job: Job, needed: list[Path], ours: bool, watch: Watch | None) -> t
         settings=settings,
         watch=_watching(job, watch),
         prior=job.prior,
+        series=item.series,
     )
     for path in needed:
         if seal.look(path)["mtime_ns"] != before[str(path)]["mtime_ns"]:
