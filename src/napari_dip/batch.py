@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     Watch = Callable[[Progress], bool | None]
 
+PLAINLY = "What the file says of its image could not be written with the result; its values and axes were."
+
 # restore (torch) is imported once all files are checked, so that a refusal does not wait for it
 
 
@@ -295,14 +297,15 @@ def _write(
     same: bool,
 ) -> FileResult:
     """Write image and uncertainty, then prior and record, with the files that were read and written."""
-    restoration, factor = run.result, run.request.factor
+    restoration, factor, whole = run.result, run.request.factor, True
     for role, array in (("output", restoration.image), ("uncertainty", restoration.uncertainty)):
         if role in begun:
-            begun[role].finish()
+            whole &= begun[role].finish()
         elif role in made and array is not None:
-            files.write_image(
-                made[role], array, restoration.axes, picture, factor, unit, same=same and role == "output"
-            )
+            in_type = same and role == "output"
+            whole &= files.write_image(made[role], array, restoration.axes, picture, factor, unit, same=in_type)
+    if not whole:
+        picture = replace(picture, notes=(*picture.notes, PLAINLY))
     if "saved prior" in made and not _save_prior(run, made["saved prior"], unit):
         made = {role: file for role, file in made.items() if role != "saved prior"}
     if "record" in made:

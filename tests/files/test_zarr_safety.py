@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 import zarr
 from pictures import noise
-from stores import both, channels, chunks_of, make, metadata_of, refusal, said_of
+from stores import attributes_of, both, channels, chunks_of, make, metadata_of, refusal, said_of
 
 from napari_dip.errors import InputError
-from napari_dip.files.formats import read_image, write_image
+from napari_dip.files.formats import Begun, Metadata, Picture, read_image, together, write_image
 
 TRIES = int(os.environ.get("NAPARI_DIP_DAMAGED", "25"))
 
@@ -85,6 +85,23 @@ def test_junk_in_what_is_said_is_left_out_or_refused_in_one_sentence(tmp_path, v
             assert repr(str(path)) in str(error) and str(error).isprintable() and str(error).endswith(".")
             refused += 1
     assert 0 < refused < 2 * TRIES
+
+
+@both
+def test_a_result_is_not_lost_by_what_cannot_be_said_of_it(tmp_path, version):
+    image = noise("CYX", "float32")
+    kept = {"zarr": {"version": version}, "omero": {"channels": [object(), object()]}}
+    source = Picture(image, Metadata("CYX", {"Y": 0.5, "X": 0.5}, "µm", "ome", kept))
+    assert not write_image(tmp_path / "a.zarr", image, "CYX", source)
+    with together([tmp_path / "b.zarr"]) as unit:
+        begun = Begun(tmp_path / "b.zarr", image.shape, "CYX", source, 1, unit)
+        begun.array[...] = image
+        assert not begun.finish()
+        unit.commit()
+    for name in ("a.zarr", "b.zarr"):
+        found = read_image(tmp_path / name)
+        np.testing.assert_array_equal(found.array, image)
+        assert found.axes == "CYX" and "omero" not in attributes_of(tmp_path / name)
 
 
 @both

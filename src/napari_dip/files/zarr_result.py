@@ -126,8 +126,10 @@ class ZarrResult:
             said["multiscales"][0]["version"] = "0.4"
         else:
             said = {"ome": {"version": "0.5", **said}}
-        with held_back():
-            self._group.update_attributes({**said, **own})
+        import zarr
+
+        with held_back():  # opened anew, since zarr holds on to what it could not write
+            zarr.open_group(self._group.store, mode="r+").update_attributes({**said, **own})
 
     def moved(self, folder: Path) -> None:
         """Say where the store is from now on."""
