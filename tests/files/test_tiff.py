@@ -9,7 +9,9 @@ from pictures import noise, rewritten, size_in_tags
 from PIL import Image
 
 from napari_dip.errors import InputError
+from napari_dip.files import tiff
 from napari_dip.files.formats import Metadata, Picture, peek, read_image, write_image
+from napari_dip.files.metadata import NAMES
 
 
 @pytest.mark.parametrize("axes", ["YX", "ZYX", "TYX", "CYX", "TZCYX", "ZCYX"])
@@ -373,3 +375,30 @@ def test_values_are_written_even_if_their_metadata_cannot_be(tmp_path, kept):
     np.testing.assert_array_equal(tifffile.imread(tmp_path / "a.tif"), image)
     assert [path.name for path in tmp_path.iterdir()] == ["a.tif"]
     assert write_image(tmp_path / "b.tif", image, "ZYX", Picture(image, Metadata("ZYX")))
+
+
+def test_what_is_too_large_for_imagej_is_written_as_ome(tmp_path, monkeypatch):
+    said = {"axes": "ZYX", "spacing": 0.5, "unit": "um"}
+    image = noise("ZYX", "uint16")
+    tifffile.imwrite(tmp_path / "a.tif", image, imagej=True, resolution=(10, 10), metadata=said)
+    source = read_image(tmp_path / "a.tif")
+    monkeypatch.setattr(tiff, "MOST_IMAGEJ", 100)
+    write_image(tmp_path / "b.tif", image.astype(np.float32), "ZYX", source)
+    with tifffile.TiffFile(tmp_path / "b.tif") as file:
+        assert file.is_ome and not file.is_imagej and len(file.pages) == len(image)
+    found = read_image(tmp_path / "b.tif")
+    assert found.axes == "ZYX" and found.metadata.step == {"X": 0.1, "Y": 0.1, "Z": 0.5}
+    assert NAMES.get(found.metadata.unit, found.metadata.unit) == "µm"
+    np.testing.assert_array_equal(found.array, image)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+def test_inks_are_turned_into_colours(tmp_path, dtype):
+    most = np.iinfo(dtype).max
+    inks = (noise("YX", "uint16")[..., None] % 200 / 200 * most * np.array([1, 0.5, 0.2, 0.1])).astype(dtype)
+    tifffile.imwrite(tmp_path / "a.tif", inks, photometric="separated", planarconfig="contig")
+    found = read_image(tmp_path / "a.tif")
+    assert found.axes == "YXS" and found.array.shape[-1] == 3 and "CMYK" in found.notes[0]
+    if dtype == "uint8":
+        expected = np.asarray(Image.fromarray(inks, "CMYK").convert("RGB"), int)
+        assert abs(found.array.astype(int) - expected).max() <= 1

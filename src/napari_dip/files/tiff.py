@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     import numpy as np
     import tifffile
 
+MOST_IMAGEJ = 2**32 - 2**25
+"""Bytes beyond which ImageJ's own files are one page to other programs; then OME's habits are taken, as BigTIFF."""
 RESOLUTION_UNITS = {None: 1, "inch": 2, "cm": 3}
 
 
@@ -109,6 +111,10 @@ def _read_full(file: tifffile.TiffFile, series: Any, *, chosen: bool) -> Picture
     array, axes = array.squeeze(single), "".join(a for i, a in enumerate(axes) if i not in single)
     if has_samples and "S" in axes and _are_markers(array.take(-1, axes.index("S")), array.shape[axes.index("S")]):
         axes, has_samples = axes.replace("S", "C"), False
+    inks: tuple[str, ...] = ()
+    if page.photometric == PHOTOMETRIC.SEPARATED and axes.endswith("S") and array.shape[-1] == 4:
+        array, has_samples = without_inks(array), True
+        inks = ("The file holds colours as CMYK; they were turned into RGB.",)
     known = _known_axes(axes, has_samples=has_samples)
     white = page.photometric == PHOTOMETRIC.MINISWHITE
     metadata = _read_metadata(file, page, white=white, number=file.series.index(series))
@@ -118,7 +124,21 @@ def _read_full(file: tifffile.TiffFile, series: Any, *, chosen: bool) -> Picture
         metadata = metadata.exchanged() if orientation > 4 else metadata
     array, notes = calibrated(array, (file.imagej_metadata or {}) if file.is_imagej else {})
     left_out = () if chosen else _left_out(file, series)
-    return Picture(array, replace(metadata, axes=known), (*left_out, *notes))
+    return Picture(array, replace(metadata, axes=known), (*left_out, *inks, *notes))
+
+
+def without_inks(array: np.ndarray) -> np.ndarray:
+    """Turn cyan, magenta, yellow and black, whole numbers along the last axis, into RGB: what the inks leave of white.
+
+    >>> import numpy as np
+    >>> without_inks(np.array([0, 255, 0, 51], np.uint8)).tolist()
+    [204, 0, 204]
+    """
+    import numpy as np
+
+    most = np.iinfo(array.dtype).max
+    left = 1 - array.astype(np.float64) / most
+    return np.asarray(np.rint(left[..., :3] * left[..., 3:] * most), array.dtype)
 
 
 def _orientation(page: Any) -> int:
@@ -235,6 +255,8 @@ def write(file: IO[bytes], image: np.ndarray, axes: str, source: Picture) -> Non
     if "S" in axes and image.shape[axes.index("S")] == 1:
         image, axes = image.squeeze(axes.index("S")), axes.replace("S", "")
     dialect = _dialect(axes, source.metadata.dialect)
+    if dialect == "imagej" and image.nbytes > MOST_IMAGEJ:
+        dialect = "ome"
     metadata = source.metadata.in_dialect(dialect)
     order = _order(axes, dialect)
     image = image.transpose([axes.index(a) for a in order])
