@@ -1,4 +1,5 @@
 import json
+import signal
 import threading
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import zarr
 
 import napari_dip as dip
 from napari_dip.batch import restore_file
+from napari_dip.errors import InputError
 from napari_dip.files.formats import NAMES, read_image
 from napari_dip.image.source import digest_of
 
@@ -200,6 +202,21 @@ def test_a_store_that_was_stopped_says_what_is_missing_and_one_that_was_dropped_
         restore_file("denoise", "stack.npy", "out.zarr", watch=give_up, force=True, **asked)
     assert names(here) == before
     np.testing.assert_array_equal(read_image(Path("out.zarr")).array, found.array)
+
+
+def test_a_full_disk_is_told_while_a_store_is_written_and_leaves_nothing(here):
+    resource = pytest.importorskip("resource", reason="limits of this kind are not there on Windows")
+    np.save("stack.npy", np.random.default_rng(0).random((3, 64, 64), np.float32))
+    before, (soft, hard) = names(here), resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4000, hard))
+    try:
+        with pytest.raises(InputError, match=r"^The file 'out\.zarr' cannot be written: "):
+            restore_file("denoise", "stack.npy", "out.zarr", axes="ZYX", settings=QUICK)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, handler)
+    assert names(here) == before
 
 
 def test_who_raises_while_watching_drops_the_run(here):

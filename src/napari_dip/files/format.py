@@ -52,7 +52,7 @@ class Format:
     begin : callable, optional
         Where a result can be written region by region: takes the path of a folder to make, shape, axes and `Picture`,
         and gives a float32 array like numpy's, NaN as long as nothing is written. Its `finish`, with a `Picture`,
-        completes it, and `moved` tells it where the folder is from then on.
+        completes it, `moved` tells it where the folder is from then on, and `path` is what its errors are about.
     folder : bool
         Whether a "file" is a folder.
     """

@@ -277,6 +277,7 @@ class Begun:
             raise ValueError(f"{path.suffix} is not written region by region")
         with unit.part(path) as self._part:
             self.array = make(self._part, shape, axes, self._source)
+        self.array.path = path
 
     def finish(self) -> bool:
         """Write what is left, so that the unit can be committed; as `write_image`, give whether all was said.

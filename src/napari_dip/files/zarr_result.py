@@ -6,6 +6,7 @@ from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from napari_dip.errors import InputError, reason
 from napari_dip.files import ngff
 from napari_dip.files.locks import held_back
 from napari_dip.image.axes import guess_axes
@@ -39,6 +40,16 @@ class ZarrResult:
     make : bool
         False to go on with one that was begun: in another process, perhaps. Several may write to it at once, as long as
         each writes other planes, or regions of one that begin and end at multiples of `CHUNK`.
+
+    Attributes
+    ----------
+    path : Path
+        Of what sentences are about: that of the folder, if nothing else is said.
+
+    Raises
+    ------
+    InputError
+        In writing, if the system refuses.
     """
 
     def __init__(
@@ -61,6 +72,7 @@ class ZarrResult:
         self._order = [a for a in ngff.ORDER if a in self._names]
         stored = dict(zip(self._names, self.shape, strict=True))
         old = str(source.metadata.in_dialect("ome").kept.get("zarr", {}).get("version")) in OLD
+        self.path = folder
         self._group: Any = None
         self._untouched = make
         if not make:
@@ -91,8 +103,11 @@ class ZarrResult:
                 values = values.squeeze(given.index("S"))
                 given.remove("S")
             values = values.transpose([given.index(a) for a in kept])
-        with held_back():  # zarr writes in a thread of its own, which an interruption would not end
-            self._array[place] = values
+        try:
+            with held_back():  # zarr writes in a thread of its own, which an interruption would not end
+                self._array[place] = values
+        except OSError as error:
+            raise InputError(f"The file {str(self.path)!r} cannot be written: {reason(error)}.") from error
 
     def __getitem__(self, key: Any) -> np.ndarray:
         import numpy as np
