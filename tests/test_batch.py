@@ -298,3 +298,12 @@ def test_a_result_has_the_type_of_its_source_if_that_is_asked(tmp_path, dtype, s
     np.testing.assert_array_equal(written, np.rint(read_image(tmp_path / f"plain{suffix}").array))
     record = json.loads((tmp_path / "a.json").read_text())
     assert record["same_type"] and record["notes"] == list(found.notes)
+
+
+def test_an_uncertainty_of_before_is_told_of(tmp_path):
+    np.save(tmp_path / "a.npy", np.random.default_rng(0).random((16, 16)))
+    how = {"max_iterations": 2, "threads": 1}
+    first = restore_file("denoise", tmp_path / "a.npy", tmp_path / "b.npy", settings={**how, "uncertainty": True})
+    again = restore_file("denoise", tmp_path / "a.npy", tmp_path / "b.npy", settings=how, force=True)
+    assert first.notes == () and first.uncertainty.exists()
+    assert again.notes == (f"The file {str(first.uncertainty)!r} is of an earlier result, and is left as it is.",)

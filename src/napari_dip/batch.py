@@ -143,6 +143,7 @@ def restore_file(
     with files.together(list(made.values())) as unit:
         _check_outputs(made, needed, force=force)  # another run may have written them in between
         picture = _read_source(source, series, same := dtype == "same")
+        picture = replace(picture, notes=(*picture.notes, *_outdated(made)))
         return _restored(
             row,
             unit,
@@ -203,6 +204,14 @@ def _restored(
     for one in begun.values():
         one.committed()
     return result
+
+
+def _outdated(made: Mapping[str, Path]) -> tuple[str, ...]:
+    """Tell of the uncertainty of a result that is replaced, which would be taken for that of the new one."""
+    beside = files.companion(made["output"], "uncertainty")
+    if "uncertainty" in made or not (made["output"].exists() and beside.exists()):
+        return ()
+    return (f"The file {str(beside)!r} is of an earlier result, and is left as it is.",)
 
 
 def _read_source(path: Path, series: int | None, same: bool) -> Picture:

@@ -9,7 +9,7 @@ from pictures import noise, rewritten, size_in_tags
 from PIL import Image
 
 from napari_dip.errors import InputError
-from napari_dip.files import tiff
+from napari_dip.files import tiff_writing
 from napari_dip.files.formats import Metadata, Picture, peek, read_image, write_image
 from napari_dip.files.metadata import NAMES
 
@@ -382,7 +382,7 @@ def test_what_is_too_large_for_imagej_is_written_as_ome(tmp_path, monkeypatch):
     image = noise("ZYX", "uint16")
     tifffile.imwrite(tmp_path / "a.tif", image, imagej=True, resolution=(10, 10), metadata=said)
     source = read_image(tmp_path / "a.tif")
-    monkeypatch.setattr(tiff, "MOST_IMAGEJ", 100)
+    monkeypatch.setattr(tiff_writing, "MOST_IMAGEJ", 100)
     write_image(tmp_path / "b.tif", image.astype(np.float32), "ZYX", source)
     with tifffile.TiffFile(tmp_path / "b.tif") as file:
         assert file.is_ome and not file.is_imagej and len(file.pages) == len(image)
@@ -402,3 +402,15 @@ def test_inks_are_turned_into_colours(tmp_path, dtype):
     if dtype == "uint8":
         expected = np.asarray(Image.fromarray(inks, "CMYK").convert("RGB"), int)
         assert abs(found.array.astype(int) - expected).max() <= 1
+
+
+def test_what_cannot_be_right_is_left_out_and_told(tmp_path):
+    image = noise("ZYX", "uint16")
+    tifffile.imwrite(tmp_path / "a.tif", image, imagej=True, metadata={"axes": "ZYX", "spacing": "nan", "unit": "um"})
+    assert read_image(tmp_path / "a.tif").notes == ("What the file says of spacing cannot be right, and is left out.",)
+    said = {"axes": "ZYX", "PhysicalSizeX": 0.1, "PhysicalSizeY": 1e9}
+    tifffile.imwrite(tmp_path / "b.ome.tif", image, ome=True, metadata=said)
+    found = read_image(tmp_path / "b.ome.tif")
+    assert "PhysicalSizeY" in found.notes[0] and found.metadata.step == {"X": 0.1}
+    tifffile.imwrite(tmp_path / "c.tif", image, imagej=True, metadata={"axes": "ZYX", "spacing": 0.5, "unit": "um"})
+    assert read_image(tmp_path / "c.tif").notes == ()
