@@ -53,9 +53,9 @@ def test_images_that_cannot_be_used(viewer, open_dock, check, run_to_end, pictur
     }.items():
         viewer.add_image(data, name=name)
     dock = open_dock("Denoise", iterations=2)
-    for name, word in (("constant", "constant"), ("nan", "y=0, x=7")):
+    for name, words in (("constant", ["constant"]), ("nan", ["y=0, x=7", "choose “fill them in” as", "under More"])):
         dock.form.image.value = viewer.layers[name]
-        check(dock, word)
+        check(dock, *words)
     dock.form.image.value = viewer.layers["small"]
     assert "at least" in dock.form.missing() and not dock.panel.run_button.isEnabled()
     dock.form.image.value = viewer.layers["nan"]

@@ -22,6 +22,7 @@ from napari_dip.viewer.live_layer import LiveLayer
 from napari_dip.viewer.messages import Done, Failed, Outcome, Report, Stopped
 from napari_dip.viewer.run_panel import RunPanel, in_time
 from napari_dip.viewer.runner import BUSY, Runner, busy, make_run
+from napari_dip.viewer.widgets import on_the_form
 
 if TYPE_CHECKING:
     from napari_dip.restore import Run
@@ -215,8 +216,9 @@ class Dock(QWidget):  # type: ignore[misc]
         if live is not None:
             live.drop()
         if isinstance(outcome, Failed):
-            self.panel.end(outcome.reason, self._idle_state(), 0.0)
-            show_error(outcome.reason)
+            reason = on_the_form(outcome.reason)
+            self.panel.end(reason, self._idle_state(), 0.0)
+            show_error(reason)
         else:
             self.panel.end("Cancelled; nothing was kept.", self._idle_state(), 0.0)
 

@@ -112,6 +112,12 @@ def read(widget: Widget) -> Any:
     return number
 
 
+def on_the_form(sentence: str) -> str:
+    """Say the same of the boxes of a form, where a sentence speaks of settings as Python and the shell call them."""
+    choice = f"choose “{LABELS['nonfinite']['inpaint']}” as {field('nonfinite').title} under More"
+    return sentence.replace('set nonfinite to "inpaint" to have them filled in', choice)
+
+
 def lay_out(widgets: list[Widget | QWidget]) -> QWidget:
     """Put widgets below each other, their labels in a column of their own; one of Qt takes the whole width."""
     native = QWidget()
