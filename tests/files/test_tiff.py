@@ -1,5 +1,6 @@
 import importlib.util
 import io
+import logging
 import re
 
 import numpy as np
@@ -414,3 +415,22 @@ def test_what_cannot_be_right_is_left_out_and_told(tmp_path):
     assert "PhysicalSizeY" in found.notes[0] and found.metadata.step == {"X": 0.1}
     tifffile.imwrite(tmp_path / "c.tif", image, imagej=True, metadata={"axes": "ZYX", "spacing": 0.5, "unit": "um"})
     assert read_image(tmp_path / "c.tif").notes == ()
+
+
+@pytest.mark.parametrize("claimed", [7, 100_000])
+def test_planes_that_are_not_there_are_told_or_refused(tmp_path, claimed):
+    image = noise("TYX", "uint16")
+    tifffile.imwrite(tmp_path / "a.ome.tif", image, ome=True, metadata={"axes": "TYX"})
+    with tifffile.TiffFile(tmp_path / "a.ome.tif") as file:
+        said = file.ome_metadata.replace(f'SizeT="{len(image)}"', f'SizeT="{claimed}"')
+    tifffile.imwrite(tmp_path / "b.ome.tif", image, description=said.encode(), metadata=None)
+    logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # as the command line does
+    try:
+        found = read_image(tmp_path / "b.ome.tif")
+    except InputError as refusal:
+        assert claimed > 7 and str(refusal).count("\n") == 0
+    else:
+        assert found.array.shape == (claimed, *image.shape[1:])
+        assert any("missing" in note and "could be read" in note for note in found.notes)
+    finally:
+        logging.getLogger("tifffile").setLevel(logging.NOTSET)

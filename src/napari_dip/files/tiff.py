@@ -11,6 +11,7 @@ from napari_dip.files.calibration import calibrated
 from napari_dip.files.claims import check_claim
 from napari_dip.files.format import Format
 from napari_dip.files.imagej import IMAGEJ_KEPT
+from napari_dip.files.lost import listening
 from napari_dip.files.metadata import Metadata, Picture, as_size
 from napari_dip.files.tiff_writing import RESOLUTION_UNITS, write
 from napari_dip.files.upright import turned
@@ -40,12 +41,13 @@ def read(path: Path, series: int | None = None) -> Picture:
     import tifffile
 
     try:
-        with tifffile.TiffFile(path) as file:
+        with listening() as told, tifffile.TiffFile(path) as file:
             if series is not None and not 1 <= series <= len(file.series):
                 raise InputError(f"The file {str(path)!r} has no image number {series}; it holds {len(file.series)}.")
             image = _full_image(file) if series is None else file.series[series - 1]
             check_claim(path, image.shape, image.dtype.itemsize)
-            return _read_full(file, image, chosen=series is not None)
+            picture = _read_full(file, image, chosen=series is not None)
+            return replace(picture, notes=(*picture.notes, *told))
     except (OSError, InputError):
         raise
     except Exception as error:
