@@ -25,6 +25,10 @@ class InputError(ValueError):
     """Something the caller gave cannot be used; the message says what, and what to do about it, in one sentence."""
 
 
+class InUse(InputError):
+    """Another run is writing the file; it will be free at its end."""
+
+
 def in_words(error: Exception) -> str:
     """Say in one sentence what went wrong."""
     if isinstance(error, InputError):

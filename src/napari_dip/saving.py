@@ -38,8 +38,8 @@ def write_layer(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
     path : str
         Of a format that is written, by its suffix; replaced if it exists, since napari has asked.
     data : array, or list of them
-        Of the layer; of several levels the first is written. Whole numbers of 8 and 16 bits stay what they are, all
-        else is written as float32.
+        Of the layer; of several levels the first is written. Whole numbers of 8 and 16 bits without sign stay what they
+        are, all else is written as float32.
     meta : dict
         What else napari says of the layer.
 
@@ -56,7 +56,7 @@ def write_layer(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
     target, array = Path(path), np.asarray(data[0] if meta.get("multiscale") else data)
     record = (meta.get("metadata") or {}).get("napari-dip")
     axes = axes_of(array, meta, record)
-    picture = Picture(array, Metadata(axes, *_steps(axes, meta), dialect=None if "S" in axes else "imagej"))
+    picture = Picture(array, Metadata(axes, *_steps(axes, meta), dialect=_dialect(axes)))
     files.check_output(target, [], force=True)
     files.check_fits(target, picture, axes)
     beside = _beside(target)
@@ -73,6 +73,13 @@ def write_layer(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
             f"{target.name} holds pixel size and axes, but not where the layer lies in the world.", stacklevel=2
         )
     return [str(target), *([str(beside)] if record else [])]
+
+
+def _dialect(axes: str) -> str | None:
+    """Give the habits of a TIFF file that can say what these axes are; None for colours of one plane."""
+    if axes in ("YXS", "SYX"):
+        return None
+    return "imagej" if "".join(a for a in "TZCYX" if a in axes) == axes else "ome"
 
 
 def axes_of(array: np.ndarray, meta: dict[str, Any], record: Any) -> str:
@@ -121,8 +128,11 @@ def read_record(path: Any) -> list[LayerData]:
     picture = files.read_image(image)
     axes = record["axes"] if len(record["axes"]) == picture.array.ndim else picture.axes
     array = np.asarray(picture.array)
+    told = record.get("result", {}).get("image")
     if axes and picture.axes and axes != picture.axes and sorted(axes) == sorted(picture.axes):
         array = array.transpose([picture.axes.index(a) for a in axes])
+    if told and array.dtype == np.float32 and digest_of(array) != told:
+        raise InputError(f"The image {named.name!r} is not the one that this record tells of; open the image itself.")
     said = {"name": where.name.removesuffix(ENDING), "metadata": {"napari-dip": record}}
     return [(array, _look(picture.metadata, axes, array) | said, "image")]
 

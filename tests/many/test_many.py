@@ -2,6 +2,7 @@ import json
 import os
 import re
 import signal
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import napari_dip as dip
 from napari_dip import cli
 from napari_dip.errors import InputError
 from napari_dip.files.formats import Metadata, Picture, read_image, write_image
+from napari_dip.files.replace import together
 from napari_dip.many import work
 from napari_dip.many.items import Asked, find_items
 from napari_dip.many.job import Item, Job, Outcome
@@ -303,3 +305,25 @@ def test_an_ome_zarr_is_an_item_and_so_are_its_images(here):
     shutil.rmtree("in/a.zarr")
     write_image(Path("in/a.zarr"), image(5), "YX", Picture(image(5)))
     assert set(statuses(dip.map_restore("denoise", "in/*.zarr", "out", **QUICK)).values()) == {"done"}
+
+
+def test_an_item_that_another_run_is_at_is_waited_for(here, monkeypatch):
+    (item,) = find_items([Entry(source="in/1.npy")], Asked("denoise", settings=QUICK), Path("out"), Path.cwd())
+    job = Job(item, Path("out").absolute(), "one", dip.__version__)
+    Path("out/records").mkdir(parents=True)
+    Path("out/records/batch").write_text("one")
+    found = []
+    with together([item.target, job.beside("json")]):
+        waiting = threading.Thread(target=lambda: found.append(work.do(job)))
+        waiting.start()
+        waiting.join(2)
+        assert waiting.is_alive() and not found
+        assert Path("out/records/1.npy.begun").exists()  # so that what the other leaves is known to be of a batch
+    waiting.join(60)
+    assert found[0].status == "done"
+    monkeypatch.setattr(work, "PATIENCE", 0)
+    for name in ("out/records/1.npy.done", "out/1.npy"):
+        Path(name).unlink()
+    with together([item.target, job.beside("json")]):
+        outcome = work.do(job)
+    assert outcome.status == "failed" and "Another run is writing" in outcome.why

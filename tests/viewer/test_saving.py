@@ -75,3 +75,38 @@ def test_a_record_without_its_image_is_told(tmp_path, viewer, result):
         get_reader(record)(record)
     assert json.loads((tmp_path / "a.dip.json").read_text())["files"]["output"] == image
     assert get_reader(image) is None and get_reader([record, record]) is None
+
+
+@pytest.mark.parametrize("axes", ["CZYX", "TCYX", "TZCYX", "ZYXS"])
+@pytest.mark.parametrize("ending", [".tif", ".zarr"])
+def test_pixel_sizes_of_all_axes_are_kept(tmp_path, viewer, axes, ending):
+    shape = dict(zip("TCZYXS", (2, 2, 3, 8, 9, 3), strict=True))
+    image = np.random.default_rng(0).random([shape[a] for a in axes]).astype(np.float32)
+    letters = axes.replace("S", "")
+    step = {"T": 2.5, "C": 1, "Z": 0.5, "Y": 0.1, "X": 0.1}
+    unit = {"T": "s", "C": "pixel"}
+    viewer.add_image(
+        image,
+        rgb="S" in axes,
+        scale=[step[a] for a in letters],
+        units=[unit.get(a, "um") for a in letters],
+        axis_labels=tuple(letters.lower()),
+    )
+    path = tmp_path / f"a{ending}"
+    viewer.layers.save(str(path), plugin="napari-dip")
+    found = read_image(path)
+    kept = {a: round(size, 6) for a, size in found.metadata.step.items()}
+    assert kept == {a: step[a] for a in letters if a != "C"}
+    assert NAMES.get(found.metadata.unit, found.metadata.unit) == "µm"
+    assert sorted(found.axes) == sorted(axes)
+    order = [found.axes.index(a) for a in axes]
+    np.testing.assert_array_equal(np.asarray(found.array).transpose(order), image)
+
+
+def test_a_record_of_another_image_is_refused(tmp_path, viewer, result):
+    viewer.layers.selection = {result}
+    image, record = viewer.layers.save(str(tmp_path / "a.tif"), selected=True, plugin="napari-dip")
+    viewer.layers.selection = {viewer.add_image(np.asarray(result.data) + 1, axis_labels=("z", "y", "x"))}
+    assert viewer.layers.save(image, selected=True, plugin="napari-dip") == [image]
+    with pytest.raises(Exception, match="is not the one that this record tells of"):
+        get_reader(record)(record)

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from napari_dip.errors import InputError, reason
+from napari_dip.errors import InputError, InUse, reason
 
 PREFIX = ".napari-dip-"
 """How the names of all files begin that are there for the time of a run alone."""
@@ -85,9 +85,7 @@ def reserved(paths: Iterable[Path]) -> Iterator[None]:
         except OSError as error:
             raise InputError(f"The folder {str(places[0].parent)!r} cannot be written to: {reason(error)}.") from None
         if not free:
-            raise InputError(
-                "Another run is writing this file, or its record; wait for its end, or choose other names."
-            )
+            raise InUse("Another run is writing this file, or its record; wait for its end, or choose other names.")
         yield
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_dip.errors import InputError, in_words, reason
+from napari_dip.errors import InputError, InUse, in_words, reason
 from napari_dip.many import seal
 from napari_dip.many.job import RECORDS, Job, Outcome
 
@@ -21,6 +21,8 @@ TOKEN = "batch"
 """File in the folder of records that names the batch at work."""
 OF_PRIOR = ("preset", "neighbours", "channels", "max_iterations")
 """Settings that are those of the fit where a prior is given."""
+PATIENCE = 120.0
+"""Seconds to wait for another run that is at the same item: it may be at its last step, which cannot be broken off."""
 LOOK = 1.0
 """Seconds between two looks at whether the batch is still wanted."""
 _one = threading.Lock()  # torch has settings of the process, and memory is planned for one item at a time
@@ -78,19 +80,35 @@ def _do(job: Job, watch: Watch | None) -> tuple[str, ...] | None:
             f"The worker has napari-dip {napari_dip.__version__}, and the batch was started with {job.version}; "
             "install the same."
         )
-    if not is_wanted(job):
-        raise Dropped
-    if seal.holds(job, thorough=True):
-        return seal.notes_of(job)
+    end = time.monotonic() + PATIENCE
+    while True:
+        if not is_wanted(job):
+            raise Dropped
+        if seal.holds(job, thorough=True):
+            return seal.notes_of(job)
+        try:
+            return _alone(job, watch)
+        except InUse:  # a worker of a batch that was ended drops the item once it hears of this one, or seals it
+            if time.monotonic() > end:
+                raise
+            time.sleep(LOOK / 2)
+
+
+def _alone(job: Job, watch: Watch | None) -> tuple[str, ...]:
+    """Restore it, if nobody else is at it, and give notes on how it was read."""
     item, needed = job.item, seal.reads(job)
     missing = next((path for path in needed if not path.exists()), None)
     if missing is not None:
         raise InputError(f"There is no file {str(missing)!r}.")
     ours = _begin(job)
+    in_use = False
     try:
         return _restore(job, needed, ours, watch)
+    except InUse:
+        in_use = True  # the mark is that of whoever is at it
+        raise
     finally:
-        if job.beside(seal.DONE).exists() or not item.target.exists():
+        if not in_use and (job.beside(seal.DONE).exists() or not item.target.exists()):
             job.beside(seal.BEGUN).unlink(missing_ok=True)
 
 

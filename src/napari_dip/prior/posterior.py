@@ -89,17 +89,12 @@ class AsPredicted:
     """
 
     def preview(self, averaged: Sequence[Averaged]) -> Tensor:
-        """Give the mean of the predictions; of an image to be enlarged, a smooth one while that fits better."""
-        image, known = _mean_of([one.image for one in averaged]), averaged[0].observation
-        if known.image_size == tuple(known.values.shape[2:]) or not bool((known.observed > 0).all()):
-            return image
-        smooth = F.interpolate(known.values, size=known.image_size, mode="bicubic")
-        errors = [float(((known.forward_model(one) - known.values) ** 2).mean()) for one in (image, smooth)]
-        return image if errors[0] < errors[1] else smooth
+        """Give the mean of the predictions."""
+        return _mean_of([one.image for one in averaged])
 
     def finish(self, averaged: Sequence[Averaged], *, with_variance: bool = False) -> Estimate:
         """Give the mean of the predictions."""
-        image, total = _mean_of([one.image for one in averaged]), _mean_of([one.total for one in averaged])
+        image, total = self.preview(averaged), _mean_of([one.total for one in averaged])
         return Estimate(image, total.expand_as(image) if with_variance else None)
 
 
