@@ -2,4 +2,21 @@
 
 import os
 
+import pytest
+
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+@pytest.fixture
+def in_this_process(capsys):
+    """Run the command line in this process; give its exit status, output and errors."""
+
+    def run(*arguments):
+        from napari_dip import cli
+
+        with pytest.raises(SystemExit) as end:
+            cli.app([str(a) for a in arguments])
+        said = capsys.readouterr()
+        return int(end.value.code or 0), said.out, said.err
+
+    return run

@@ -13,7 +13,7 @@ import tifffile
 from PIL import Image
 
 import napari_dip as dip
-from napari_dip import cli, terminal
+from napari_dip import terminal
 from napari_dip.files.formats import NAMES, READ_NAMES
 from napari_dip.settings import Settings, field
 from napari_dip.tasks import task_named
@@ -37,16 +37,10 @@ def here(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def run(here, capsys):
+def run(here, in_this_process):
     """Run the command line in this process; give its exit status, output and errors."""
 
-    def run(*arguments):
-        with pytest.raises(SystemExit) as end:
-            cli.app([str(a) for a in arguments])
-        said = capsys.readouterr()
-        return int(end.value.code or 0), said.out, said.err
-
-    return run
+    return in_this_process
 
 
 def refused(answer):

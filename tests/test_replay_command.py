@@ -8,25 +8,17 @@ import pytest
 import tifffile
 import torch
 
-from napari_dip import cli
-
 QUICK = ("--max-iterations", "2", "--threads", "1")
 
 
 @pytest.fixture
-def run(tmp_path, monkeypatch, capsys):
+def run(tmp_path, monkeypatch, in_this_process):
     """Run the command line in a folder of its own; give exit status, output and errors."""
     monkeypatch.chdir(tmp_path)
     np.save("in.npy", (100 + 20 * np.random.default_rng(0).random((16, 20))).astype("float32"))
     np.save("mask.npy", np.eye(16, 20))
 
-    def run(*arguments):
-        with pytest.raises(SystemExit) as end:
-            cli.app([str(a) for a in arguments])
-        said = capsys.readouterr()
-        return int(end.value.code or 0), said.out, said.err
-
-    return run
+    return in_this_process
 
 
 def change(name, **values):

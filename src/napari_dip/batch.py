@@ -15,7 +15,7 @@ from napari_dip.image.axes import guess_axes
 from napari_dip.image.source import digest_of
 from napari_dip.settings import Settings, read_settings
 from napari_dip.summary import plan
-from napari_dip.tasks import Input, Task, task_named
+from napari_dip.tasks import Task, task_named
 
 if TYPE_CHECKING:
     from napari_dip.files.metadata import Picture
@@ -139,9 +139,9 @@ def restore_file(
         raise InputError("There is no prior to bring up to date; give its file, or leave the update out.")
     if save_prior is not None:
         made["saved prior"] = Path(save_prior)
-    _check_outputs(made, needed, force=force)
+    files.check_outputs(made.values(), needed.values(), force=force)
     with files.together(list(made.values())) as unit:
-        _check_outputs(made, needed, force=force)  # another run may have written them in between
+        files.check_outputs(made.values(), needed.values(), force=force)  # another run may have written them in between
         picture = _read_source(source, series, same := dtype == "same")
         picture = replace(picture, notes=(*picture.notes, *_outdated(made)))
         return _restored(
@@ -180,7 +180,10 @@ def _restored(
 ) -> FileResult:
     """Read, restore and write, with names that no other run has."""
     files.check_fits(made["output"], picture, axes := axes.upper() if axes else picture.axes)
-    values = {one.name: _read_input(one, given[one.name]) for one in row.inputs}
+    values = {
+        one.name: given[one.name] if one.kind == "number" else files.read_input(one.kind, Path(given[one.name]))
+        for one in row.inputs
+    }
     given = {**values, **settings, **_z_step(chosen, row, picture, axes)}
     from napari_dip.run import Run
 
@@ -194,11 +197,7 @@ def _restored(
         preset, itemsize = run.request.settings.preset, image.array.dtype.itemsize
         takes = estimate(row.name, image.axes, size, itemsize, preset=preset, factor=run.request.factor)
         announce(f"{plan(image.axes, size, run.request.factor)}; takes {takes.words()}")
-    asked = False
-    for progress in run:
-        if watch is not None and watch(progress):
-            run.stop(now=asked or (progress.together > 1 and progress.restored > 0))
-            asked = True
+    run.walk(watch)
     result = _write(run, picture, made, needed, begun, unit, same)
     unit.commit(settled)
     for one in begun.values():
@@ -279,21 +278,6 @@ def _name_outputs(target: Path, record: str | Path | None, *, with_uncertainty: 
     if record is not None:
         made["record"] = Path(record)
     return made
-
-
-def _check_outputs(made: Mapping[str, Path], needed: Mapping[str, Path], *, force: bool) -> None:
-    """See that all files can be written, and that none is another one, or is still needed."""
-    taken = list(needed.values())
-    for path in made.values():
-        files.check_output(path, taken, force=force)
-        taken.append(path)
-
-
-def _read_input(one: Input, given: Any) -> Any:
-    """Read what the task takes beside the image."""
-    if one.kind == "mask":
-        return files.read_mask(Path(given))
-    return files.read_image(Path(given)).array if one.kind == "image" else given
 
 
 def _write(

@@ -15,7 +15,7 @@ from types import FrameType
 from napari_dip.errors import Interrupted
 
 ENDING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
-"""Ctrl-C, the end of a job's time, a terminal that was closed."""
+"""Signals that ask for the end: Ctrl-C, the end of a job's time, a terminal that was closed."""
 GRACE = 2.0
 """Seconds for clearing up, in which another signal does not matter."""
 NO_RESULT = "napari-dip: Interrupted; there is no result."

@@ -75,11 +75,13 @@ def repeat_file(
     row = task_named(found["task"])
     needed = _needed(found, row, place, {"input": source, **(inputs or {})})
     made = _made(found, target)
-    _check(made, [*needed.values(), place], force=force)
+    files.check_outputs(made.values(), [*needed.values(), place], force=force)
     if not made:
         return _repeat(found, row, needed, made, None, watch, settled)
     with files.together(list(made.values())) as unit:
-        _check(made, [*needed.values(), place], force=force)  # another run may have written them in between
+        files.check_outputs(
+            made.values(), [*needed.values(), place], force=force
+        )  # another run may have written them in between
         return _repeat(found, row, needed, made, unit, watch, settled)
 
 
@@ -131,12 +133,6 @@ def _made(found: Record, target: str | Path | None) -> dict[str, Path]:
     return made
 
 
-def _check(made: Mapping[str, Path], needed: list[Path], *, force: bool) -> None:
-    for path in made.values():
-        files.check_output(path, needed, force=force)
-        needed = [*needed, path]
-
-
 def _repeat(
     found: Record,
     row: Task,
@@ -150,20 +146,13 @@ def _repeat(
     picture = files.read_image(needed["input"], found.get("series"))
     if made:
         files.check_fits(made["image"], picture, found["axes"])
-    inputs: dict[str, Any] = {}
-    for one in row.inputs:
-        if one.kind != "number":
-            read = files.read_mask if one.kind == "mask" else lambda path: files.read_image(path).array
-            inputs[one.name] = read(needed[one.name])
+    inputs = {one.name: files.read_input(one.kind, needed[one.name]) for one in row.inputs if one.kind != "number"}
     from napari_dip.fitted_prior import load_prior
     from napari_dip.restore import replay_steps
 
     prior = load_prior(needed["prior"]) if "prior" in needed else None
-    run, ended = replay_steps(found, picture.array, prior=prior, **inputs), False
-    for progress in run:
-        if watch is not None and watch(progress):
-            run.stop(now=ended or (progress.together > 1 and progress.restored > 0))
-            ended = True
+    run = replay_steps(found, picture.array, prior=prior, **inputs)
+    ended = run.walk(watch)
     result = run.result
     arrays = {"image": result.image, "uncertainty": result.uncertainty}
     for role, path in made.items():

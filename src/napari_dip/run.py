@@ -128,6 +128,27 @@ class Run:
         self.state.asked = True
         self.state.cut = self.state.cut or now
 
+    def walk(self, watch: Callable[[Progress], bool | None] | None = None) -> bool:
+        """Go on to the end, and keep the result.
+
+        Parameters
+        ----------
+        watch : callable, optional
+            Is handed the progress of each step. Once it returns True, the run is stopped: planes that are fitted
+            together are all restored first, unless some of them are already, or it returns True again.
+
+        Returns
+        -------
+        bool
+            Whether it was stopped so.
+        """
+        asked = False
+        for progress in self:
+            if watch is not None and watch(progress):
+                self.stop(now=asked or (progress.together > 1 and progress.restored > 0))
+                asked = True
+        return asked
+
     def look_at(self, index: Sequence[int]) -> None:
         """Turn to a plane: previews show it, and it is restored first.
 

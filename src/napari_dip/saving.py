@@ -17,17 +17,16 @@ import numpy as np
 from napari_dip import record as records
 from napari_dip.errors import InputError
 from napari_dip.files import formats as files
+from napari_dip.files.imagej import takes
 from napari_dip.files.metadata import NAMES, Metadata, Picture
-from napari_dip.image.axes import AXES, guess_axes
+from napari_dip.files.ngff import LENGTHS, WORDS
+from napari_dip.image.axes import guess_axes, letters_of
 from napari_dip.image.source import digest_of
 
 LayerData = tuple[Any, dict[str, Any], str]
 
 ENDING = ".dip.json"
 """Of the record beside an image."""
-SYMBOLS = {"micrometer": "µm", "nanometer": "nm", "millimeter": "mm", "centimeter": "cm", "meter": "m", "inch": "inch"}
-"""Of units as napari calls them."""
-WORDS = {symbol: word for word, symbol in SYMBOLS.items()}
 
 
 def write_layer(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
@@ -79,7 +78,7 @@ def _dialect(axes: str) -> str | None:
     """Give the habits of a TIFF file that can say what these axes are; None for colours of one plane."""
     if axes in ("YXS", "SYX"):
         return None
-    return "imagej" if "".join(a for a in "TZCYX" if a in axes) == axes else "ome"
+    return "imagej" if takes(axes) else "ome"
 
 
 def axes_of(array: np.ndarray, meta: dict[str, Any], record: Any) -> str:
@@ -88,8 +87,7 @@ def axes_of(array: np.ndarray, meta: dict[str, Any], record: Any) -> str:
     if isinstance(said, str) and len(said) == array.ndim:
         return said
     colours = "S" if meta.get("rgb") else ""
-    labels = "".join(str(label).upper() for label in meta.get("axis_labels") or ())
-    if len(labels) == array.ndim - len(colours) == len(set(labels)) and {"Y", "X"} <= set(labels) <= set(AXES) - {"S"}:
+    if labels := letters_of(meta.get("axis_labels"), array.ndim - len(colours), without="S"):
         return labels + colours
     shape = array.shape[:-1] if colours else array.shape
     # an axis of three or four is no colour, or napari would show it as one
@@ -141,7 +139,7 @@ def _look(metadata: Metadata, axes: str | None, array: np.ndarray) -> dict[str, 
     """Give what napari is to know of an image: scale, units and names of its axes."""
     if axes is None:
         return {}
-    letters = axes.replace("S", "") if axes.endswith("S") else axes
+    letters = axes.removesuffix("S")
     units = ["second" if a == "T" else metadata.units.get(a, metadata.unit) for a in letters]
     known = any(a in metadata.step for a in letters)
     look = {"scale": [metadata.step.get(a, 1.0) for a in letters]} if known else {}
@@ -153,8 +151,7 @@ def _look(metadata: Metadata, axes: str | None, array: np.ndarray) -> dict[str, 
 
 
 def _beside(path: Path) -> Path:
-    ending = files.format_of(path).ending(path.name)
-    return path.with_name(path.name[: -len(ending)] + ENDING)
+    return path.with_name(files.format_of(path).split(path.name)[0] + ENDING)
 
 
 def _told(record: Any, target: Path, array: np.ndarray) -> Any:
@@ -167,7 +164,7 @@ def _told(record: Any, target: Path, array: np.ndarray) -> Any:
 
 def _steps(axes: str, meta: dict[str, Any]) -> tuple[dict[str, float], str | None]:
     """Give the size of a pixel along each axis, and the unit of Y and X; of time in seconds."""
-    letters = axes.replace("S", "") if axes.endswith("S") else axes
+    letters = axes.removesuffix("S")
     scale = [abs(float(size)) for size in meta.get("scale", [1.0] * len(letters))]
     units = list(meta.get("units") or [None] * len(letters))
     if len(scale) != len(letters) or (all(size == 1 for size in scale) and not any(map(_symbol, units))):
@@ -186,7 +183,7 @@ def _steps(axes: str, meta: dict[str, Any]) -> tuple[dict[str, float], str | Non
 def _symbol(unit: Any) -> str | None:
     """Give the symbol of a unit; None for pixels."""
     name = str(unit) if unit is not None else "pixel"
-    return None if name in ("pixel", "") else SYMBOLS.get(name, name)
+    return None if name in ("pixel", "") else LENGTHS.get(name, name)
 
 
 def _is_turned(meta: dict[str, Any]) -> bool:

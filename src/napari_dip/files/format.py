@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
+
+from napari_dip.errors import InputError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -71,7 +73,32 @@ class Format:
     begin: Callable[[Path, tuple[int, ...], str, Picture], Any] | None = None
     folder: bool = False
 
-    def ending(self, name: str) -> str:
-        """Give the ending of a file name, as it is spelled there: that of a dialect, or else its suffix."""
+    def split(self, name: str) -> tuple[str, str]:
+        """Give a file name without its ending, and that, as it is spelled there: of a dialect, or else its suffix.
+
+        >>> Format("", (), "", print, print, dialects={".ome.tif": "ome"}).split("cells.OME.tif")
+        ('cells', '.OME.tif')
+        """
         longer = next((end for end in self.dialects if name.lower().endswith(end)), "")
-        return name[-len(longer) :] if longer else Path(name).suffix
+        length = len(longer or Path(name).suffix)
+        return name[: len(name) - length], name[len(name) - length :]
+
+
+def check_series(path: Path, series: int, count: int) -> None:
+    """See that a file has an image of that number, from 1.
+
+    Raises
+    ------
+    InputError
+    """
+    if not 1 <= series <= count:
+        raise InputError(f"The file {str(path)!r} has no image number {series}; it holds {count}.")
+
+
+def left_out(count: int, number: int, shape: Sequence[int], name: str = "") -> tuple[str, ...]:
+    """Say which of several images in a file is read, where there are several."""
+    if count == 1:
+        return ()
+    sizes = " x ".join(map(str, shape))
+    read = f"The file holds {count} images; only number {number}{name}, of {sizes}, is read."
+    return (f"{read} The option series takes another.",)

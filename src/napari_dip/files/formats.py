@@ -17,7 +17,7 @@ from napari_dip.files.metadata import Metadata, Picture
 from napari_dip.files.npy import NPY
 from napari_dip.files.ome_zarr import OME_ZARR
 from napari_dip.files.png import PNG
-from napari_dip.files.replace import Unit, check_output, replacing, together
+from napari_dip.files.replace import Unit, check_output, check_outputs, replacing, together
 from napari_dip.files.tiff import TIFF
 
 if TYPE_CHECKING:
@@ -39,11 +39,13 @@ __all__ = [
     "can_be_same",
     "check_fits",
     "check_output",
+    "check_outputs",
     "companion",
     "count_images",
     "format_of",
     "peek",
     "read_image",
+    "read_input",
     "read_mask",
     "replacing",
     "together",
@@ -167,6 +169,17 @@ def read_mask(path: Path) -> np.ndarray:
     return np.asarray((samples[..., :3] != 0).any(-1))
 
 
+def read_input(kind: str, path: Path) -> Any:
+    """Read what a task takes beside the image, of the kind "mask" or "image".
+
+    Raises
+    ------
+    InputError
+        As `read_image` does.
+    """
+    return read_mask(path) if kind == "mask" else read_image(path).array
+
+
 def companion(path: Path, word: str) -> Path:
     """Name a second file that belongs to an output: its name with a word at the end.
 
@@ -176,8 +189,7 @@ def companion(path: Path, word: str) -> Path:
     ('cells-uncertainty.ome.tif', 'cells-uncertainty.tif')
     """
     form = format_of(path)
-    ending = form.ending(path.name)
-    stem = path.name[: -len(ending)]
+    stem, ending = form.split(path.name)
     return path.with_name(f"{stem}-{word}{ending if form.exact else EXACT.suffixes[0]}")
 
 
@@ -305,7 +317,7 @@ class Begun:
 def _enlarged(path: Path, source: Picture, factor: int) -> Picture:
     """Give a source with what is true of its result, in the dialect that the name of a file asks for."""
     form, metadata = format_of(path), source.metadata.enlarged(factor)
-    dialect = form.dialects.get(form.ending(path.name).lower())
+    dialect = form.dialects.get(form.split(path.name)[1].lower())
     return replace(source, metadata=metadata if dialect is None else metadata.in_dialect(dialect))
 
 

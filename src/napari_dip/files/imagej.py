@@ -17,6 +17,15 @@ IMAGEJ_KEPT: dict[str, Callable[[Any], bool]] = {
 """What ImageJ says of an image and is written as it was, as long as it is what it should be: else it could not be."""
 
 
+def takes(axes: str) -> bool:
+    """Whether a file of ImageJ can hold these axes: without colours, and in its order.
+
+    >>> takes("ZCYX"), takes("CZYX"), takes("YXS")
+    (True, False, False)
+    """
+    return "".join(a for a in "TZCYX" if a in axes) == axes
+
+
 def in_ascii(text: str) -> str:
     r"""Write other letters as ImageJ does, which older versions of it did not.
 

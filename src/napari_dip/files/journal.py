@@ -53,7 +53,7 @@ def finish(note: Path) -> None:
         shutil.rmtree(part.with_suffix(".old"), ignore_errors=True)
         part.with_suffix(".old").unlink(missing_ok=True)
     for folder in folders:
-        _to_disk(folder)
+        _names_to_disk(folder)
     note.unlink()
     for folder in folders - {note.parent}:
         (folder / note.name).unlink(missing_ok=True)
@@ -103,9 +103,9 @@ def _write(note: Path, part: Path, content: dict[str, Any]) -> None:
         file.write(json.dumps(content).encode())
         file.flush()
         os.fsync(file.fileno())
-    _to_disk(note.parent)  # the parts have to be there before it
+    _names_to_disk(note.parent)  # the parts have to be there before it
     part.replace(note)
-    _to_disk(note.parent)
+    _names_to_disk(note.parent)
 
 
 def _relative(folder: Path, start: Path) -> str:
@@ -113,11 +113,24 @@ def _relative(folder: Path, start: Path) -> str:
     return "." if folder == start else str(folder)
 
 
-def _to_disk(folder: Path) -> None:
-    """Have the system keep the names in a folder through a loss of power; where it can."""
-    with suppress(OSError, AttributeError):
-        at = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(at)
-        finally:
-            os.close(at)
+def to_disk(path: Path) -> None:
+    """Have the system keep a file, or the names in a folder, through a loss of power.
+
+    Raises
+    ------
+    OSError
+        If it cannot.
+    """
+    if path.is_dir() and not hasattr(os, "O_DIRECTORY"):
+        return  # not every system can
+    at = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(at)
+    finally:
+        os.close(at)
+
+
+def _names_to_disk(folder: Path) -> None:
+    """Have the names in a folder kept, where the system can."""
+    with suppress(OSError):
+        to_disk(folder)

@@ -7,7 +7,7 @@ from typing import IO, TYPE_CHECKING
 
 from napari_dip.errors import InputError
 from napari_dip.files.format import Format
-from napari_dip.files.metadata import Metadata, Picture
+from napari_dip.files.metadata import Metadata, Picture, into_rgb
 from napari_dip.files.upright import upright
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def read(path: Path) -> Picture:
         turned, step = upright(image)
     notes: tuple[str, ...] = ()
     if turned.mode not in ("L", "RGB"):
-        notes = (f"The file holds colours as {turned.mode}; they were turned into RGB.",)
+        notes = (into_rgb(turned.mode),)
         turned = turned.convert("RGB")
     array = np.array(turned)
     metadata = Metadata("YXS" if array.ndim == 3 else "YX", step, "inch" if step else None)

@@ -13,11 +13,10 @@ from types import FrameType
 from typing import Any
 
 from napari_dip.errors import InputError, InUse, reason
+from napari_dip.interrupts import ENDING
 
 PREFIX = ".napari-dip-"
 """How the names of all files begin that are there for the time of a run alone."""
-ENDING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
-"""Signals that ask for the end: Ctrl-C, the end of a job's time, a terminal that was closed."""
 
 
 def real(path: str | Path) -> Path:

@@ -31,6 +31,11 @@ def as_size(value: Any) -> float | None:
     return size if isfinite(size) and LEAST_SIZE <= abs(size) <= 1 / LEAST_SIZE else None
 
 
+def into_rgb(mode: str) -> str:
+    """Say that colours of another kind were turned into RGB in reading."""
+    return f"The file holds colours as {mode}; they were turned into RGB."
+
+
 @dataclass(frozen=True)
 class Metadata:
     """What a file says of its image, beside the values; one shape for all formats.

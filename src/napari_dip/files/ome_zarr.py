@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from napari_dip.errors import InputError
 from napari_dip.files import ngff
-from napari_dip.files.format import Format
+from napari_dip.files.format import Format, check_series, left_out
 from napari_dip.files.metadata import Metadata, Picture
-from napari_dip.files.zarr_array import StoredArray, array_shape, open_array
+from napari_dip.files.zarr_array import array_shape, open_array
 from napari_dip.files.zarr_store import Group, read_group
 from napari_dip.image.axes import guess_axes
 
@@ -85,14 +85,16 @@ def read(path: Path, series: int | None = None) -> Picture:
     if find_spec("zarr") is None:
         raise InputError(f"{NEED}.")
     every = images(path)
-    if series is not None and not 1 <= series <= len(every):
-        raise InputError(f"The file {str(path)!r} has no image number {series}; it holds {len(every)}.")
+    if series is not None:
+        check_series(path, series, len(every))
     image = _largest(path, every) if series is None else every[series - 1]
     array, missing = open_array(path, image.array)
-    notes = [] if series is not None or len(every) == 1 else [_left_out(every, image, array)]
+    notes: tuple[str, ...] = ()
+    if series is None:
+        notes = left_out(len(every), every.index(image) + 1, array.shape, f" ({image.name!r})")
     if missing:
-        notes.append(f"{missing} chunks of the image are not in the file, and hold one value throughout.")
-    return Picture(array, _metadata(image, array.ndim), tuple(notes))  # type: ignore[arg-type]
+        notes = (*notes, f"{missing} chunks of the image are not in the file, and hold one value throughout.")
+    return Picture(array, _metadata(image, array.ndim), notes)  # type: ignore[arg-type]
 
 
 def count(path: Path) -> int:
@@ -159,12 +161,6 @@ def _largest(path: Path, every: list[StoredImage]) -> StoredImage:
     from math import prod
 
     return every[0] if len(every) == 1 else max(every, key=lambda image: prod(array_shape(path, image.array)))
-
-
-def _left_out(every: list[StoredImage], image: StoredImage, array: StoredArray) -> str:
-    shape, number = " x ".join(map(str, array.shape)), every.index(image) + 1
-    read = f"The file holds {len(every)} images; only number {number} ({image.name!r}), of {shape}, is read."
-    return f"{read} The option series takes another."
 
 
 def _metadata(image: StoredImage, ndim: int) -> Metadata:

@@ -53,6 +53,14 @@ def check_output(path: Path, inputs: Iterable[Path], *, force: bool) -> None:
         raise InputError(f"The folder {str(folder)!r} cannot be written to: {reason(error)}.") from None
 
 
+def check_outputs(paths: Iterable[Path], inputs: Iterable[Path], *, force: bool) -> None:
+    """See that all files can be written, and that none is another one, or is still needed; as `check_output` does."""
+    taken = list(inputs)
+    for path in paths:
+        check_output(path, taken, force=force)
+        taken.append(path)
+
+
 class Unit:
     """Files that take their places together: all of the new ones, or none of them. `together` makes one."""
 
@@ -103,7 +111,7 @@ class Unit:
         with _told(path):
             yield
             for name in [part, *part.rglob("*")]:
-                _to_disk(name)
+                journal.to_disk(name)
 
     @contextmanager
     def part(self, path: Path) -> Iterator[Path]:
@@ -246,17 +254,6 @@ def _told(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise InputError(f"The file {str(path)!r} cannot be written: {reason(error)}.") from error
-
-
-def _to_disk(path: Path) -> None:
-    """Have the system keep a file, or the names in a folder, through a loss of power."""
-    if path.is_dir() and not hasattr(os, "O_DIRECTORY"):
-        return  # not every system can
-    at = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(at)
-    finally:
-        os.close(at)
 
 
 def _within(one: Path, other: Path) -> bool:

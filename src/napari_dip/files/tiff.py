@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 from napari_dip.errors import InputError, reason
 from napari_dip.files.calibration import calibrated
 from napari_dip.files.claims import check_claim
-from napari_dip.files.format import Format
+from napari_dip.files.format import Format, check_series, left_out
 from napari_dip.files.imagej import IMAGEJ_KEPT
 from napari_dip.files.lost import listening
-from napari_dip.files.metadata import Metadata, Picture, as_size
+from napari_dip.files.metadata import Metadata, Picture, as_size, into_rgb
 from napari_dip.files.tiff_writing import RESOLUTION_UNITS, write
 from napari_dip.files.upright import turned
 from napari_dip.image.axes import AXES
@@ -42,8 +42,8 @@ def read(path: Path, series: int | None = None) -> Picture:
 
     try:
         with listening() as told, tifffile.TiffFile(path) as file:
-            if series is not None and not 1 <= series <= len(file.series):
-                raise InputError(f"The file {str(path)!r} has no image number {series}; it holds {len(file.series)}.")
+            if series is not None:
+                check_series(path, series, len(file.series))
             image = _full_image(file) if series is None else file.series[series - 1]
             check_claim(path, image.shape, image.dtype.itemsize)
             picture = _read_full(file, image, chosen=series is not None)
@@ -91,7 +91,7 @@ def peek(path: Path) -> tuple[tuple[int, ...], Metadata] | None:
             return None  # it is turned, and its samples are looked at, in reading
         known = _known_axes("".join(a for _, a in kept), has_samples=page.photometric in (kinds.RGB, kinds.YCBCR))
         white = page.photometric == kinds.MINISWHITE
-        metadata = _read_metadata(file, page, white=white, number=file.series.index(series))
+        metadata, _ = _read_metadata(file, page, white=white, number=file.series.index(series))
         return tuple(n for n, _ in kept), replace(metadata, axes=known)
 
 
@@ -111,21 +111,17 @@ def _read_full(file: tifffile.TiffFile, series: Any, *, chosen: bool) -> Picture
     inks: tuple[str, ...] = ()
     if page.photometric == PHOTOMETRIC.SEPARATED and axes.endswith("S") and array.shape[-1] == 4:
         array, has_samples = without_inks(array), True
-        inks = ("The file holds colours as CMYK; they were turned into RGB.",)
+        inks = (into_rgb("CMYK"),)
     known = _known_axes(axes, has_samples=has_samples)
-    white = page.photometric == PHOTOMETRIC.MINISWHITE
-    metadata = _read_metadata(file, page, white=white, number=file.series.index(series))
+    white, number = page.photometric == PHOTOMETRIC.MINISWHITE, file.series.index(series)
+    metadata, dropped = _read_metadata(file, page, white=white, number=number)
     orientation = _orientation(page)
     if known and orientation != 1:
         array = turned(array, known, orientation)
         metadata = metadata.exchanged() if orientation > 4 else metadata
     array, notes = calibrated(array, (file.imagej_metadata or {}) if file.is_imagej else {})
-    left_out = () if chosen else _left_out(file, series)
-    return Picture(
-        array,
-        replace(metadata, axes=known),
-        (*left_out, *inks, *notes, *_dropped(file, metadata, file.series.index(series))),
-    )
+    others = () if chosen else left_out(len(file.series), number + 1, series.shape)
+    return Picture(array, replace(metadata, axes=known), (*others, *inks, *notes, *dropped))
 
 
 def without_inks(array: np.ndarray) -> np.ndarray:
@@ -158,15 +154,6 @@ def _full_image(file: tifffile.TiffFile) -> Any:
     return max(file.series, key=lambda series: series.size)
 
 
-def _left_out(file: tifffile.TiffFile, series: Any) -> tuple[str, ...]:
-    if len(file.series) == 1:
-        return ()
-    shape = " x ".join(str(n) for n in series.shape)
-    number = file.series.index(series) + 1
-    read = f"The file holds {len(file.series)} images; only number {number}, of {shape}, is read."
-    return (f"{read} The option series takes another.",)
-
-
 def _known_axes(axes: str, *, has_samples: bool) -> str | None:
     """Name all axes by letters that we know; samples that are no colours are channels.
 
@@ -188,24 +175,24 @@ def _known_axes(axes: str, *, has_samples: bool) -> str | None:
     return known if {"Y", "X"} <= set(known) else None
 
 
-def _read_metadata(file: tifffile.TiffFile, page: Any, *, white: bool, number: int) -> Metadata:
+def _read_metadata(file: tifffile.TiffFile, page: Any, *, white: bool, number: int) -> tuple[Metadata, tuple[str, ...]]:
+    """Read what the file says of its image of that number; what of it cannot be right is left out, and told."""
     if file.is_ome:
-        return _read_ome(file.ome_metadata, number)
-    step = {a: size for a in "XY" if (size := _tag_size(page.tags.get(f"{a}Resolution")))}
-    if len(step) < 2:
-        step = {}
-    if not file.is_imagej:
+        metadata, odd = _read_ome(file.ome_metadata, number)
+    elif file.is_imagej:
+        metadata, odd = _read_imagej(file.imagej_metadata or {}, _read_tags(page))
+    else:
         told = page.tags["ResolutionUnit"].value if "ResolutionUnit" in page.tags else 2
         unit = {n: name for name, n in RESOLUTION_UNITS.items()}.get(int(told))
-        kept = {"photometric": "miniswhite"} if white else {}
-        return Metadata(None, step, unit if step else None, "plain", kept)
-    found = file.imagej_metadata or {}
-    for axis, key in (("Z", "spacing"), ("T", "finterval")):
-        if size := as_size(found.get(key)):
-            step[axis] = size
-    kept = {key: found[key] for key, fits in IMAGEJ_KEPT.items() if key in found and fits(found[key])}
-    unit = found.get("unit")
-    return Metadata(None, step, None if unit is None else str(unit), "imagej", kept)
+        step, odd = _read_tags(page), []
+        metadata = Metadata(None, step, unit if step else None, "plain", {"photometric": "miniswhite"} if white else {})
+    return metadata, (f"What the file says of {', '.join(odd)} cannot be right, and is left out.",) if odd else ()
+
+
+def _read_tags(page: Any) -> dict[str, float]:
+    """Read the size of a pixel from tags, where those of both axes make sense."""
+    step = {a: size for a in "XY" if (size := _tag_size(page.tags.get(f"{a}Resolution")))}
+    return step if len(step) == 2 else {}
 
 
 def _tag_size(tag: Any) -> float | None:
@@ -216,47 +203,40 @@ def _tag_size(tag: Any) -> float | None:
     return as_size(below / above) if above and below else None
 
 
-def _dropped(file: tifffile.TiffFile, metadata: Metadata, number: int) -> tuple[str, ...]:
-    """Say what the file says of itself that cannot be right, and was left out in reading."""
-    if file.is_ome:
-        pixels = _pixels(file.ome_metadata, number)
-        keys = {"PhysicalSizeX": "X", "PhysicalSizeY": "Y", "PhysicalSizeZ": "Z", "TimeIncrement": "T"}
-        odd = [key for key, a in keys.items() if pixels is not None and pixels.get(key) and a not in metadata.step]
-    elif file.is_imagej:
-        found = file.imagej_metadata or {}
-        keys = {"spacing": "Z", "finterval": "T"}
-        odd = [key for key, a in keys.items() if found.get(key) and a not in metadata.step]
-        odd += [key for key in IMAGEJ_KEPT if key in found and key not in metadata.kept]
-    else:
-        return ()
-    return (f"What the file says of {', '.join(odd)} cannot be right, and is left out.",) if odd else ()
+def _read_imagej(found: dict[str, Any], step: dict[str, float]) -> tuple[Metadata, list[str]]:
+    """Read what ImageJ says beside tags; and give the names of what is left out."""
+    odd = []
+    for axis, key in (("Z", "spacing"), ("T", "finterval")):
+        if size := as_size(found.get(key)):
+            step[axis] = size
+        elif found.get(key):
+            odd.append(key)
+    kept = {key: found[key] for key, fits in IMAGEJ_KEPT.items() if key in found and fits(found[key])}
+    odd += [key for key in IMAGEJ_KEPT if key in found and key not in kept]
+    unit = found.get("unit")
+    return Metadata(None, step, None if unit is None else str(unit), "imagej", kept), odd
 
 
-def _pixels(text: Any, number: int) -> Any:
-    """Give what OME says of the image of that number; None if nothing."""
+def _read_ome(text: Any, number: int) -> tuple[Metadata, list[str]]:
+    """Read what OME says of the image of that number; and give the names of what is left out."""
     from xml.etree import ElementTree
 
     every = ElementTree.fromstring(text).findall(".//{*}Image/{*}Pixels")
-    return every[number] if number < len(every) else every[-1] if every else None
-
-
-def _read_ome(text: str, number: int = 0) -> Metadata:
-    """Read what is said of the image of that number."""
-    pixels = _pixels(text, number)
-    if pixels is None:
-        return Metadata(dialect="ome")
-    step, units = {}, {}
-    for axis in "XYZ":
-        if size := as_size(pixels.get(f"PhysicalSize{axis}")):
-            step[axis], units[axis] = size, pixels.get(f"PhysicalSize{axis}Unit", "µm")
-    kept: dict[str, Any] = {}
-    if interval := as_size(pixels.get("TimeIncrement")):
-        step["T"] = interval
-        kept["TimeIncrementUnit"] = pixels.get("TimeIncrementUnit", "s")
+    if not every:
+        return Metadata(dialect="ome"), []
+    pixels = every[min(number, len(every) - 1)]
+    step, units, odd = {}, {}, []
+    for axis in "XYZT":
+        key = "TimeIncrement" if axis == "T" else f"PhysicalSize{axis}"
+        if size := as_size(pixels.get(key)):
+            step[axis], units[axis] = size, pixels.get(f"{key}Unit", "s" if axis == "T" else "µm")
+        elif pixels.get(key):
+            odd.append(key)
+    kept: dict[str, Any] = {"TimeIncrementUnit": units.pop("T")} if "T" in units else {}
     names = [channel.get("Name") for channel in pixels.findall("{*}Channel")]
     if all(names):
         kept["Channel"] = {"Name": names}
-    return Metadata(None, step, units.get("X"), "ome", kept, units)
+    return Metadata(None, step, units.get("X"), "ome", kept, units), odd
 
 
 TIFF = Format(

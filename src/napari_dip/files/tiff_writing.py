@@ -6,7 +6,7 @@ from hashlib import blake2b
 from typing import IO, TYPE_CHECKING, Any
 from uuid import NAMESPACE_OID, uuid5
 
-from napari_dip.files.imagej import in_ascii
+from napari_dip.files.imagej import in_ascii, takes
 from napari_dip.files.metadata import CENTIMETRES, NAMES, Metadata, Picture
 
 if TYPE_CHECKING:
@@ -52,9 +52,8 @@ def write(file: IO[bytes], image: np.ndarray, axes: str, source: Picture) -> Non
 def _dialect(axes: str, spoken: str | None) -> str:
     """Keep the dialect of the source; a stack without one is ImageJ's, which most programs read as a stack."""
     known = spoken if spoken in ("imagej", "ome", "plain") else None
-    for_imagej = "S" not in axes and "".join(a for a in "TZCYX" if a in axes) == axes
     if known == "imagej" or (known is None and len(axes) > 2):
-        return "imagej" if for_imagej else "plain"
+        return "imagej" if takes(axes) else "plain"
     return known or "plain"
 
 

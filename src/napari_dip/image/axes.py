@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from napari_dip.errors import InputError
@@ -12,8 +13,31 @@ if TYPE_CHECKING:
 AXES = "TZCYXS"
 """Time, depth, channel, height, width, and the samples of RGB."""
 AXES_IN_WORDS = {"T": "time", "Z": "depth", "C": "channel", "Y": "row", "X": "column", "S": "RGB"}
+WORDS = {
+    "time": "T",
+    "frame": "T",
+    "channel": "C",
+    "ch": "C",
+    "depth": "Z",
+    "plane": "Z",
+    "slice": "Z",
+    "height": "Y",
+    "row": "Y",
+    "width": "X",
+    "column": "X",
+}
+"""Axis names that stand for a letter, in the singular."""
 SMALLEST = 8
 """Pixels that the network needs along y and x."""
+
+
+def letters_of(names: Any, ndim: int, without: str = "") -> str:
+    """Turn names of axes into letters; empty if they do not name them all, each once."""
+    if not isinstance(names, Iterable) or not all(isinstance(name, str) for name in names):
+        return ""
+    found = [WORDS.get(name.lower(), WORDS.get(name.lower().removesuffix("s"), name.upper())) for name in names]
+    usable = len(set(found)) == len(found) == ndim and {"Y", "X"} <= set(found) <= set(AXES) - set(without)
+    return "".join(found) if usable else ""
 
 
 def guess_axes(shape: tuple[int, ...], dtype: np.dtype[Any]) -> str:

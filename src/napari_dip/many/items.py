@@ -70,14 +70,11 @@ def _images(source: Path, below: Path, series: int | str | None) -> Iterator[tup
         yield None, below
         return
     count = count_images(source)
-    ending = format_of(below, READ).ending(below.name)
+    stem, ending = format_of(below, READ).split(below.name)
     for number in range(1, count + 1) if series == "all" else [int(series)]:
         alone = series == "all" and count == 1
-        digits = f"-{number:0{len(str(count))}}"
-        yield (
-            None if alone else number,
-            below if alone else below.with_name(below.name[: len(below.name) - len(ending)] + digits + ending),
-        )
+        numbered = below.with_name(f"{stem}-{number:0{len(str(count))}}{ending}")
+        yield (None, below) if alone else (number, numbered)
 
 
 def _hits(pattern: str, base: Path, out: Path) -> Iterable[tuple[Path, Path]]:

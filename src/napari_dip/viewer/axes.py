@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from contextlib import suppress
 from math import isfinite
 from pathlib import Path
@@ -15,23 +14,9 @@ from napari.layers import Image
 
 from napari_dip.errors import InputError
 from napari_dip.files.formats import peek
-from napari_dip.image.axes import AXES, AXES_IN_WORDS, check_axes, guess_axes
+from napari_dip.image.axes import AXES, AXES_IN_WORDS, check_axes, guess_axes, letters_of
 from napari_dip.viewer.layers import read_data
 
-WORDS = {
-    "time": "T",
-    "frame": "T",
-    "channel": "C",
-    "ch": "C",
-    "depth": "Z",
-    "plane": "Z",
-    "slice": "Z",
-    "height": "Y",
-    "row": "Y",
-    "width": "X",
-    "column": "X",
-}
-"""Axis names that stand for a letter, in the singular."""
 HELP = "What the dimensions of the image are, one letter for each: " + ", ".join(
     f"{letter} {words}" for letter, words in AXES_IN_WORDS.items()
 )
@@ -98,12 +83,12 @@ def told_axes(layer: Image) -> str:
     "axes"; or the file it was read from.
     """
     shape, metadata = read_data(layer).shape, layer.metadata
-    labels = _letters(layer.axis_labels, len(shape) - layer.rgb, without="S")
+    labels = letters_of(layer.axis_labels, len(shape) - layer.rgb, without="S")
     if labels:
         return labels + "S" * bool(layer.rgb)
     record = metadata.get("napari-dip")
     for said in (record.get("axes") if isinstance(record, dict) else None, metadata.get("axes")):
-        if found := _letters(said, len(shape)):
+        if found := letters_of(said, len(shape)):
             return found
     return _in_file(layer, shape)
 
@@ -147,15 +132,6 @@ def read_z_step(layer: Image, axes: str) -> float | None:
         step *= float((1 * layer.units[at["Z"]]).to(layer.units[at["Y"]]).magnitude)
         return float(f"{step:.6g}") if isfinite(step) and step > 0 else None
     return None
-
-
-def _letters(names: Any, ndim: int, without: str = "") -> str:
-    """Turn names of axes into letters; empty if they do not name them all, each once."""
-    if not isinstance(names, Iterable) or not all(isinstance(name, str) for name in names):
-        return ""
-    found = [WORDS.get(name.lower(), WORDS.get(name.lower().removesuffix("s"), name.upper())) for name in names]
-    usable = len(set(found)) == len(found) == ndim and {"Y", "X"} <= set(found) <= set(AXES) - set(without)
-    return "".join(found) if usable else ""
 
 
 def _peek(layer: Image) -> Any:

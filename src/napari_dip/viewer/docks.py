@@ -6,7 +6,6 @@ import textwrap
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from magicgui.widgets import ComboBox
 from napari.components import ViewerModel
 from napari.utils.notifications import show_error, show_info, show_warning
 from qtpy.QtCore import QEvent, Qt, QTimer
@@ -164,8 +163,8 @@ class Dock(QWidget):  # type: ignore[misc]
 
     def _follow(self) -> None:
         """Hear of it when the chosen layers are given other data, labels or scale, or are painted on."""
-        image, form = self.form.image.value, self.form
-        followed = [image, *(one.value for one in form.own.values() if isinstance(one, ComboBox))]
+        form = self.form
+        image, *_ = followed = [box.value for box in form.boxes]
         if followed == self._followed:
             return
         self.image_links.undo()

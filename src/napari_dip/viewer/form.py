@@ -95,11 +95,15 @@ class Form:
 
     def follow(self, layer: Any) -> None:
         """Choose a layer that is selected in the viewer, where it belongs; no result is restored again by that."""
-        boxes = [self.image, *(widget for widget in self.own.values() if isinstance(widget, ComboBox))]
-        for box in boxes:
+        for box in self.boxes:
             if layer in box.choices and "napari-dip" not in layer.metadata:
                 box.value = layer
                 return
+
+    @property
+    def boxes(self) -> list[ComboBox]:
+        """The lists of what a task takes, that of the image first."""
+        return [self.image, *(widget for widget in self.own.values() if isinstance(widget, ComboBox))]
 
     def missing(self) -> str:
         """Say what has to be there before a run can start; empty if nothing is missing."""
