@@ -171,7 +171,7 @@ def test_settings_and_image_know_nothing_above_them(module):
 
 @pytest.mark.parametrize("module", FILES)
 def test_files_know_images_and_nothing_above_them(module):
-    assert ours(module) <= {"errors", "files", "image"}
+    assert ours(module) <= {"errors", "files", "image", "interrupts"}
     assert not tops(module) & {"torch", "pickle"}
 
 
