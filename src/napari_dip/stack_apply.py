@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
+import numpy as np
 from torch import Tensor
 
 from napari_dip.image.planes import Region
@@ -78,6 +79,38 @@ class StackApply:
         whole = merged(self.grids, found, _size(region))
         variance = None if whole.variance is None else whole.variance[where]
         return Estimate(whole.image[where], variance), taken_off
+
+    def on(self, request: Request) -> StackApply:
+        """Give the same for another image with that noise and those units; its range may reach further."""
+        low, high = request.source.range
+        return replace(self, request=request, scaling=self.scaling.reaching(low, high))
+
+    @property
+    def halo(self) -> tuple[int, int]:
+        """How many planes, and how many pixels along Y and X, are looked at around a block."""
+        planes = self.view.reach + (self.last_step.groups.search_depth if self.view.reach else 0)
+        return planes, (MARGIN + HALO) * self.grids[0].side
+
+    def in_planes(self, block: Block, estimate: Estimate) -> Iterator[tuple[Item, np.ndarray, np.ndarray | None]]:
+        """Give what was made of a block plane by plane, in the units of the image, with its standard deviation."""
+        for at, plane in enumerate(block.items):
+            item = replace(plane, region=block.region)
+            image, deviation = self.in_units(estimate.image[:, :, at], item), None
+            if estimate.variance is not None:
+                spread = estimate.variance[0, :, at].float().sqrt().cpu().numpy()
+                deviation = self.scaling.deviation(np.broadcast_to(spread, image[: len(spread)].shape))
+            yield item, image, deviation
+
+    def in_units(self, image: Tensor, item: Item) -> np.ndarray:
+        """Give (1, samples, y, x) of [0, 1] in the caller's units; alpha, if any, comes last, as it was."""
+        source, scaling = self.request.source, self.scaling
+        values = scaling.to_units(image[0].float().cpu().numpy().clip(scaling.bottom, scaling.top))
+        if source.samples == source.sizes.get("S", 1):
+            return source.with_areas(values, item)
+        whole = source.raw(item).astype(np.float32)
+        for colour, own in source.samples_of.items():
+            whole[colour] = values[own]
+        return source.with_areas(whole, item)
 
     def _predicted(self, row: Sequence[Item], planes: range, region: Region, grid: Grid) -> list[Averaged]:
         """Predict a region of some planes with each network, as an image of three dimensions."""

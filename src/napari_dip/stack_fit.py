@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from napari_dip.image.planes import Region
 from napari_dip.image.work import Block, Group, Item, channel_of, plan_blocks
@@ -149,9 +148,10 @@ class StackFit:
         row = next(row for row in self.group.rows if self.focus in row)
         side = self.grids[0].side
         y, x = (_middle(n, PREVIEWED * side, side) for n in self.request.source.size)
-        image = self._apply(JUDGED, LOOKED_AT_FIRST).preview(row, row.index(self.focus), (y, x))
+        look = self._apply(JUDGED, LOOKED_AT_FIRST)
+        image = look.preview(row, row.index(self.focus), (y, x))
         whole = np.array(self.request.source.raw(self.focus), np.float32)
-        whole[:, y, x] = self._in_units(image[:, :, 0], replace(self.focus, region=(y, x)))
+        whole[:, y, x] = look.in_units(image[:, :, 0], replace(self.focus, region=(y, x)))
         return whole
 
     def apply_next(self) -> Iterator[Piece]:
@@ -159,7 +159,7 @@ class StackFit:
         started = perf_counter()
         block = next((b for b in self.left if self.focus in b.items), self.left[0])
         if self._ready is None:
-            self._ready = self._apply(SETTLING, LOOKED_AT)
+            self._ready = self.ready()
         estimate, residual = self._ready.restored(block, with_variance=self.request.settings.uncertainty)
         # new lists: a copy of this one, which a snapshot finishes, has them in common
         self.left, self.done = [b for b in self.left if b is not block], [*self.done, block]
@@ -167,14 +167,12 @@ class StackFit:
             self.residuals = [*self.residuals, residual]
         complete = {item.number for item in self._complete()}
         self.applied_seconds += perf_counter() - started
-        for at, plane in enumerate(block.items):
-            item = replace(plane, region=block.region)
-            image = self._in_units(estimate.image[:, :, at], item)
-            deviation = None
-            if estimate.variance is not None:
-                spread = estimate.variance[0, :, at].float().sqrt().cpu().numpy()
-                deviation = self.scaling.deviation(np.broadcast_to(spread, image[: len(spread)].shape))
+        for item, image, deviation in self._ready.in_planes(block, estimate):
             yield Piece(item, image, deviation, complete=item.number in complete)
+
+    def ready(self) -> StackApply:
+        """Make the networks as they are now ready to be applied."""
+        return self._apply(SETTLING, LOOKED_AT)
 
     def weights(self) -> ChannelWeights:
         """Give what was fitted, by itself."""
@@ -247,7 +245,7 @@ class StackFit:
         return [item for item in self.group.items if item.number not in left]
 
     def _apply(self, batches: int, pixels: int) -> StackApply:
-        """Make the networks as they are now ready to be applied, and look at what they leave in so many pixels."""
+        """Settle the networks as they are now, and look at what they leave in so many pixels."""
         weights = self.fit.weights()
         networks = [one.settled(w, batches) for one, w in zip(self._objectives[: len(weights)], weights, strict=True)]
         noise, step = self._noise_of_groups, self.preset.last_step
@@ -259,17 +257,6 @@ class StackFit:
     def _noise_of_groups(self) -> NoiseModel:
         """That of what a network is fitted to: groups of pixels, or single ones."""
         return self.grids[0].weaker(self.noise)
-
-    def _in_units(self, image: Tensor, item: Item) -> np.ndarray:
-        """Give (1, samples, y, x) of [0, 1] in the caller's units; alpha, if any, comes last, as it was."""
-        source = self.request.source
-        values = self.scaling.to_units(image[0].float().cpu().numpy().clip(0, self.scaling.top))
-        if source.samples == source.sizes.get("S", 1):
-            return source.with_areas(values, item)
-        whole = source.raw(item).astype(np.float32)
-        for colour, own in source.samples_of.items():
-            whole[colour] = values[own]
-        return source.with_areas(whole, item)
 
 
 def _middle(length: int, part: int, step: int) -> slice:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -13,15 +13,17 @@ MOST_RANGE = 500.0
 
 @dataclass(frozen=True)
 class Scaling:
-    """`low + span * x` is a value in the caller's units for x in [0, top]; all are found once for an item.
+    """`low + span * x` is a value in the caller's units for x in [bottom, top]; all are found once for an item.
 
     `top` is 1 unless the range is so large beside the noise that constants of the prior, which are small in [0, 1],
     would not be small beside that noise. A bead or a bar as bright as that must not set the scale for the rest.
+    `bottom` is 0 unless there are values below those in which the range was found.
     """
 
     low: float
     span: float
     top: float = 1.0
+    bottom: float = 0.0
 
     @classmethod
     def of(cls, values: np.ndarray, floor: float = 0.0) -> Scaling:
@@ -31,6 +33,11 @@ class Scaling:
             return cls(low, 1.0)
         span = min(high - low, MOST_RANGE * floor) if floor > 0 else high - low
         return cls(low, span, (high - low) / span)
+
+    def reaching(self, low: float, high: float) -> Scaling:
+        """Give the same scale, for an image with values that lie beyond those in which it was found."""
+        bottom, top = ((value - self.low) / self.span for value in (low, high))
+        return replace(self, top=max(self.top, top), bottom=min(self.bottom, bottom))
 
     def to_prior(self, values: np.ndarray) -> np.ndarray:
         """Give values of the caller's units as float64 in [0, 1]."""
