@@ -124,11 +124,21 @@ class FittedPrior:
             own = None if name in OWN else getattr(self.settings, name, None)
             if settings.get(name) not in (None, own):
                 raise InputError(f"With a fitted prior there is no {name} to choose; leave it out.")
+        request = replace(self.unchecked(image, axes, settings, iterations), on_crops=on_crops)
+        assert request.start is not None
+        check_start(request, request.start)
+        return request
+
+    def unchecked(self, image: Any, axes: str | None, settings: dict[str, Any], iterations: int = 0) -> Request:
+        """Give the same, without a look at whether the image is like those of the fit: for parts of one that is.
+
+        Raises
+        ------
+        InputError
+            If something cannot be used by itself.
+        """
         kept = {name: value for name, value in self.settings.model_dump().items() if name not in OWN}
-        request = checked(self.task, image, axes, kept | settings)
-        start = Start(self.weights, iterations)
-        check_start(request, start)
-        return replace(request, start=start, on_crops=on_crops)
+        return replace(checked(self.task, image, axes, kept | settings), start=Start(self.weights, iterations))
 
     def save(self, path: str | Path, *, unit: Unit | None = None) -> None:
         """Write it to a file, which `napari_dip.load_prior` reads; it is complete, or not there at all.

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from math import prod
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import product
+from math import isfinite, prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
 
 CHUNK = 512
 """Pixels of a chunk along Y and X: 1 MB of float32. Each plane has chunks of its own."""
+ROWS = 2**26
+"""Pixels of a plane that are read at a time, to be made smaller."""
 SMALLEST = 256
 """Pixels of the smallest level that is still halved."""
 OLD = ("0.1", "0.2", "0.3", "0.4")
@@ -128,11 +132,68 @@ class ZarrResult:
         source : Picture
             As it was when this was made.
         """
+        self.make_levels()
+        self.describe(source, [self.fill(index) for index in self._all_planes])
+
+    @property
+    def _all_planes(self) -> Iterator[tuple[int, ...]]:
+        return product(*map(range, self._array.shape[:-2]))
+
+    def make_levels(self) -> None:
+        """Make smaller levels, with nothing in them."""
+        shape = self._array.shape
+        with held_back():
+            for n, factor in enumerate(_factors(shape)[1:], 1):
+                self._level(n, (*shape[:-2], *(m // factor for m in shape[-2:])))
+
+    def fill(self, index: tuple[int, ...]) -> tuple[tuple[int, ...], float, float]:
+        """Write the smaller levels of a plane, from rows as many as fit in memory at a time.
+
+        Parameters
+        ----------
+        index : tuple of int
+            Along the axes of the store but Y and X.
+
+        Returns
+        -------
+        index, low, high
+            The least and the largest value; inf and -inf if there is none.
+        """
+        import numpy as np
+
+        levels = [self._group[str(n)] for n in range(1, len(_factors(self._array.shape)))]
+        height, width = self._array.shape[-2:]
+        step = 2 ** len(levels) * CHUNK
+        rows = max(ROWS // width // step, 1) * step
+        low, high = np.inf, -np.inf
+        for top in range(0, height, rows):
+            plane = np.asarray(self._array[(*index, slice(top, top + rows))])
+            finite = plane[np.isfinite(plane)]
+            if finite.size:
+                low, high = min(low, float(finite.min())), max(high, float(finite.max()))
+            with held_back():
+                if not finite.size:
+                    self._array[(*index, slice(top, top + rows))] = plane  # so that its chunks are there, too
+                for n, level in enumerate(levels, 1):
+                    plane = _halved(plane)
+                    values = (np.rint(plane) if self.dtype.kind in "iu" else plane).astype(self.dtype)
+                    level[(*index, slice(top >> n, (top >> n) + len(values)))] = values
+        return index, low, high
+
+    def describe(self, source: Picture, ends: Iterable[tuple[tuple[int, ...], float, float]]) -> None:
+        """Write all that is said of the result, once its levels are filled.
+
+        Parameters
+        ----------
+        source : Picture
+        ends : iterable
+            What `fill` gave for each plane.
+        """
+        import zarr
+
         shape, axes = self._array.shape, "".join(self._order)
         metadata, factors = source.metadata.in_dialect("ome"), _factors(shape)
-        with held_back():
-            levels = [self._level(n, (*shape[:-2], *(m // f for m in shape[-2:]))) for n, f in enumerate(factors) if n]
-        low, high = self._fill(levels)
+        low, high = self._windows(ends)
         said: dict[str, Any] = {"multiscales": [ngff.multiscale(axes, factors, metadata, self._smaller(source))]}
         if (omero := ngff.channels(metadata, low, high)) is not None:
             said["omero"] = omero
@@ -141,10 +202,13 @@ class ZarrResult:
             said["multiscales"][0]["version"] = "0.4"
         else:
             said = {"ome": {"version": "0.5", **said}}
-        import zarr
-
         with held_back():  # opened anew, since zarr holds on to what it could not write
             zarr.open_group(self._group.store, mode="r+").update_attributes({**said, **own})
+
+    def planes(self, region: Mapping[str, tuple[int, int]]) -> list[tuple[int, ...]]:
+        """Give the planes of a region, by the letters of its axes, as `fill` takes them."""
+        outer = [range(*region[axis]) for axis in self._order[:-2]]
+        return list(product(*outer))
 
     def moved(self, folder: Path) -> None:
         """Say where the store is from now on."""
@@ -184,24 +248,13 @@ class ZarrResult:
             **own,
         )
 
-    def _fill(self, levels: list[Any]) -> tuple[list[float], list[float]]:
-        """Fill smaller levels plane by plane; give the least and largest value of each channel."""
-        import numpy as np
-
+    def _windows(self, ends: Iterable[tuple[tuple[int, ...], float, float]]) -> tuple[list[float], list[float]]:
+        """Give the least and largest value of each channel; 0 where there is none."""
         axis = self._order.index("C") if "C" in self._order else None
-        ends: dict[int, list[float]] = {n: [] for n in range(1 if axis is None else self._array.shape[axis])}
-        for index in np.ndindex(self._array.shape[:-2]):
-            plane = np.asarray(self._array[index])
-            finite = plane[np.isfinite(plane)]
-            if finite.size:
-                ends[0 if axis is None else index[axis]] += [float(finite.min()), float(finite.max())]
-            with held_back():
-                if not finite.size:
-                    self._array[index] = plane  # so that its chunks are there, too
-                for level in levels:
-                    plane = _halved(plane)
-                    level[index] = (np.rint(plane) if self.dtype.kind in "iu" else plane).astype(self.dtype)
-        return [min(own, default=0.0) for own in ends.values()], [max(own, default=0.0) for own in ends.values()]
+        own: dict[int, list[float]] = {n: [] for n in range(1 if axis is None else self._array.shape[axis])}
+        for index, *pair in ends:
+            own[0 if axis is None else index[axis]] += [value for value in pair if isfinite(value)]
+        return [min(one, default=0.0) for one in own.values()], [max(one, default=0.0) for one in own.values()]
 
     def _smaller(self, source: Picture) -> int:
         """Give how much smaller pixels have become, by the numbers of rows."""

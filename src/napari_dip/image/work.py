@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -167,12 +167,20 @@ def plan_groups(outer: str, items: Sequence[Item]) -> list[Group]:
 
 def plan_blocks(group: Group, size: tuple[int, int], pixels: int, side: int) -> list[Block]:
     """Plan blocks of at most so many pixels, and tiles of at most `side` x `side`; they cover all without overlap."""
-    places = []
-    for row in group.rows:
-        for tile in plan_tiles((), size, side):
-            height, width = (part.stop - part.start for part in tile.region)
-            depth = max(1, pixels // (height * width))
-            count = -(-len(row) // depth)  # of about the same depth each
-            ends = [len(row) * n // count for n in range(count + 1)]
-            places += [(row, range(*pair), tile.region) for pair in pairwise(ends)]
-    return [Block(number, *place) for number, place in enumerate(places)]
+    whole = slice(0, size[0]), slice(0, size[1])
+    blocks = [block for row in group.rows for block in blocks_of(row, range(len(row)), whole, pixels, side)]
+    return [replace(block, number=number) for number, block in enumerate(blocks)]
+
+
+def blocks_of(row: tuple[Item, ...], planes: range, region: Region, pixels: int, side: int) -> list[Block]:
+    """Plan blocks of a region of some planes of a row, as `plan_blocks` does."""
+    found: list[Block] = []
+    top, left = (part.start for part in region)
+    for tile in plan_tiles((), (region[0].stop - top, region[1].stop - left), side):
+        y, x = tile.region
+        depth = max(1, pixels // ((y.stop - y.start) * (x.stop - x.start)))
+        count = -(-len(planes) // depth)  # of about the same depth each
+        ends = [planes.start + len(planes) * n // count for n in range(count + 1)]
+        place = slice(top + y.start, top + y.stop), slice(left + x.start, left + x.stop)
+        found += [Block(len(found) + n, row, range(*pair), place) for n, pair in enumerate(pairwise(ends))]
+    return found
