@@ -34,7 +34,7 @@ LAYERS = (
     {"run"},
     {"restore"},
     {"fitted_prior"},
-    {"batch", "repeat", "saving"},
+    {"batch", "brick_restoration", "repeat", "saving"},
     {"many"},
     {"terminal"},
     {"batch_command", "replay_command"},
