@@ -184,7 +184,7 @@ def _restored(
         one.name: given[one.name] if one.kind == "number" else files.read_input(one.kind, Path(given[one.name]))
         for one in row.inputs
     }
-    given = {**values, **settings, **_z_step(chosen, row, picture, axes)}
+    given = {**values, **settings, **z_step_of(chosen, row, picture, axes)}
     from napari_dip.run import Run
 
     request = _requested(row, picture.array, axes, given, needed.get("prior"), update, made)
@@ -227,7 +227,7 @@ def _type_note(picture: Picture) -> str:
     return f"The image holds {name}, so the result is written as float32; only uint8 and uint16 can be kept."
 
 
-def _z_step(settings: Settings, task: Task, picture: Picture, axes: str | None) -> dict[str, float]:
+def z_step_of(settings: Settings, task: Task, picture: Picture, axes: str | None) -> dict[str, float]:
     """Give what the file says of the distance between planes, where it matters and is not given."""
     step = picture.metadata.z_step
     if settings.z_step is not None or step is None:

@@ -72,6 +72,7 @@ def _own() -> list[click.Option]:
         click.Option(["--prior"], type=PATH, help="Restore all with a fitted prior from this file."),
         click.Option(["--fit-once"], is_flag=True, help="Fit one prior to the files first, and apply it to all."),
         click.Option(["--force"], is_flag=True, help="Replace files that no batch has made."),
+        click.Option(["--blocks"], is_flag=True, help="Restore each Zarr store brick by brick, whatever its size."),
         click.Option(["--axes"], help="One letter of T Z C Y X S for each dimension; left out, what each file says."),
         click.Option(["--series"], type=Series(), help="Which of several images in each file, or all; left out, one."),
     ]
@@ -100,6 +101,7 @@ def _batch(
     prior: Path | None,
     fit_once: bool,
     force: bool,
+    blocks: bool,
     axes: str | None,
     series: int | Literal["all"] | None,
     **given: Any,
@@ -117,7 +119,7 @@ def _batch(
     before = {number: signal.signal(number, _interrupt) for number in heard}
     try:
         with batch_bar() as show:
-            report = run_batch(items, out, How(workers, scheduler, prior, fit_once, force), show)
+            report = run_batch(items, out, How(workers, scheduler, prior, fit_once, force, blocks), show)
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -181,6 +181,11 @@ class Bricks:
     def _request(self, values: np.ndarray) -> Request:
         """Check values of the image."""
         return self.prior.unchecked(values, self.layout.axes, self.settings)
+
+
+def usual(residuals: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Give what is usual of the residuals of bricks; both ready for JSON."""
+    return asdict(Residual.usual([Residual(**one) for one in residuals]))
 
 
 def _contrast(values: np.ndarray, axes: str) -> float:

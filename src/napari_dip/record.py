@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 SCHEMA = 2
 """Version of what a record holds; 1 had no number. A program reads its own and older ones from 2 on."""
+BLOCKS = "blocks"
+"""The kind of a record of a store that was restored brick by brick, which holds other things."""
 CURVE_POINTS = 200
 """Most points of the loss curve that a record keeps for a plane."""
 
@@ -302,6 +304,11 @@ def read(given: Any) -> Record:
         raise InputError(
             f"The record has the schema {given['schema']}, and this version of napari-dip knows {SCHEMA} at most; "
             "update napari-dip."
+        )
+    if given.get("kind") == BLOCKS:
+        raise InputError(
+            "This is the record of a store that was restored by blocks; repeat that with batch --blocks, and with "
+            "--prior and the prior that lies beside it for the same weights."
         )
     try:
         return _adapter.validate_python(given)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_dip.errors import InputError, reason
 from napari_dip.files import ngff
+from napari_dip.files.journal import to_disk
 from napari_dip.files.locks import held_back
 from napari_dip.image.axes import guess_axes
 
@@ -209,6 +210,18 @@ class ZarrResult:
         """Give the planes of a region, by the letters of its axes, as `fill` takes them."""
         outer = [range(*region[axis]) for axis in self._order[:-2]]
         return list(product(*outer))
+
+    def keep(self, region: Mapping[str, tuple[int, int]], *, all_levels: bool = False) -> None:
+        """Have the system keep a region of the largest level, or of all, through a loss of power."""
+        for n, factor in enumerate(_factors(self._array.shape) if all_levels else (1,)):
+            array, folder = self._group[str(n)], Path(self._group.store.root) / str(n)
+            factors = (*(1 for _ in self._order[:-2]), factor, factor)
+            spans = [
+                range(region[axis][0] // by // chunk, -(-min(region[axis][1] // by or 1, size) // chunk))
+                for axis, by, size, chunk in zip(self._order, factors, array.shape, array.chunks, strict=True)
+            ]
+            for place in product(*spans):
+                to_disk(folder / array.metadata.encode_chunk_key(place))
 
     def moved(self, folder: Path) -> None:
         """Say where the store is from now on."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from napari_dip.errors import InputError, reason
 from napari_dip.files.formats import replacing
-from napari_dip.many import engines, seal
+from napari_dip.many import blocks, engines, seal
 from napari_dip.many.items import Asked, check_apart, find_items
 from napari_dip.many.job import RECORDS, Item, Job, Outcome
 from napari_dip.many.pace import Pace
@@ -78,6 +78,8 @@ class How:
         Fit one to files of the batch first.
     force : bool
         Replace files that no batch has made.
+    blocks : bool
+        Restore each store brick by brick, all workers at one.
     """
 
     workers: int = 1
@@ -85,6 +87,7 @@ class How:
     prior: Path | None = None
     fit_once: bool = False
     force: bool = False
+    blocks: bool = False
 
     def check(self) -> None:
         """Refuse what does not go together.
@@ -99,6 +102,8 @@ class How:
             raise InputError("A scheduler has workers of its own; leave the number of workers out.")
         if self.prior is not None and self.fit_once:
             raise InputError("A prior is either given or fitted to the files; leave one of them out.")
+        if self.blocks and self.fit_once:
+            raise InputError("By blocks a prior is fitted to each store by itself; give one, or leave fit once out.")
         if self.prior is not None and not self.prior.is_file():
             raise InputError(f"There is no file {str(self.prior)!r}.")
 
@@ -115,6 +120,7 @@ def map_restore(
     prior: str | Path | None = None,
     fit_once: bool = False,
     force: bool = False,
+    blocks: bool = False,
     series: int | Literal["all"] | None = None,
     **settings: Any,
 ) -> Report:
@@ -142,6 +148,9 @@ def map_restore(
         Fit one prior to files of the batch first, and apply it to all of them.
     force : bool
         Replace files that no batch has made.
+    blocks : bool
+        Restore each file, a Zarr store of any size, brick by brick: with one prior, that is fitted to views all over
+        it, and no more in memory than a brick. All workers are at one store.
     series : int or "all", optional
         Which of several images in each file, from 1, or each of them; left out, the first of the largest.
     **settings
@@ -165,7 +174,7 @@ def map_restore(
     given = [sources] if isinstance(sources, str | Path) else list(sources)
     asked = Asked(task, axes, dict(inputs or {}), settings, series)
     items = find_items([Entry(source=str(one)) for one in given], asked, Path(out), Path.cwd())
-    how = How(workers, scheduler, None if prior is None else Path(prior), fit_once, force)
+    how = How(workers, scheduler, None if prior is None else Path(prior), fit_once, force, blocks)
     report = run_batch(items, Path(out), how)
     if report.interrupted:
         raise KeyboardInterrupt
@@ -196,6 +205,8 @@ def run_batch(items: Sequence[Item], out: Path, how: How, watch: Watch | None = 
     how.check()
     check_apart(items)
     out = out.absolute()
+    if how.blocks:
+        blocks.check(items)
     _check_prior(items, how)
     report, token = Report(len(items)), token_hex(8)
     _claim(out, token)
@@ -214,7 +225,7 @@ def _work(items: Sequence[Item], out: Path, how: How, token: str, report: Report
     """Skip what is done, and have the rest done."""
     import napari_dip
 
-    jobs = [Job(item, out, token, napari_dip.__version__, force=how.force) for item in items]
+    jobs = [Job(item, out, token, napari_dip.__version__, force=how.force, blocks=how.blocks) for item in items]
     with ExitStack() as stack:
         client = _client(stack, how, out)
         if how.fit_once or how.prior is not None:
@@ -238,7 +249,10 @@ def _work(items: Sequence[Item], out: Path, how: How, token: str, report: Report
             show(report, pace)
 
         show(report, pace)
-        if client is None:
+        if how.blocks:
+            for job in left:
+                tell(blocks.restore(client, job, see))
+        elif client is None:
             engines.one_by_one(left, tell, see)
         elif left:
             pace.workers = max(1, len(client.nthreads()))

@@ -117,10 +117,11 @@ def _part_of(job: Job, watch: Callable[[Job, float], Any]) -> Callable[[Progress
     return lambda progress: watch(job, progress.done)
 
 
-def on_workers(client: Any, jobs: Sequence[Job], tell: Tell, work: Callable[[Job], Outcome] = do) -> None:
+def on_workers(client: Any, jobs: Sequence[Any], tell: Tell, work: Callable[[Any], Outcome] = do) -> None:
     """Do the items on the workers of a client, as many at a time as there are workers.
 
-    No more are handed out, since Dask holds the death of a worker against every item that it was given.
+    A job is a `Job`, or what has its `key`, `label` and `target`. No more are handed out than there are workers, since
+    Dask holds the death of a worker against every item that it was given.
 
     Raises
     ------
@@ -129,7 +130,7 @@ def on_workers(client: Any, jobs: Sequence[Job], tell: Tell, work: Callable[[Job
     """
     finished: queue.Queue[Any] = queue.Queue()
     waiting = list(reversed(jobs))
-    running: dict[str, tuple[Job, Any]] = {}
+    running: dict[str, tuple[Any, Any]] = {}
     seen = time.monotonic()
     try:
         while waiting or running:
@@ -139,8 +140,7 @@ def on_workers(client: Any, jobs: Sequence[Job], tell: Tell, work: Callable[[Job
                 raise _gone()
             while waiting and len(running) < (there or 0):
                 job = waiting.pop()
-                key = f"napari-dip-{job.token}-{job.item.name}"
-                future = client.submit(work, job, key=key, pure=False)
+                future = client.submit(work, job, key=job.key, pure=False)
                 running[future.key] = job, future
                 future.add_done_callback(finished.put)
             for future in _taken(finished):
@@ -171,7 +171,7 @@ def _workers(client: Any) -> int | None:
         return None
 
 
-def _outcome(job: Job, future: Any) -> Outcome:
+def _outcome(job: Any, future: Any) -> Outcome:
     """Give what came of a future."""
     if future.status == "finished":
         try:
@@ -179,7 +179,7 @@ def _outcome(job: Job, future: Any) -> Outcome:
             return found
         except (OSError, TimeoutError):
             raise _gone() from None
-    source, target = job.item.label, str(job.item.target)
+    source, target = job.label, job.target
     if future.status in ("cancelled", "lost"):
         raise _gone()
     error = future.exception(timeout=GONE)
@@ -191,8 +191,12 @@ def _outcome(job: Job, future: Any) -> Outcome:
     return Outcome(source, target, "failed", why)
 
 
-def _gone() -> InputError:
-    return InputError(
+class Gone(InputError):
+    """The scheduler does not answer any more."""
+
+
+def _gone() -> Gone:
+    return Gone(
         "The Dask scheduler is gone; what is done is kept, and the same command does the rest once there is one."
     )
 

@@ -62,6 +62,8 @@ class Job:
         SHA-256 of its file.
     force : bool
         Replace files that no batch has made.
+    blocks : bool
+        Restore it brick by brick.
     """
 
     item: Item
@@ -71,6 +73,22 @@ class Job:
     prior: Path | None = None
     prior_digest: str = ""
     force: bool = False
+    blocks: bool = False
+
+    @property
+    def key(self) -> str:
+        """Tell it from all others that a scheduler has."""
+        return f"napari-dip-{self.token}-{self.item.name}"
+
+    @property
+    def label(self) -> str:
+        """What a report calls it."""
+        return self.item.label
+
+    @property
+    def target(self) -> str:
+        """Where the result will be."""
+        return str(self.item.target)
 
     def beside(self, ending: str) -> Path:
         """Give a file that belongs to the item, in the folder of records."""

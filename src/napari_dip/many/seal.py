@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +56,8 @@ def asked(job: Job) -> dict[str, Any]:
     item, versions = job.item, records.versions()
     settings = read_settings(item.settings).model_dump(mode="json", exclude={"threads"})
     numbers = {one.name: item.inputs.get(one.name, one.default) for one in task_named(item.task).inputs}
-    chosen = {} if item.series is None else {"series": item.series}
+    chosen: dict[str, Any] = {} if item.series is None else {"series": item.series}
+    chosen |= {"blocks": True} if job.blocks else {}
     return chosen | {
         "task": item.task,
         "axes": item.axes.upper() if item.axes else None,
@@ -67,9 +68,15 @@ def asked(job: Job) -> dict[str, Any]:
     }
 
 
-def write(job: Job, before: dict[str, Any], made: Iterable[Path], notes: Iterable[str]) -> None:
-    """Seal an item that is done."""
-    outputs = {str(path.relative_to(job.out)): state(path) for path in made}
+def write(
+    job: Job,
+    before: dict[str, Any],
+    made: Iterable[Path],
+    notes: Iterable[str],
+    tell: Callable[[Path], dict[str, Any]] = state,
+) -> None:
+    """Seal an item that is done; `tell` gives what tells a file."""
+    outputs = {str(path.relative_to(job.out)): tell(path) for path in made}
     content = {"schema": SCHEMA, "asked": asked(job), "inputs": before, "outputs": outputs}
     content |= {"batch": job.token, "notes": list(notes)}
     with replacing(job.beside(DONE)) as file:
@@ -111,7 +118,7 @@ def _same(path: Path, was: dict[str, Any], *, thorough: bool) -> bool:
     seen = look(path)
     if seen["size"] != was["size"]:
         return False
-    return bool(seen["mtime_ns"] == was["mtime_ns"] or (thorough and digest(path) == was["sha256"]))
+    return bool(seen["mtime_ns"] == was["mtime_ns"] or (thorough and digest(path) == was.get("sha256")))
 
 
 def _files(path: Path) -> list[Path]:

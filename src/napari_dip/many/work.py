@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from napari_dip.errors import InputError, InUse, in_words, reason
 from napari_dip.many import seal
@@ -28,6 +28,16 @@ LOOK = 1.0
 _one = threading.Lock()  # torch has settings of the process, and memory is planned for one item at a time
 
 
+class Told(Protocol):
+    """What a report names: its source, and its target."""
+
+    @property
+    def label(self) -> str: ...  # noqa: D102
+
+    @property
+    def target(self) -> str: ...  # noqa: D102
+
+
 class Dropped(Exception):
     """The batch was ended, or another has taken its place."""
 
@@ -45,22 +55,63 @@ def do(job: Job, watch: Watch | None = None) -> Outcome:
     -------
     Outcome
     """
-    began, source, target = time.monotonic(), job.item.label, str(job.item.target)
+    return told(job, lambda: _do(job, watch))
+
+
+def told(job: Told, act: Callable[[], tuple[str, ...] | None]) -> Outcome:
+    """Do something for a job, alone in this process, and tell what came of it.
+
+    Parameters
+    ----------
+    job : Job or what has its `label` and `target`
+    act : callable
+        Gives notes; None if it was done before.
+
+    Returns
+    -------
+    Outcome
+    """
+    began = time.monotonic()
     try:
         import napari_dip.restore  # noqa: F401  what it takes to load torch is no part of the time of an item
 
         with _one:
             began = time.monotonic()
-            notes = _do(job, watch)
+            notes = act()
         seconds = round(time.monotonic() - began, 3)
-        return Outcome(source, target, "skipped" if notes is None else "done", "", seconds, notes or ())
-    except Dropped:
-        why = "It was dropped, since the batch has ended."
-    except OSError as error:
-        why = f"{str(error.filename or source)!r}: {reason(error)}."
+        return Outcome(job.label, job.target, "skipped" if notes is None else "done", "", seconds, notes or ())
     except Exception as error:  # nothing that one file does may end the others
-        why = in_words(error)
-    return Outcome(source, target, "failed", why, round(time.monotonic() - began, 3))
+        why = sentence(error, job.label)
+        return Outcome(job.label, job.target, "failed", why, round(time.monotonic() - began, 3))
+
+
+def sentence(error: Exception, source: str) -> str:
+    """Say in a sentence what went wrong with a file."""
+    if isinstance(error, Dropped):
+        return "It was dropped, since the batch has ended."
+    if isinstance(error, OSError):
+        return f"{str(error.filename or source)!r}: {reason(error)}."
+    return in_words(error)
+
+
+def check_wanted(job: Job) -> None:
+    """See that the batch is still at work, and of this version.
+
+    Raises
+    ------
+    InputError
+        If it was started with another version of napari-dip.
+    Dropped
+    """
+    import napari_dip
+
+    if napari_dip.__version__ != job.version:
+        raise InputError(
+            f"The worker has napari-dip {napari_dip.__version__}, and the batch was started with {job.version}; "
+            "install the same."
+        )
+    if not is_wanted(job):
+        raise Dropped
 
 
 def is_wanted(job: Job) -> bool:
@@ -73,17 +124,9 @@ def is_wanted(job: Job) -> bool:
 
 def _do(job: Job, watch: Watch | None) -> tuple[str, ...] | None:
     """Restore it, and give notes on how it was read; None if it was done before."""
-    import napari_dip
-
-    if napari_dip.__version__ != job.version:
-        raise InputError(
-            f"The worker has napari-dip {napari_dip.__version__}, and the batch was started with {job.version}; "
-            "install the same."
-        )
     end = time.monotonic() + PATIENCE
     while True:
-        if not is_wanted(job):
-            raise Dropped
+        check_wanted(job)
         if seal.holds(job, thorough=True):
             return seal.notes_of(job)
         try:
@@ -100,7 +143,7 @@ def _alone(job: Job, watch: Watch | None) -> tuple[str, ...]:
     missing = next((path for path in needed if not path.exists()), None)
     if missing is not None:
         raise InputError(f"There is no file {str(missing)!r}.")
-    ours = _begin(job)
+    ours = begin(job)
     in_use = False
     try:
         return _restore(job, needed, ours, watch)
@@ -142,7 +185,7 @@ def _restore(job: Job, needed: list[Path], ours: bool, watch: Watch | None) -> t
     return result.notes
 
 
-def _begin(job: Job) -> bool:
+def begin(job: Job) -> bool:
     """Mark what is there from now on as ours; give whether what is there was made by a batch, and may be replaced."""
     marks = [job.beside(ending) for ending in (seal.BEGUN, seal.DONE)]
     ours = any(mark.exists() for mark in marks)
