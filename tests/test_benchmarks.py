@@ -41,6 +41,7 @@ SCRIPTS = (
     "constants",
     "scale",
     "scale_batches",
+    "scale_blocks",
     "field_cases",
 )
 
@@ -532,3 +533,13 @@ def test_simulated_cells_are_taken_by_a_camera(modules):
         left = image - in_units
         assert left.mean() == pytest.approx(0, abs=0.3)
         assert left.var() == pytest.approx(2 * np.mean(in_units - 100) + 4, rel=0.2)
+
+
+def test_scale_of_blocks(tmp_path):
+    file = tmp_path / "blocks.json"
+    small = ("--planes", 6, "--side", 48, "--depth", 4, "--brick", 32, "--iterations", 2)
+    run("scale_blocks", *small, "--json", file)
+    blocks, whole = json.loads(file.read_text())["results"]
+    assert (blocks["way"], whole["way"], blocks["bricks"]) == ("blocks", "whole", 8)
+    assert blocks["psnr"] > blocks["noisy"] + 3 and abs(blocks["psnr"] - whole["psnr"]) < 3
+    assert 0.3 < blocks["seams"] < 3 and 0 < blocks["before"] <= blocks["peak"]

@@ -21,16 +21,18 @@ from napari_dip.image import bricks
 from napari_dip.many import block_steps, blocks, engines
 
 QUICK = {"max_iterations": 3}
+SMALL = {"DEPTH": 6, "SIDE": 32, "SIDE_ALONE": 32}
 
 
 @pytest.fixture(autouse=True)
 def small_bricks(monkeypatch):
-    monkeypatch.setattr(bricks.Layout, "__init__", _small(bricks.Layout.__init__))
+    make_small(monkeypatch)
 
 
-def _small(init):
-    """Bricks of 6 planes and 32 x 32 pixels, unless something else is said."""
-    return lambda self, shape, axes, depth=6, side=32: init(self, shape, axes, depth, side)
+def make_small(patch):
+    """Have bricks of at most 6 planes and 32 x 32 pixels."""
+    for name, value in SMALL.items():
+        patch.setattr(bricks, name, value)
 
 
 def stack(seed=0, shape=(9, 40, 44)):
@@ -63,7 +65,7 @@ def whole(tmp_path_factory):
     """A store and what becomes of it, unbroken."""
     home = tmp_path_factory.mktemp("whole")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(bricks.Layout, "__init__", _small(bricks.Layout.__init__))
+        make_small(patch)
         source = store(home / "in.zarr", stack(), "ZYX", step={"Z": 0.5, "Y": 0.1, "X": 0.1})
         report = restore(source, home / "out", uncertainty=True)
     assert report.ok, report
@@ -189,18 +191,14 @@ def test_other_settings_or_another_image_begin_anew(whole, tmp_path, monkeypatch
 
 def test_two_workers_write_the_same_bytes(whole, tmp_path):
     script = (
-        "import sys, napari_dip as dip\nfrom napari_dip.image import bricks\nfrom tests_bricks import small\n"
+        "import sys, napari_dip as dip, small_bricks\n"
         "if __name__ == '__main__':\n"
         "    report = dip.map_restore('denoise', sys.argv[1], sys.argv[2], blocks=True, workers=2, uncertainty=True,\n"
         "        max_iterations=3)\n    assert report.ok, report\n"
     )
     # spawned workers make their bricks as small, since they import what the script imports
-    (tmp_path / "tests_bricks.py").write_text(
-        "from napari_dip.image import bricks\ninit = bricks.Layout.__init__\n"
-        "def small(self, shape, axes, depth=6, side=32): init(self, shape, axes, depth, side)\n"
-        "bricks.Layout.__init__ = small\n"
-    )
-    (tmp_path / "run.py").write_text(script.replace("from napari_dip.image import bricks\n", ""))
+    (tmp_path / "small_bricks.py").write_text(f"from napari_dip.image import bricks\nvars(bricks).update({SMALL})\n")
+    (tmp_path / "run.py").write_text(script)
     source = shutil.copytree(whole / "in.zarr", tmp_path / "in.zarr")
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
     command = [sys.executable, str(tmp_path / "run.py"), str(source), str(tmp_path / "out")]
@@ -316,8 +314,7 @@ def test_killed_it_goes_on(whole, tmp_path):
     """A real process, killed at one moment after the other, comes to its end with the same bytes."""
     source = shutil.copytree(whole / "in.zarr", tmp_path / "in.zarr")
     (tmp_path / "run.py").write_text(
-        "import sys, napari_dip as dip\nfrom napari_dip.image import bricks\ninit = bricks.Layout.__init__\n"
-        "bricks.Layout.__init__ = lambda self, shape, axes, depth=6, side=32: init(self, shape, axes, depth, side)\n"
+        f"import sys, napari_dip as dip\nfrom napari_dip.image import bricks\nvars(bricks).update({SMALL})\n"
         "dip.map_restore('denoise', sys.argv[1], sys.argv[2], blocks=True, uncertainty=True, max_iterations=3)\n"
     )
     command, out = [sys.executable, str(tmp_path / "run.py"), str(source), str(tmp_path / "out")], tmp_path / "out"

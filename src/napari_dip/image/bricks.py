@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
 from math import prod
@@ -38,6 +38,8 @@ class Layout:
     shape : tuple of int
     axes : str
         One letter of T Z C Y X for each dimension.
+    depth, side : int
+        Of a brick at most, in planes and pixels; 0 for what is usual.
 
     Examples
     --------
@@ -48,8 +50,8 @@ class Layout:
 
     shape: tuple[int, ...]
     axes: str
-    depth: int = DEPTH
-    side: int = field(default=0)
+    depth: int = 0
+    side: int = 0
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -64,17 +66,17 @@ class Layout:
     @cached_property
     def bricks(self) -> list[Box]:
         """All of them, without overlap; in the order of the axes."""
-        side = self.side or (SIDE if self.along else SIDE_ALONE)
+        side, depth = self.side or (SIDE if self.along else SIDE_ALONE), self.depth or DEPTH
         lengths = {**dict.fromkeys(self.axes, 1), "Y": side, "X": side}
         if self.along:
             n = self.sizes[self.along]
-            lengths[self.along] = -(-n // -(-n // self.depth))  # of about the same depth each
+            lengths[self.along] = -(-n // -(-n // depth))  # of about the same depth each
         return self._cut(lengths)
 
     @cached_property
     def slabs(self) -> list[Box]:
         """Whole planes, some of them at a time."""
-        return self._cut({**self.sizes, **{a: 1 for a in self.axes if a not in "YX"}, self.along: self.depth})
+        return self._cut({**self.sizes, **{a: 1 for a in self.axes if a not in "YX"}, self.along: self.depth or DEPTH})
 
     def around(self, brick: Box, planes: int, pixels: int) -> Box:
         """Give the brick with what lies around it, as far as there is anything."""
