@@ -121,7 +121,7 @@ def main() -> None:
     if given.one:
         restore(given)
         return
-    given.command = shlex.join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *sys.argv[1:]])
+    given.command, given.crop = shlex.join(["python", "benchmarks/scale_blocks.py", *sys.argv[1:]]), None
     results: list[dict[str, Any]] = []
     with TemporaryDirectory() as folder:
         for planes in given.planes:

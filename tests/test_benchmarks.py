@@ -538,7 +538,8 @@ def test_simulated_cells_are_taken_by_a_camera(modules):
 def test_scale_of_blocks(tmp_path):
     file = tmp_path / "blocks.json"
     small = ("--planes", 6, "--side", 48, "--depth", 4, "--brick", 32, "--iterations", 2)
-    run("scale_blocks", *small, "--json", file)
+    done = run("scale_blocks", *small, "--json", file)
+    assert done.returncode == 0, done.stderr
     blocks, whole = json.loads(file.read_text())["results"]
     assert (blocks["way"], whole["way"], blocks["bricks"]) == ("blocks", "whole", 8)
     assert blocks["psnr"] > blocks["noisy"] + 3 and abs(blocks["psnr"] - whole["psnr"]) < 3
