@@ -11,7 +11,8 @@ from PIL import Image
 from napari_dip.files.formats import read_image, write_image
 
 PAGE = Path(__file__).parents[2] / "docs" / "formats.md"
-ROWS = [[cell.strip() for cell in line.strip("|\n").split("|")] for line in PAGE.open() if line.startswith("|")]
+FIRST = PAGE.read_text(encoding="utf-8").split("\n\n|")[1]  # of two tables
+ROWS = [[cell.strip() for cell in line.strip("|").split("|")] for line in FIRST.split("\n\n")[0].splitlines()]
 COLUMNS = ROWS[0][1:]
 CELLS = [(column, row[0], cell) for row in ROWS[2:] for column, cell in zip(COLUMNS, row[1:], strict=True)]
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_dip.errors import InputError, reason
+from napari_dip.files import microscopes
 from napari_dip.files.format import Format
 from napari_dip.files.jpeg import JPEG
 from napari_dip.files.metadata import Metadata, Picture
@@ -56,7 +57,7 @@ ADDRESS = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]+:/")
 """How the address of something on a network begins."""
 FORMATS: tuple[Format, ...] = (TIFF, PNG, NPY, OME_ZARR)
 """All that are read and written."""
-READ: tuple[Format, ...] = (*FORMATS, JPEG)
+READ: tuple[Format, ...] = (*FORMATS, JPEG, *microscopes.MICROSCOPES)
 """All that are read."""
 
 
@@ -73,7 +74,7 @@ NAMES = _either([form.name for form in FORMATS])
 """All formats that are written, for a sentence."""
 READ_NAMES = _either([form.name for form in READ])
 """All formats that are read, for a sentence."""
-ABOUT = " ".join(form.about for form in READ)
+ABOUT = " ".join([*(form.about for form in READ if form.about), microscopes.ABOUT])
 """What the files of each format hold."""
 EXACT = next(form for form in FORMATS if form.exact)
 """Takes what another format is too coarse for."""
