@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
     Watch = Callable[[Progress], bool | None]
 
-PLAINLY = "What the file says of its image could not be written with the result; its values and axes were."
-
 # restore (torch) is imported once all files are checked, so that a refusal does not wait for it
 
 
@@ -188,6 +186,8 @@ def _restored(
     from napari_dip.run import Run
 
     request = _requested(row, picture.array, axes, given, needed.get("prior"), update, made)
+    shape, source = request.source.shape(request.factor), request.source
+    picture = replace(picture, notes=(*picture.notes, *files.losses(made["output"], shape, source.axes, picture)))
     begun = _begun(request, picture, made, unit, same)
     out, deviation = (begun[role].array if role in begun else None for role in ("output", "uncertainty"))
     run = Run(request, out=out, deviation=deviation)
@@ -298,7 +298,7 @@ def _write(
             in_type = same and role == "output"
             whole &= files.write_image(made[role], array, restoration.axes, picture, factor, unit, same=in_type)
     if not whole:
-        picture = replace(picture, notes=(*picture.notes, PLAINLY))
+        picture = replace(picture, notes=(*picture.notes, files.PLAINLY))
     if "saved prior" in made and not _save_prior(run, made["saved prior"], unit):
         made = {role: file for role, file in made.items() if role != "saved prior"}
     if "record" in made:

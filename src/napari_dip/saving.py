@@ -67,7 +67,9 @@ def write_layer(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
             with unit.replacing(beside) as file:
                 file.write(records.write(_told(record, target, array)))
         unit.commit()
-    if not whole or _is_turned(meta):
+    if not whole:
+        warnings.warn(files.PLAINLY, stacklevel=2)
+    if _is_turned(meta):
         warnings.warn(
             f"{target.name} holds pixel size and axes, but not where the layer lies in the world.", stacklevel=2
         )

@@ -57,6 +57,10 @@ class Format:
         completes it, `moved` tells it where the folder is from then on, and `path` is what its errors are about.
     folder : bool
         Whether a "file" is a folder.
+    losses : callable
+        Takes shape and axes of a result, the `Picture` it is made from, and the dialect that its name asks for (None:
+        that of its source), and says in whole sentences what it will lack that its source has, as far as that depends
+        on these.
     """
 
     name: str
@@ -72,6 +76,7 @@ class Format:
     count: Callable[[Path], int] | None = None
     begin: Callable[[Path, tuple[int, ...], str, Picture], Any] | None = None
     folder: bool = False
+    losses: Callable[[tuple[int, ...], str, Picture, str | None], tuple[str, ...]] = lambda *given: ()
 
     def split(self, name: str) -> tuple[str, str]:
         """Give a file name without its ending, and that, as it is spelled there: of a dialect, or else its suffix.

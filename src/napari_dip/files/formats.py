@@ -30,6 +30,7 @@ __all__ = [
     "EXACT",
     "FORMATS",
     "NAMES",
+    "PLAINLY",
     "READ",
     "READ_NAMES",
     "Begun",
@@ -44,6 +45,7 @@ __all__ = [
     "companion",
     "count_images",
     "format_of",
+    "losses",
     "peek",
     "read_image",
     "read_input",
@@ -55,6 +57,7 @@ __all__ = [
 
 ADDRESS = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]+:/")
 """How the address of something on a network begins."""
+PLAINLY = "What the file says of its image could not be written with the result; its values and axes were."
 FORMATS: tuple[Format, ...] = (TIFF, PNG, NPY, OME_ZARR)
 """All that are read and written."""
 READ: tuple[Format, ...] = (*FORMATS, JPEG, *microscopes.MICROSCOPES)
@@ -313,6 +316,12 @@ class Begun:
     def committed(self) -> None:
         """Say that the unit is there, so that the array can still be read."""
         self.array.moved(self._path)
+
+
+def losses(path: Path, shape: tuple[int, ...], axes: str, source: Picture) -> tuple[str, ...]:
+    """Say what a result will lack in that file that its source has, where that depends on its size, axes and name."""
+    form = format_of(path)
+    return form.losses(shape, axes, source, form.dialects.get(form.split(path.name)[1].lower()))
 
 
 def _enlarged(path: Path, source: Picture, factor: int) -> Picture:

@@ -7,7 +7,7 @@ from typing import IO, TYPE_CHECKING
 
 from napari_dip.errors import InputError
 from napari_dip.files.format import Format
-from napari_dip.files.metadata import Metadata, Picture, into_rgb
+from napari_dip.files.metadata import Metadata, Picture, into_rgb, without_profile
 from napari_dip.files.upright import upright
 
 if TYPE_CHECKING:
@@ -30,9 +30,9 @@ def read(path: Path) -> Picture:
     with Image.open(path, formats=["JPEG"]) as image:
         image.load()
         turned, step = upright(image)
-    notes: tuple[str, ...] = ()
+    notes = without_profile(image.info.get("icc_profile"))
     if turned.mode not in ("L", "RGB"):
-        notes = (into_rgb(turned.mode),)
+        notes = (*notes, into_rgb(turned.mode))
         turned = turned.convert("RGB")
     array = np.array(turned)
     metadata = Metadata("YXS" if array.ndim == 3 else "YX", step, "inch" if step else None)

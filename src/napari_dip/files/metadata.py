@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 CENTIMETRES = {"inch": 2.54, "cm": 1.0, "mm": 0.1, "µm": 1e-4, "nm": 1e-7, "m": 100.0}
+SECONDS = {"s": 1.0, "ms": 1e-3, "µs": 1e-6, "ns": 1e-9, "min": 60.0, "h": 3600.0, "d": 86400.0}
 NAMES = {"micron": "µm", "microns": "µm", "um": "µm", "\\u00B5m": "µm", "μm": "µm", "in": "inch", "pixel": None}
 """Other names of units; a pixel is none."""
 
@@ -29,6 +30,25 @@ def as_size(value: Any) -> float | None:
     except (TypeError, ValueError):
         return None
     return size if isfinite(size) and LEAST_SIZE <= abs(size) <= 1 / LEAST_SIZE else None
+
+
+def without_profile(profile: bytes | None) -> tuple[str, ...]:
+    """Say that a colour profile is left out, if it is another than what all programs take for granted (sRGB)."""
+    if not profile:
+        return ()
+    from io import BytesIO
+
+    from PIL import ImageCms
+
+    try:
+        name = ImageCms.getProfileDescription(ImageCms.ImageCmsProfile(BytesIO(profile))).strip()
+    except (ImageCms.PyCMSError, OSError):
+        name = "which cannot be read"
+    if "srgb" in name.lower():
+        return ()
+    return (
+        f"The colour profile of the file ({name[:80]}) is not written with the result, whose values are as stored.",
+    )
 
 
 def into_rgb(mode: str) -> str:
@@ -101,8 +121,19 @@ class Metadata:
         return float(f"{step:.6g}") if isfinite(step) and step > 0 else None  # 0.3 / 0.1 is 3
 
     def in_dialect(self, dialect: str) -> Metadata:
-        """Give the same in another dialect, which does not know what is kept in this one."""
-        return self if self.dialect == dialect else replace(self, dialect=dialect, kept={})
+        """Give the same in another dialect, which does not know what is kept in this one: time is in seconds there.
+
+        >>> Metadata(step={"T": 5.0}, dialect="ome", kept={"TimeIncrementUnit": "min"}).in_dialect("imagej").step
+        {'T': 300.0}
+        """
+        if self.dialect == dialect:
+            return self
+        seconds, step = SECONDS.get(self.kept.get("TimeIncrementUnit", "s")), dict(self.step)
+        if seconds is None:
+            step.pop("T", None)
+        elif "T" in step:
+            step["T"] *= seconds
+        return replace(self, dialect=dialect, step=step, kept={})
 
 
 @dataclass(frozen=True)

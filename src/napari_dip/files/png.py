@@ -7,7 +7,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from napari_dip.errors import InputError
 from napari_dip.files.format import Format
-from napari_dip.files.metadata import Metadata, Picture
+from napari_dip.files.metadata import Metadata, Picture, without_profile
 from napari_dip.files.upright import upright
 from napari_dip.image.axes import guess_axes
 
@@ -42,7 +42,8 @@ def read(path: Path) -> Picture:
         array = np.array(turned.convert(readable) if readable else turned)
     if mode.startswith("I"):
         array = array.astype(np.uint16)
-    return Picture(array, Metadata("YXS" if array.ndim == 3 else "YX", step, "inch" if step else None))
+    metadata = Metadata("YXS" if array.ndim == 3 else "YX", step, "inch" if step else None)
+    return Picture(array, metadata, without_profile(image.info.get("icc_profile")))
 
 
 def write(file: IO[bytes], image: np.ndarray, axes: str, source: Picture) -> None:

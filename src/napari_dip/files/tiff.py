@@ -12,14 +12,16 @@ from napari_dip.files.claims import check_claim
 from napari_dip.files.format import Format, check_series, left_out
 from napari_dip.files.imagej import IMAGEJ_KEPT
 from napari_dip.files.lost import listening
-from napari_dip.files.metadata import Metadata, Picture, as_size, into_rgb
-from napari_dip.files.tiff_writing import RESOLUTION_UNITS, write
+from napari_dip.files.metadata import Metadata, Picture, as_size, into_rgb, without_profile
+from napari_dip.files.tiff_writing import RESOLUTION_UNITS, losses, write
 from napari_dip.files.upright import turned
 from napari_dip.image.axes import AXES
 
 if TYPE_CHECKING:
     import numpy as np
     import tifffile
+
+DRAWN = "The regions of interest and overlays that ImageJ has drawn on the image are not written with the result."
 
 
 def read(path: Path, series: int | None = None) -> Picture:
@@ -120,8 +122,10 @@ def _read_full(file: tifffile.TiffFile, series: Any, *, chosen: bool) -> Picture
         array = turned(array, known, orientation)
         metadata = metadata.exchanged() if orientation > 4 else metadata
     array, notes = calibrated(array, (file.imagej_metadata or {}) if file.is_imagej else {})
+    profile = without_profile(page.iccprofile)
+    drawn = (DRAWN,) if file.is_imagej and {"ROI", "Overlays"} & set(file.imagej_metadata or {}) else ()
     others = () if chosen else left_out(len(file.series), number + 1, series.shape)
-    return Picture(array, replace(metadata, axes=known), (*others, *inks, *notes, *dropped))
+    return Picture(array, replace(metadata, axes=known), (*others, *inks, *profile, *drawn, *notes, *dropped))
 
 
 def without_inks(array: np.ndarray) -> np.ndarray:
@@ -248,5 +252,6 @@ TIFF = Format(
     count=count,
     write=write,
     peek=peek,
+    losses=losses,
     dialects={".ome.tif": "ome", ".ome.tiff": "ome"},
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hashlib import blake2b
+from math import prod
 from typing import IO, TYPE_CHECKING, Any
 from uuid import NAMESPACE_OID, uuid5
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 MOST_IMAGEJ = 2**32 - 2**25
 """Bytes beyond which ImageJ's own files are one page to other programs; then OME's habits are taken, as BigTIFF."""
+ONLY_IMAGEJ = {"LUTs": "the colours of channels", "Labels": "the labels of slices", "Info": "ImageJ's notes"}
 RESOLUTION_UNITS = {None: 1, "inch": 2, "cm": 3}
 
 
@@ -34,9 +36,7 @@ def write(file: IO[bytes], image: np.ndarray, axes: str, source: Picture) -> Non
 
     if "S" in axes and image.shape[axes.index("S")] == 1:
         image, axes = image.squeeze(axes.index("S")), axes.replace("S", "")
-    dialect = _dialect(axes, source.metadata.dialect)
-    if dialect == "imagej" and image.nbytes > MOST_IMAGEJ:
-        dialect = "ome"
+    dialect = _dialect(image.nbytes, axes, source.metadata.dialect)
     metadata = source.metadata.in_dialect(dialect)
     order = _order(axes, dialect)
     image = image.transpose([axes.index(a) for a in order])
@@ -49,11 +49,42 @@ def write(file: IO[bytes], image: np.ndarray, axes: str, source: Picture) -> Non
     tifffile.imwrite(file, image, **{**options, **maker(image, order, metadata)})
 
 
-def _dialect(axes: str, spoken: str | None) -> str:
+def losses(shape: tuple[int, ...], axes: str, source: Picture, asked: str | None) -> tuple[str, ...]:
+    """Say what a result of float32 will lack that its source has, where it is not written as ImageJ does.
+
+    Parameters
+    ----------
+    shape : tuple of int
+    axes : str
+        One letter for each dimension.
+    source : Picture
+    asked : str or None
+        The dialect that is asked for.
+    """
+    spoken, kept = source.metadata.dialect, source.metadata.kept
+    dialect = _dialect(prod(shape) * 4, axes, asked or spoken)
+    lost = [words for key, words in ONLY_IMAGEJ.items() if key in kept]
+    if spoken != "imagej" or dialect == "imagej" or not lost:
+        return ()
+    why = f"its axes {axes} are not in ImageJ's order"
+    if takes(axes):
+        why = "its name asks for that" if asked else "ImageJ's own files hold 4 GB at most"
+    named = f"{', '.join(lost[:-1])} and {lost[-1]}" if len(lost) > 1 else lost[0]
+    written = "as OME-TIFF" if dialect == "ome" else "with plain tags"
+    return (f"The result is written {written}, since {why}; it does not keep {named}.",)
+
+
+def _dialect(size: int, axes: str, spoken: str | None) -> str:
+    """Give the dialect of a result of so many bytes."""
+    found = _habits(axes, spoken)
+    return "ome" if found == "imagej" and size > MOST_IMAGEJ else found
+
+
+def _habits(axes: str, spoken: str | None) -> str:
     """Keep the dialect of the source; a stack without one is ImageJ's, which most programs read as a stack."""
     known = spoken if spoken in ("imagej", "ome", "plain") else None
     if known == "imagej" or (known is None and len(axes) > 2):
-        return "imagej" if takes(axes) else "plain"
+        return "imagej" if takes(axes) else "ome" if set(axes) - set("YXS") else "plain"
     return known or "plain"
 
 

@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 from napari_dip import record as records
-from napari_dip.batch import PLAINLY
 from napari_dip.errors import InputError
 from napari_dip.files import formats as files
 from napari_dip.files.journal import to_disk
@@ -171,7 +170,7 @@ def _complete(job: Job, folder: Path, bricks: Sequence[Step], slabs: Sequence[St
             raise
         except Exception:
             store.describe(replace(picture, metadata=Metadata(picture.axes)), own)
-            notes += [PLAINLY] if PLAINLY not in notes else []
+            notes += [files.PLAINLY] if files.PLAINLY not in notes else []
         for left in (folder / f"{name}.zarr").rglob("*.partial"):  # of workers that died while they wrote it
             left.unlink(missing_ok=True)
         for said in (folder / f"{name}.zarr").glob("*"):
