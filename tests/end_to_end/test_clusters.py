@@ -11,6 +11,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from stores import several
+
+from napari_dip.files.formats import Metadata, Picture, read_image, write_image
 
 pytest.importorskip("distributed")
 pytest.importorskip("cryptography")
@@ -171,3 +174,50 @@ def test_a_batch_that_is_ended_at_any_moment_goes_on_to_the_same(here, start, ex
         assert np.isfinite(np.load(path)).all()
     assert end_of(batch(start, "out", files=files))[0] == 0
     assert results("out") == {name: expected[name] for name in sorted(expected)[:4]}
+
+
+def test_one_store_is_restored_by_all_workers_whatever_happens_to_them(here, start):
+    image = np.random.default_rng(0).normal(100, 20, (8, 2, 48, 52)).astype("f4")
+    write_image(here / "film.zarr", image, "TZYX", Picture(image, Metadata("TZYX")))
+
+    def bricks(out):
+        return len(list(Path(out).glob("records/film.zarr.blocks-*/brick-*.json")))
+
+    def values(out):
+        return np.asarray(read_image(Path(out, "film.zarr")).array)
+
+    status, _, err = end_of(batch(start, "alone", "--blocks", files="film.zarr"))
+    assert (status, err) == (0, "")
+    cluster = Cluster(start, here)
+    victim, _ = cluster.worker(), cluster.worker()
+
+    # the images of a plate are items of their own
+    several(here / "plate.zarr", "0.5", "plate")
+    options = ("--series", "all", "--scheduler", cluster.address)
+    status, _, err = end_of(batch(start, "plate", *options, files="plate.zarr"))
+    assert (status, err) == (0, "")
+    assert sorted(path.name for path in Path("plate").glob("*.zarr")) == [f"plate-{n}.zarr" for n in (1, 2, 3)]
+
+    # a worker is killed: the other does its brick
+    running = batch(start, "out", "--blocks", "--scheduler", cluster.address, files="film.zarr")
+    until(lambda: bricks("out") >= 2)
+    victim.kill()
+    status, _, err = end_of(running)
+    assert (status, err) == (0, "") and np.array_equal(values("out"), values("alone"))
+
+    # the client is killed and started again, then the scheduler goes: what is done is kept
+    running = batch(start, "again", "--blocks", "--scheduler", cluster.address, files="film.zarr")
+    until(lambda: bricks("again") >= 2)
+    running.kill()
+    running.wait()
+    running = batch(start, "again", "--blocks", "--scheduler", cluster.address, files="film.zarr")
+    until(lambda: bricks("again") >= 4)
+    cluster.scheduler.kill()
+    status, _, err = end_of(running)
+    if status:  # it may have come to its end
+        assert err.count("\n") == 1 and "scheduler is gone" in err
+        kept = {path: path.stat().st_mtime_ns for path in Path("again").glob("records/*.blocks-*/brick-*.json")}
+        assert len(kept) >= 4
+    assert end_of(batch(start, "again", "--blocks", files="film.zarr"))[0] == 0
+    assert np.array_equal(values("again"), values("alone"))
+    assert [path.name for path in Path("again/records").iterdir() if "blocks" in path.name] == []

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
+from stores import several
 
 import napari_dip as dip
 from napari_dip import cli
@@ -305,6 +306,20 @@ def test_an_ome_zarr_is_an_item_and_so_are_its_images(here):
     shutil.rmtree("in/a.zarr")
     write_image(Path("in/a.zarr"), image(5), "YX", Picture(image(5)))
     assert set(statuses(dip.map_restore("denoise", "in/*.zarr", "out", **QUICK)).values()) == {"done"}
+
+
+@pytest.mark.parametrize(
+    ("version", "layout"), [("0.4", "plate"), ("0.5", "series"), ("0.5", "plate"), ("0.4", "well")]
+)
+def test_the_images_of_a_plate_or_a_converted_file_are_items(here, version, layout):
+    several(Path("in/several.zarr"), version, layout)
+    report = restore("in/several.zarr", series="all")
+    assert report.ok and sorted(path.name for path in Path("out").glob("*.zarr")) == [
+        f"several-{n}.zarr" for n in (1, 2, 3)
+    ]
+    alone = dip.denoise(np.asarray(read_image(Path("in/several.zarr"), 2).array), threads=1, **QUICK).image
+    assert np.array_equal(np.asarray(read_image(Path("out/several-2.zarr")).array), alone)
+    assert [one.status for one in restore("in/several.zarr", series="all").outcomes] == ["skipped"] * 3
 
 
 def test_an_item_that_another_run_is_at_is_waited_for(here, monkeypatch):
