@@ -25,7 +25,7 @@ LAYERS = (
     {"files", "samples", "estimate"},
     {"noise_settings", "request"},
     {"record"},
-    {"restoration", "summary", "checkpoint"},
+    {"restoration", "summary", "recipe", "checkpoint"},
     {"item_fit", "stack_pool"},
     {"stack_apply"},
     {"stack_fit"},

@@ -17,6 +17,7 @@ TYPE_CHECKING = False  # typing takes longer than the rest, and Ctrl-C is heard 
 if TYPE_CHECKING:
     from typing import Any
 
+    from napari_dip.batch import restore_file
     from napari_dip.fitted_prior import FittedPrior, fit, load_prior
     from napari_dip.many.batch import map_restore
     from napari_dip.restore import (
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     __version__: str
 
 _HOMES = (
-    {"Settings": "settings"}
+    {"Settings": "settings", "restore_file": "batch"}
     | dict.fromkeys(("FittedPrior", "fit", "load_prior"), "fitted_prior")
     | {"map_restore": "many.batch"}
 )
@@ -54,6 +55,7 @@ __all__ = [
     "load_run",
     "map_restore",
     "replay",
+    "restore_file",
     "restore_steps",
     "super_resolve",
 ]
