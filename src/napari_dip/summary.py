@@ -244,6 +244,22 @@ def doubts(record: Record) -> str:
     return ""
 
 
+def taken_off_words(record: Record) -> str:
+    """Say how what was taken off compares with the noise that was found; empty where nothing is known of it.
+
+    >>> left = {"variance": 0.9, "by_brightness": [0.9, 0.9, 0.9], "correlation": -0.01}
+    >>> taken_off_words({"planes": [{"residual": left}]})
+    'What was taken off looks like noise: 90 % of its variance, and neighbours have 1 % in common.'
+    """
+    found = [plane["residual"] for plane in record["planes"] if "residual" in plane]
+    if not found:
+        return ""
+    variance, correlation = (median(one[name] for one in found) for name in ("variance", "correlation"))
+    figures = f"{100 * variance:.0f} % of its variance, and neighbours have {100 * abs(correlation):.0f} % in common"
+    doubt = doubts(record)
+    return f"{doubt} (It has {figures}.)" if doubt else f"What was taken off looks like noise: {figures}."
+
+
 def _how_strong(kind: str, found: list[FoundNoise]) -> str:
     """Say how strong noise is, in units of the image; of several planes, the median."""
     if not found or kind not in ("gaussian", "poisson", "poisson-gaussian", "multiplicative"):

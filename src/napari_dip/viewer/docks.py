@@ -19,6 +19,7 @@ from napari_dip.viewer.connections import Links
 from napari_dip.viewer.form import Form
 from napari_dip.viewer.live_layer import LiveLayer
 from napari_dip.viewer.messages import Done, Failed, Outcome, Report, Stopped
+from napari_dip.viewer.result_panel import ResultPanel, is_result
 from napari_dip.viewer.run_panel import RunPanel, in_time
 from napari_dip.viewer.runner import BUSY, Runner, busy, make_run
 from napari_dip.viewer.widgets import on_the_form
@@ -51,6 +52,7 @@ class Dock(QWidget):  # type: ignore[misc]
         super().__init__()
         self.viewer, self.panel = napari_viewer, RunPanel()
         self.form = Form(napari_viewer, task_named(self.task))
+        self.results = ResultPanel(napari_viewer, self.form)
         self.runner = Runner(self._reported, self._ended, restore_steps)
         self.live: LiveLayer | None = None
         self.activity: Activity | None = None
@@ -107,6 +109,7 @@ class Dock(QWidget):  # type: ignore[misc]
         self.links.undo()
         self.image_links.undo()
         self.runner.forget()
+        self.results.shut()
         self._end_activity()
         if self.live is not None:
             self.live.drop()
@@ -125,7 +128,7 @@ class Dock(QWidget):  # type: ignore[misc]
         self.setMinimumWidth(WIDTH)
         inner, self.area = QWidget(), QScrollArea()
         inside = QVBoxLayout(inner)
-        for widget in (self.form.native, self.panel):
+        for widget in (self.form.native, self.panel, self.results, self.panel.curve):
             inside.addWidget(widget)
         inside.addStretch(1)
         self.area.setWidgetResizable(True)
@@ -157,6 +160,7 @@ class Dock(QWidget):  # type: ignore[misc]
 
     def _refresh(self, *_: Any) -> None:
         self.form.refresh()
+        self.results.refresh()
         self._follow()
         if self.panel.state in ("nothing", "ready"):
             self.panel.set_state(self._idle_state())
@@ -178,6 +182,8 @@ class Dock(QWidget):  # type: ignore[misc]
         active = self.viewer.layers.selection.active
         if active is not None and self.panel.state in ("nothing", "ready"):
             self.form.follow(active)
+        if active is not None and is_result(active, self.task):
+            self.results.show_of(active, None)
 
     def _look_whether_free(self) -> None:
         """Take back that another restoration is running, once it is not."""
@@ -206,7 +212,9 @@ class Dock(QWidget):  # type: ignore[misc]
         self._end_activity()
         self.form.native.setEnabled(True)
         if isinstance(outcome, Done) and live is not None:
+            source = live.source
             layer, second = live.finish(outcome)
+            self.results.show_of(layer, source)
             words = _in_words(outcome, layer.name, None if second is None else second.name)
             self.panel.end(words, self._idle_state(), 1.0)
             if self.window().isVisible() and not self.isVisible():  # behind a tab nobody sees what the panel says

@@ -15,6 +15,7 @@ from superqt import QCollapsible
 from napari_dip.errors import InputError
 from napari_dip.estimate import estimate
 from napari_dip.image.axes import outer_axes
+from napari_dip.record import Record
 from napari_dip.settings import STACK, STRENGTH
 from napari_dip.summary import plan
 from napari_dip.tasks import Task
@@ -22,7 +23,7 @@ from napari_dip.viewer.axes import AxesField, read_z_step
 from napari_dip.viewer.inputs import KINDS, layer_box, preselect, renew
 from napari_dip.viewer.layers import describe, enlarge, read_data
 from napari_dip.viewer.messages import Job
-from napari_dip.viewer.widgets import EMPTY, lay_out, read, setting_widget
+from napari_dip.viewer.widgets import EMPTY, lay_out, read, setting_widget, write
 
 ON_TOP = ("preset", "noise", "uncertainty")
 MORE = (*STRENGTH, "max_iterations", "max_seconds", *STACK, "seed", "device", "threads", "nonfinite")
@@ -150,6 +151,16 @@ class Form:
         """
         values = {name: read(widget) for name, widget in self.knobs.items() if self.has_use_for(name)}
         return {name: value for name, value in values.items() if value is not None}
+
+    def apply(self, record: Record) -> None:
+        """Set every knob, and number that the task takes, as it was in a run."""
+        for name, widget in self.knobs.items():
+            if name in record["settings"]:
+                write(widget, record["settings"][name])
+        for name, value in record["inputs"].items():
+            if name in self.own:
+                self.own[name].value = value
+        self.refresh()
 
     def job(self) -> tuple[Job, dict[str, Any]]:
         """Read the form: what to restore, and the place and look of the result.

@@ -92,6 +92,11 @@ class LiveLayer:
             self.viewer.layers.remove(self.layer)
         self.layer = self.data = None
 
+    @property
+    def source(self) -> Any:
+        """What is restored, as long as it is there."""
+        return self._source()
+
     def stop_listening(self) -> None:
         """Follow the viewer no more."""
         self.links.undo()
@@ -138,7 +143,7 @@ class LiveLayer:
         second = Image(
             data,
             name=unique_name(f"{layer.name} uncertainty", (other.name for other in layers)),
-            metadata={"napari-dip": outcome.record},
+            metadata={"napari-dip": outcome.record, "napari-dip shows": "uncertainty"},
             multiscale=False,
             **uncertainty_look(self.look, data),
         )

@@ -112,6 +112,16 @@ def read(widget: Widget) -> Any:
     return number
 
 
+def write(widget: Widget, value: Any) -> None:
+    """Set a knob's widget to a value; None leaves it out."""
+    if isinstance(widget, FloatSpinBox):
+        widget.value = widget.min if value is None else value
+    elif isinstance(widget, LineEdit):
+        widget.value = "" if value is None else repr(value)
+    elif value is not None:
+        widget.value = value
+
+
 def on_the_form(sentence: str) -> str:
     """Say the same of the boxes of a form, where a sentence speaks of settings as Python and the shell call them."""
     choice = f"choose “{LABELS['nonfinite']['inpaint']}” as {field('nonfinite').title} under More"

@@ -1,0 +1,93 @@
+"""A result beside what it was made from, or beside the truth: what was taken off, and how near it comes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from napari_dip.errors import InputError
+from napari_dip.image.axes import outer_axes
+from napari_dip.viewer.layers import PLACE
+
+MOST_PLANES = 64
+"""Planes that scores are of, evenly spaced."""
+WINDOW = 7
+"""Pixels along the side of the windows of SSIM, as in skimage."""
+TAKEN_OFF = 99.5
+"""Per cent of the values that colours tell apart."""
+
+
+def taken_off(before: Any, after: Any, *, rgb: bool) -> np.ndarray:
+    """Give what was taken off: the image less its result, of colours their mean; NaN where either is.
+
+    Parameters
+    ----------
+    before, after : array of one shape
+    rgb : bool
+        Whether the last axis is colours.
+    """
+    found = np.asarray(before, np.float32) - np.asarray(after, np.float32)
+    return np.asarray(found[..., :3].mean(-1) if rgb else found, np.float32)
+
+
+def look_of_taken_off(result: dict[str, Any], values: np.ndarray) -> dict[str, Any]:
+    """Give place and look of a layer of what was taken off: as much to either side of nothing, in two colours."""
+    seen = np.abs(values.ravel()[:: max(1, values.size // 2**20)])
+    seen = seen[np.isfinite(seen)]
+    most = float(np.percentile(seen, TAKEN_OFF)) if seen.size else 1.0
+    place = {name: result[name] for name in (*PLACE, "affine")}
+    return {**place, "rgb": False, "colormap": "PiYG", "contrast_limits": (-(most or 1.0), most or 1.0)}
+
+
+def scores(image: Any, truth: Any, axes: str) -> tuple[float, float]:
+    """Give PSNR (dB) and SSIM of an image, over the range of the truth; the mean of planes for SSIM.
+
+    SSIM is that of Wang et al. (IEEE Transactions on Image Processing 2004), with windows of 7 x 7.
+
+    Parameters
+    ----------
+    image, truth : array of one shape
+    axes : str
+        One letter for each dimension.
+
+    Raises
+    ------
+    InputError
+        If shapes differ, or the truth is the same everywhere.
+    """
+    from skimage.metrics import structural_similarity
+
+    if tuple(image.shape) != tuple(truth.shape):
+        raise InputError(f"The truth has the shape {tuple(truth.shape)}, and the image {tuple(image.shape)}.")
+    squares, pixels, low, high = 0.0, 0, np.inf, -np.inf
+    alike: list[tuple[np.ndarray, np.ndarray]] = []
+    for one, true in _planes(image, truth, axes):
+        known = np.isfinite(one) & np.isfinite(true)
+        squares, pixels = squares + float(((one - true)[known] ** 2).sum()), pixels + int(known.sum())
+        if known.any():
+            low, high = min(low, float(true[known].min())), max(high, float(true[known].max()))
+        if known.all() and min(one.shape[:2]) >= WINDOW:
+            alike.append((one, true))
+    if not high > low:
+        raise InputError("The truth is the same everywhere; choose another layer.")
+    last = -1 if "S" in axes else None
+    found = [structural_similarity(true, one, data_range=high - low, channel_axis=last) for one, true in alike]
+    error = squares / max(pixels, 1)
+    psnr = float(10 * np.log10((high - low) ** 2 / error)) if error else float("inf")
+    return psnr, float(np.mean(found)) if found else float("nan")
+
+
+def _planes(image: Any, truth: Any, axes: str) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Give some planes of both, evenly spaced: (y, x), or (y, x, samples)."""
+    outer = [axes.index(axis) for axis in outer_axes(axes)]
+    every = list(np.ndindex(*(image.shape[place] for place in outer)))
+    step = max(1.0, len(every) / MOST_PLANES)
+    for number in range(min(len(every), MOST_PLANES)):
+        at = dict(zip(outer, every[int(number * step)], strict=True))
+        key = tuple(at.get(place, slice(None)) for place in range(len(axes)))
+        inner = "".join(axis for place, axis in enumerate(axes) if place not in at)
+        order = [inner.index(axis) for axis in "YXS" if axis in inner]
+        one, true = (np.asarray(whole[key], np.float64).transpose(order) for whole in (image, truth))
+        yield one, true

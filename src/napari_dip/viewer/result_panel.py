@@ -1,0 +1,284 @@
+"""What can be done with a result: seen beside its source and the truth, done once more, or on another layer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+from weakref import WeakKeyDictionary, ref
+
+from magicgui.widgets import ComboBox
+from napari.components import ViewerModel
+from napari.layers import Image, Labels
+from napari.qt.threading import create_worker
+from napari.utils.notifications import show_info, show_warning
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QApplication, QGridLayout, QGroupBox, QLabel, QPushButton
+
+from napari_dip.errors import in_words
+from napari_dip.recipe import as_command, as_python
+from napari_dip.record import Record
+from napari_dip.summary import taken_off_words
+from napari_dip.tasks import task_named
+from napari_dip.viewer.comparison import look_of_taken_off, scores, taken_off
+from napari_dip.viewer.form import Form
+from napari_dip.viewer.inputs import renew
+from napari_dip.viewer.layers import describe, itself, read_data, unique_name
+from napari_dip.viewer.widgets import tame
+
+KEY = "Shift-B"
+NARROW = 40
+"""Pixels of a button at the least: the dock is no wider for its words."""
+RECORD, SHOWS = "napari-dip", "napari-dip shows"
+"""Where a layer has the record of a run, and what it shows of it, unless that is the result."""
+
+
+_made_from: WeakKeyDictionary[Image, Callable[[], Any]] = WeakKeyDictionary()
+"""From a result to what it was made from, as long as both live."""
+
+
+def is_result(layer: Any, task: str) -> bool:
+    """Whether a layer is a result of a task; its uncertainty is none."""
+    found = layer.metadata if isinstance(itself(layer), Image) else {}
+    return RECORD in found and SHOWS not in found and found[RECORD].get("task") == task
+
+
+class ResultPanel(QGroupBox):  # type: ignore[misc]
+    """Buttons for one result of a task: that which is selected, or was made last.
+
+    Parameters
+    ----------
+    viewer : napari viewer
+    form : Form
+        Of the task; takes the settings of a result.
+    """
+
+    def __init__(self, viewer: ViewerModel, form: Form):
+        super().__init__("Result")
+        self.viewer, self.form = viewer, form
+        self._result: Callable[[], Any] = lambda: None
+        self._source: Callable[[], Any] = lambda: None
+        self._hid = False
+        self.blink_button = _button("Before / after", f"Show the source for the result, and back ({KEY}).", self.blink)
+        self.residual_button = _button(
+            "Taken off", "A layer of the source less the result: noise, if all went well.", self.show_taken_off
+        )
+        self.python_button = _button(
+            "Copy as Python", "A script that makes the same result, to be pasted.", self.copy_python
+        )
+        self.command_button = _button(
+            "Copy as command", "A line for the shell that makes the same result.", self.copy_command
+        )
+        self.load_button = _button("Use its settings", "Set the form as it was for this result.", self.load)
+        self.truth = ComboBox(
+            name="truth",
+            label="Truth",
+            tooltip="A layer with the true image, of the same shape, to measure against.",
+            choices=lambda _: self._truths(),
+        )
+        tame(self.truth.native)
+        self.truth_button = _button(
+            "Measure against", "PSNR and SSIM of source and result against the truth.", self.measure
+        )
+        self.words = QLabel()
+        self.words.setWordWrap(True)
+        self.words.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self._arrange()
+        self.hide()
+
+    def show_of(self, result: Image, source: Image | None) -> None:
+        """Be of this result from now on.
+
+        Parameters
+        ----------
+        result : Image
+            With its record.
+        source : Image or None
+            What it was made from, where that is known and still there.
+        """
+        if itself(result) is not self.result:
+            self._hid = False
+        self._result = ref(itself(result))
+        if source is not None:
+            _made_from[itself(result)] = ref(itself(source))
+        self._source = _made_from.get(itself(result), lambda: None)
+        self.words.setText(taken_off_words(self.record))
+        self.setVisible(True)
+        self.refresh()
+        self.viewer.bind_key(KEY, lambda viewer: self.blink(), overwrite=True)
+
+    def refresh(self, *_: Any) -> None:
+        """Follow the layers that there are; without the result, there is nothing to show."""
+        renew(self.truth)
+        result, source = self.result, self.source
+        if result is None:
+            self.hide()
+            return
+        self.setTitle(f"Result: {result.name}" if len(result.name) < 32 else f"Result: {result.name[:30]}…")
+        self.setToolTip(result.name)
+        alike = source is not None and read_data(source).shape == result.data.shape
+        self.blink_button.setEnabled(source is not None)
+        self.residual_button.setEnabled(alike)
+        self.load_button.setEnabled(self.record["task"] == self.form.task.name)
+        for widget in (self.truth.native, self.truth_button):
+            widget.setVisible(self.truth.value is not None)
+
+    @property
+    def result(self) -> Any:
+        """The layer that holds the result; None if it is gone."""
+        return self._there(self._result())
+
+    @property
+    def source(self) -> Any:
+        """The layer that it was made from; None if it is gone or not known."""
+        return self._there(self._source())
+
+    @property
+    def record(self) -> Record:
+        """Of the result."""
+        found: Record = self.result.metadata[RECORD]
+        return found
+
+    def blink(self) -> None:
+        """Show the source in place of the result, or the result again."""
+        result, source = self.result, self.source
+        if result is None or source is None:
+            return
+        if result.visible:
+            result.visible = False
+            self._hid = not source.visible
+            source.visible = True
+        else:
+            result.visible = True
+            source.visible = source.visible and not self._hid
+            self._hid = False
+
+    def show_taken_off(self) -> None:
+        """Add a layer of what was taken off."""
+        result, source = self.result, self.source
+        look, name = describe(result), unique_name(f"{result.name} taken off", (one.name for one in self.viewer.layers))
+        viewer, beside = self.viewer, ref(result)
+
+        def add(values: Any) -> None:
+            layer = Image(values, name=name, multiscale=False, **look_of_taken_off(look, values))
+            there = beside()
+            at = viewer.layers.index(there) + 1 if there is not None and there in viewer.layers else len(viewer.layers)
+            viewer.layers.insert(at, layer)
+
+        self._work(lambda: taken_off(read_data(source), result.data, rgb=bool(result.rgb)), add, self.residual_button)
+
+    def measure(self) -> None:
+        """Say how near source and result come to the truth."""
+        result, source, truth, axes = self.result, self.source, self.truth.value, self.record["axes"]
+        images = [read_data(source), result.data] if self.residual_button.isEnabled() else [result.data]
+        of, true = result.name, read_data(truth)
+
+        def tell(found: list[tuple[float, float]]) -> None:
+            psnr, ssim = (" → ".join(f"{one[n]:.{2 + n}f}" for one in found) for n in (0, 1))
+            self.words.setText(f"“{of}” against “{truth.name}”:\nPSNR {psnr} dB\nSSIM {ssim}")
+
+        self._work(lambda: [scores(image, true, axes) for image in images], tell, self.truth_button)
+
+    def copy_python(self) -> None:
+        """Put a script that repeats the run on the clipboard."""
+        self._copy(as_python(self.record, self._names(), self._name()), "script")
+
+    def copy_command(self) -> None:
+        """Put a command that repeats the run on the clipboard."""
+        self._copy(as_command(self.record, self._names()), "command")
+
+    def load(self) -> None:
+        """Set the form as it was."""
+        self.form.apply(self.record)
+        show_info(f"The form is set as it was for “{self.result.name}”; choose an image and run.")
+
+    def shut(self) -> None:
+        """Take the key back."""
+        self.viewer.bind_key(KEY, None, overwrite=True)
+        self._result = self._source = lambda: None
+
+    def _truths(self) -> list[Image]:
+        """List what may be the truth: images of the same shape that are no results."""
+        result, source = self.result, self.source
+        if result is None:
+            return []
+        others = [one for one in self.viewer.layers if isinstance(one, Image) and RECORD not in one.metadata]
+        return [one for one in others if read_data(one).shape == result.data.shape and one != source]
+
+    def _there(self, layer: Any) -> Any:
+        return layer if layer is not None and layer in self.viewer.layers else None
+
+    def _names(self) -> dict[str, str]:
+        """Give the files of source and mask, as far as they come from any."""
+        row = task_named(self.record["task"])
+        layers = {"input": self.source} | {one.name: self._mask() for one in row.inputs if one.kind == "mask"}
+        paths = {role: None if layer is None else layer.source.path for role, layer in layers.items()}
+        return {role: str(path) for role, path in paths.items() if path}
+
+    def _mask(self) -> Any:
+        box = self.form.own.get("mask")
+        return box.value if isinstance(box, ComboBox) and isinstance(box.value, Labels) else None
+
+    def _name(self) -> str:
+        return "" if self.source is None else str(self.source.name)
+
+    def _copy(self, text: str, what: str) -> None:
+        clipboard = QApplication.clipboard()
+        if clipboard is not None:
+            clipboard.setText(text)
+        names = {"input", *(one.name for one in task_named(self.record["task"]).inputs if one.kind == "mask")}
+        unsaid = names - set(self._names()) if "restore_file" in text or what == "command" else set()
+        more = " Put the names of your files into it: the layers were not opened from any." if unsaid else ""
+        show_info(f"The {what} is on the clipboard.{more}")
+
+    def _work(self, do: Callable[[], Any], then: Callable[[Any], None], button: QPushButton) -> None:
+        """Do something off the GUI thread, while its button waits."""
+        button.setEnabled(False)
+        worker = create_worker(_told, do)
+
+        def end(found: Any) -> None:
+            button.setEnabled(True)
+            if isinstance(found, _Wrong):
+                show_warning(found.words)
+            else:
+                then(found)
+                self.refresh()
+
+        worker.returned.connect(end)
+        worker.start()
+
+    def _arrange(self) -> None:
+        grid = QGridLayout(self)
+        grid.setContentsMargins(4, 4, 4, 4)
+        grid.setSpacing(4)
+        grid.addWidget(self.blink_button, 0, 0)
+        grid.addWidget(self.residual_button, 0, 1)
+        grid.addWidget(self.words, 1, 0, 1, 2)
+        grid.addWidget(self.truth_button, 2, 0)
+        grid.addWidget(self.truth.native, 2, 1)
+        grid.addWidget(self.python_button, 3, 0)
+        grid.addWidget(self.command_button, 3, 1)
+        grid.addWidget(self.load_button, 4, 0)
+        self.truth.changed.connect(self.refresh)
+
+
+class _Wrong:
+    """What went wrong, in words."""
+
+    def __init__(self, words: str):
+        self.words = words
+
+
+def _told(do: Callable[[], Any]) -> Any:
+    """Do it; the thread workers of napari swallow some exceptions."""
+    try:
+        return do()
+    except Exception as error:
+        return _Wrong(in_words(error))
+
+
+def _button(text: str, tip: str, do: Callable[[], None]) -> QPushButton:
+    button = QPushButton(text)
+    button.setToolTip(tip)
+    button.setMinimumWidth(NARROW)
+    button.clicked.connect(lambda *_: do())
+    return button
