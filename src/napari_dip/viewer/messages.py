@@ -94,6 +94,8 @@ class Report:
     plane, planes, iteration, iterations, seconds, done, loss, stage, fit, fits, together, restored
         As in `napari_dip.Progress`.
     losses : list of (fit, iteration, loss)
+    held_out : list of (fit, iteration, error)
+        Errors on held-out pixels, whenever they were looked at.
     pictures : list of Picture
         Planes that have ended since the pictures before, and the one at work; empty if it is not time for any.
     """
@@ -111,6 +113,7 @@ class Report:
     together: int
     restored: int
     losses: list[tuple[int, int, float]]
+    held_out: list[tuple[int, int, float]]
     pictures: list[Picture]
 
 

@@ -112,7 +112,10 @@ class RunPanel(QWidget):  # type: ignore[misc]
         self.bar.setValue(round(STEPS * report.done))
         if self.report is not None and report.fit != self.report.fit:
             self.curve.clear()
-        self.curve.add([(i, loss) for fit, i, loss in report.losses if fit == report.fit], report.iterations)
+        losses, held_out = (
+            [(i, y) for fit, i, y in of if fit == report.fit] for of in (report.losses, report.held_out)
+        )
+        self.curve.add(losses, report.iterations, held_out)
         self.report = report
         self._name_stop()
         if self.state != "cancelling":

@@ -220,6 +220,7 @@ class _Clock:
     def __init__(self, job: Job, control: Control, out: np.ndarray | None):
         self.job, self.control, self.out = job, control, out
         self.losses: list[tuple[int, int, float]] = []
+        self.held_out: list[tuple[int, int, float]] = []
         self.before: Progress | None = None
         self.ended: list[tuple[int, ...]] = []
         """Planes whose end was not shown yet."""
@@ -232,6 +233,9 @@ class _Clock:
         before, self.before = self.before, now
         if now.stage == "fit":
             self.losses.append((now.fit, now.iteration, now.loss))
+            seen = None if before is None or before.fit != now.fit else before.held_out_error
+            if now.held_out_error is not None and now.held_out_error != seen:
+                self.held_out.append((now.fit, now.iteration, now.held_out_error))
         finished = list(now.finished)
         if before is not None and before.fit != now.fit and before.together == 1:
             finished.append(before.index)  # the end of a plane by itself is no step
@@ -247,6 +251,7 @@ class _Clock:
         """Say where the run stands; while it turns to another plane, a picture would be of neither."""
         self.reported = perf_counter()
         losses, self.losses = self.losses, []
+        held_out, self.held_out = self.held_out, []
         return Report(
             plane=now.plane,
             planes=now.planes,
@@ -261,6 +266,7 @@ class _Clock:
             together=now.together,
             restored=now.restored,
             losses=losses,
+            held_out=held_out,
             pictures=[] if turns else self._pictures(now),
         )
 
