@@ -67,8 +67,15 @@ class Dock(QWidget):  # type: ignore[misc]
 
     def run(self) -> None:
         """Start a restoration of what the form says."""
+        self._start()
+
+    def try_it(self) -> None:
+        """Restore only what is in view, in seconds, as the form says."""
+        self._start(in_view=True)
+
+    def _start(self, *, in_view: bool = False) -> None:
         try:
-            job, look = self.form.job()
+            job, look = self.form.job(in_view=in_view)
             self.activity = Activity(job.title)  # first, since napari lets all that waits happen while it adds a bar
             control = self.runner.start(job)
         except InputError as error:
@@ -147,6 +154,7 @@ class Dock(QWidget):  # type: ignore[misc]
             self.links.connect(happened, self._refresh)
         for asked, do in (
             (panel.run, self.run),
+            (panel.try_it, self.try_it),
             (panel.pause, self.pause),
             (panel.resume, self.resume),
             (panel.stop, self.stop),
@@ -214,8 +222,11 @@ class Dock(QWidget):  # type: ignore[misc]
         if isinstance(outcome, Done) and live is not None:
             source = live.source
             layer, second = live.finish(outcome)
-            self.results.show_of(layer, source)
             words = _in_words(outcome, layer.name, None if second is None else second.name)
+            if live.job.is_part:
+                words += "\nThis is a part of the image; Run restores the whole."
+            else:
+                self.results.show_of(layer, source)
             self.panel.end(words, self._idle_state(), 1.0)
             if self.window().isVisible() and not self.isVisible():  # behind a tab nobody sees what the panel says
                 show_info(f"“{layer.name}” is ready.")

@@ -23,6 +23,7 @@ from napari_dip.viewer.axes import AxesField, read_z_step
 from napari_dip.viewer.inputs import KINDS, layer_box, preselect, renew
 from napari_dip.viewer.layers import describe, enlarge, read_data
 from napari_dip.viewer.messages import Job
+from napari_dip.viewer.trial import only, part_in_view
 from napari_dip.viewer.widgets import EMPTY, lay_out, read, setting_widget, write
 
 ON_TOP = ("preset", "noise", "uncertainty")
@@ -162,8 +163,13 @@ class Form:
                 self.own[name].value = value
         self.refresh()
 
-    def job(self) -> tuple[Job, dict[str, Any]]:
+    def job(self, *, in_view: bool = False) -> tuple[Job, dict[str, Any]]:
         """Read the form: what to restore, and the place and look of the result.
+
+        Parameters
+        ----------
+        in_view : bool
+            Only a part that is restored in seconds: what is seen of the plane in view, or drawn in selected shapes.
 
         Raises
         ------
@@ -187,6 +193,10 @@ class Form:
             rgb=bool(source.rgb),
         )
         look = describe(source)
+        if in_view:
+            preset = str(self.everyday["preset"].value) if "preset" in self.everyday else "fast"
+            part = part_in_view(self.viewer, source, self.axes.read(), self.task.name, preset, job.factor)
+            job, look = only(part, job, look)
         return job, enlarge(look, job.axes, job.factor) if job.factor > 1 and job.axes else look
 
     def _missing_input(self) -> str:

@@ -76,7 +76,8 @@ class LiveLayer:
             The uncertainty lies right above the result, hidden; None where it was not asked for.
         """
         layer, self.data = self._put(outcome.image), None
-        layer.metadata = {**layer.metadata, "napari-dip": outcome.record}
+        shows = {"napari-dip shows": "part"} if self.job.is_part else {}
+        layer.metadata = {**layer.metadata, "napari-dip": outcome.record, **shows}
         self.stop_listening()
         second = self._add_above(layer, outcome)
         if itself(self.viewer.layers.selection.active) is (

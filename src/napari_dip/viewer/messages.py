@@ -29,12 +29,18 @@ class Painted:
         Of the image, without colours.
     matrix : array, optional
         From the index of a pixel of the image, along the axes of the labels, to that in the labels; left out, the same.
+    part : tuple of slice, optional
+        Of the image, without colours, if only that is restored.
+    whole : tuple of int
+        The shape that this is a part of.
     """
 
     labels: Any
     label: int
     shape: tuple[int, ...] = ()
     matrix: np.ndarray | None = None
+    part: tuple[slice, ...] | None = None
+    whole: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -53,6 +59,8 @@ class Job:
         What else the task takes, by name; a mask as `Painted`.
     rgb : bool
         Whether the layer shows its last axis as colours, whatever that axis is called.
+    is_part : bool
+        Whether the image is a part of a layer, which is tried first.
     """
 
     task: str
@@ -62,6 +70,7 @@ class Job:
     settings: dict[str, Any]
     inputs: dict[str, Any] = field(default_factory=dict)
     rgb: bool = False
+    is_part: bool = False
 
     @property
     def factor(self) -> int:

@@ -13,6 +13,8 @@ from napari_dip.viewer.messages import Report
 
 State = Literal["nothing", "ready", "running", "paused", "ending", "cancelling"]
 STEPS = 1000
+NARROW = 60
+"""Pixels of a button at the least: the dock is no wider for its words."""
 FINISHING = "Finishing ..."
 STOP = "Stop and keep", "End now and keep the image as it is."
 STOP_LEARNING = (
@@ -32,6 +34,7 @@ class RunPanel(QWidget):  # type: ignore[misc]
     """
 
     run = Signal()
+    try_it = Signal()
     pause = Signal()
     resume = Signal()
     stop = Signal()
@@ -40,10 +43,15 @@ class RunPanel(QWidget):  # type: ignore[misc]
     def __init__(self, parent: QWidget | None = None):
         super().__init__(parent)
         self.run_button = QPushButton("Run")
+        self.try_button = QPushButton("Try it first")
         self.pause_button = QPushButton("Pause")
         self.stop_button = QPushButton()
         self.cancel_button = QPushButton("Cancel")
         self.run_button.setToolTip("Start. The result appears as a new layer and gets better while you watch.")
+        self.try_button.setToolTip(
+            "Restore only what is in view, or the rectangle drawn in the selected Shapes layer: in seconds, with these "
+            "settings."
+        )
         self.pause_button.setToolTip("Hold the computation; Resume goes on from there.")
         self.cancel_button.setToolTip("End now and throw the result away.")
         self.bar = QProgressBar()
@@ -62,6 +70,7 @@ class RunPanel(QWidget):  # type: ignore[misc]
         self.max_seconds: float | None = None
         self._arrange()
         self.run_button.clicked.connect(self.run)
+        self.try_button.clicked.connect(self.try_it)
         self.pause_button.clicked.connect(self._toggle_pause)
         self.stop_button.clicked.connect(self.stop)
         self.cancel_button.clicked.connect(self.cancel)
@@ -71,7 +80,8 @@ class RunPanel(QWidget):  # type: ignore[misc]
         """Allow what makes sense now."""
         self.state = state
         going = state in ("running", "paused")
-        self.run_button.setEnabled(state == "ready")
+        for button in (self.run_button, self.try_button):
+            button.setEnabled(state == "ready")
         for button in (self.pause_button, self.stop_button):
             button.setEnabled(going)
         self.cancel_button.setEnabled(going or state == "ending")
@@ -165,10 +175,11 @@ class RunPanel(QWidget):  # type: ignore[misc]
 
     def _arrange(self) -> None:
         buttons = QGridLayout()
-        buttons.addWidget(self.run_button, 0, 0)
-        buttons.addWidget(self.pause_button, 0, 1)
-        buttons.addWidget(self.stop_button, 1, 0)
-        buttons.addWidget(self.cancel_button, 1, 1)
+        buttons.addWidget(self.run_button, 0, 0, 1, 3)
+        buttons.addWidget(self.try_button, 0, 3, 1, 3)
+        for place, button in enumerate((self.pause_button, self.stop_button, self.cancel_button)):
+            button.setMinimumWidth(NARROW)
+            buttons.addWidget(button, 1, 2 * place, 1, 2)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addLayout(buttons)

@@ -205,6 +205,19 @@ def _read(value: Any) -> Any:
     """Give an input as the engine takes it."""
     if not isinstance(value, Painted):
         return value
+    mask = _laid(value)
+    if value.part is None:
+        return mask
+    if value.whole[-mask.ndim :] != mask.shape:
+        raise InputError("A part can be tried only with a mask that was made on the image; restore the whole.")
+    mask = np.broadcast_to(mask, value.whole)[value.part]
+    if not mask.any():
+        raise InputError("Nothing of the mask lies in view; move it there, or restore the whole.")
+    return mask
+
+
+def _laid(value: Painted) -> np.ndarray:
+    """Give a mask as it lies on the whole image."""
     mask = read_mask(value.labels, value.label)
     if value.matrix is None:
         return mask

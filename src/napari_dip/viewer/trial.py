@@ -1,0 +1,141 @@
+"""A part of an image that is restored first, in seconds: what is in view, or what is drawn in a Shapes layer."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from napari.components import ViewerModel
+from napari.layers import Image, Shapes
+from napari.utils.transforms import Affine
+
+from napari_dip.errors import InputError
+from napari_dip.estimate import estimate
+from napari_dip.viewer.layers import read_data
+from napari_dip.viewer.messages import Job, Painted
+from napari_dip.viewer.placing import matrix_of
+
+SECONDS = 12.0
+"""What a trial may take by its estimate; as large a part is taken."""
+SIDES = (512, 384, 256, 192, 128, 96, 64, 48, 32)
+"""Pixels along Y and X that a part may have at the most."""
+SUFFIX = "(part)"
+NEXT_TO_NOTHING = 1e-6
+"""Of a pixel: what a way through the world and back may add."""
+
+
+def part_in_view(
+    viewer: ViewerModel, source: Image, axes: str, task: str, preset: str, factor: int
+) -> tuple[slice, ...]:
+    """Give the part of an image to try: of the plane in view what is seen, or what is drawn in the selected shapes.
+
+    Parameters
+    ----------
+    viewer : napari viewer
+    source : Image
+    axes : str
+        One letter for each dimension of its data.
+    task, preset : str
+    factor : int
+        How many times more pixels the result has along Y and X.
+
+    Returns
+    -------
+    tuple of slice
+        For each dimension of the data; one plane of the outer axes, and around the middle of what is seen no more than
+        is restored in some seconds.
+
+    Raises
+    ------
+    InputError
+        If nothing of the image is there.
+    """
+    shape = read_data(source).shape
+    if len(axes) != len(shape):
+        raise InputError("Say first what the axes of the image are.")
+    low, high = _seen(viewer, source)
+    found = []
+    for place, (axis, size) in enumerate(zip(axes, shape, strict=True)):
+        if place >= source.ndim:  # colours
+            found.append((0, size))
+            continue
+        start, end = (
+            max(int(np.floor(low[place] + NEXT_TO_NOTHING)), 0),
+            min(int(np.ceil(high[place] - NEXT_TO_NOTHING)) + 1, size),
+        )
+        if axis not in "YX":
+            at = min(max(round((low[place] + high[place]) / 2), 0), size - 1)
+            start, end = at, at + 1
+        if start >= end:
+            raise InputError("Nothing of the image is in view; move it there, or restore the whole.")
+        found.append((start, end))
+    side = _side(task, axes, found, np.dtype(read_data(source).dtype).itemsize, preset, factor)
+    return tuple(_around(*pair, side) if axis in "YX" else slice(*pair) for axis, pair in zip(axes, found, strict=True))
+
+
+def only(part: tuple[slice, ...], job: Job, look: dict[str, Any]) -> tuple[Job, dict[str, Any]]:
+    """Give the job of a part of an image, and where its result lies.
+
+    Parameters
+    ----------
+    part : tuple of slice
+        For each dimension of the data.
+    job : Job
+        Of the whole.
+    look : dict
+        Place and look of an image in the place of the whole, before it is enlarged.
+    """
+    n = len(look["scale"])
+    start = np.array([one.start for one in part[:n]], float)
+    inner = Affine(scale=look["scale"], rotate=look["rotate"], shear=look["shear"], ndim=n)
+    moved = np.asarray(look["translate"]) + inner.linear_matrix @ start
+    inputs = {
+        name: replace(value, part=part[:n], whole=tuple(job.image.shape[:n])) if isinstance(value, Painted) else value
+        for name, value in job.inputs.items()
+    }
+    cut = replace(job, image=job.image[part], title=f"{job.title} {SUFFIX}", inputs=inputs, is_part=True)
+    return cut, {**look, "translate": moved}
+
+
+def _seen(viewer: ViewerModel, source: Image) -> tuple[np.ndarray, np.ndarray]:
+    """Give the ends of what is drawn, or else in view, in pixels of the image."""
+    n = source.ndim
+    to_data = np.linalg.inv(matrix_of(source))
+    active = viewer.layers.selection.active
+    point = np.asarray(viewer.dims.point[-n:], float)
+    shown = [axis - viewer.dims.ndim + n for axis in viewer.dims.displayed if axis >= viewer.dims.ndim - n]
+    if isinstance(active, Shapes) and len(active.data):
+        places = np.array([active.data_to_world(corner) for corner in active.data[-1]])[:, -n:]
+        corners = np.tile(point, (len(places), 1))
+        corners[:, shown] = places[:, [axis - n for axis in shown]]
+    elif viewer.dims.ndisplay == 2:
+        ends = np.asarray(source.corner_pixels, float)[:, :n]
+        middle = to_data[:n, :n] @ point + to_data[:n, n]
+        both = np.tile(middle, (2, 1))
+        both[:, shown] = ends[:, shown]
+        return both.min(0), both.max(0)
+    else:  # a volume is seen as a whole
+        shape = np.array(read_data(source).shape[:n]) - 1
+        return np.zeros(n), shape.astype(float)
+    inside = corners @ to_data[:n, :n].T + to_data[:n, n]
+    return inside.min(0), inside.max(0)
+
+
+def _side(task: str, axes: str, found: list[tuple[int, int]], itemsize: int, preset: str, factor: int) -> int:
+    """Give the largest side that is restored in time."""
+    for side in SIDES:
+        shape = tuple(
+            min(end - start, side) if axis in "YX" else end - start
+            for axis, (start, end) in zip(axes, found, strict=True)
+        )
+        if estimate(task, axes, shape, itemsize, preset=preset, factor=factor).seconds <= SECONDS:
+            return side
+    return SIDES[-1]
+
+
+def _around(start: int, end: int, side: int) -> slice:
+    """Give so many pixels around the middle."""
+    length = min(end - start, side)
+    first = start + (end - start - length) // 2
+    return slice(first, first + length)
