@@ -21,7 +21,7 @@ SECONDS = 12.0
 SIDES = (512, 384, 256, 192, 128, 96, 64, 48, 32)
 """Pixels along Y and X that a part may have at the most."""
 SUFFIX = "(part)"
-NEXT_TO_NOTHING = 1e-6
+NEXT_TO_NOTHING = 1e-3
 """Of a pixel: what a way through the world and back may add."""
 
 
