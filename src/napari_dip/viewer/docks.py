@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
+from weakref import ref
 
 from napari.components import ViewerModel
 from napari.utils.notifications import show_error, show_info, show_warning
@@ -17,8 +19,9 @@ from napari_dip.tasks import task_named
 from napari_dip.viewer.activity import Activity
 from napari_dip.viewer.connections import Links
 from napari_dip.viewer.form import Form
+from napari_dip.viewer.layers import itself
 from napari_dip.viewer.live_layer import LiveLayer
-from napari_dip.viewer.messages import Done, Failed, Outcome, Report, Stopped
+from napari_dip.viewer.messages import Done, Failed, Job, Outcome, Report, Stopped
 from napari_dip.viewer.result_panel import ResultPanel, is_result
 from napari_dip.viewer.run_panel import RunPanel, in_time
 from napari_dip.viewer.runner import BUSY, Runner, busy, make_run
@@ -30,8 +33,31 @@ if TYPE_CHECKING:
 WIDTH = 350
 LONGEST = 16
 """Characters of a name after which a line may break within it."""
+LEAST_MORE = 50
+"""Iterations that a run goes on for at the least."""
 LOOK = 200
 """Milliseconds between two looks at whether another restoration has ended."""
+
+
+@dataclass
+class Kept:
+    """A run that has ended and can go on, with what it was of.
+
+    Attributes
+    ----------
+    run : napari_dip.Run
+    job : Job
+    look : dict
+        Place and look of its result.
+    source, result : callable
+        Give the layers as long as they live.
+    """
+
+    run: Any
+    job: Job
+    look: dict[str, Any]
+    source: Callable[[], Any]
+    result: Callable[[], Any]
 
 
 class Dock(QWidget):  # type: ignore[misc]
@@ -55,6 +81,8 @@ class Dock(QWidget):  # type: ignore[misc]
         self.results = ResultPanel(napari_viewer, self.form)
         self.runner = Runner(self._reported, self._ended, restore_steps)
         self.live: LiveLayer | None = None
+        self.kept: Kept | None = None
+        self.results.can_go_on = self._can_go_on
         self.activity: Activity | None = None
         self.links, self.image_links = Links(), Links()
         self._followed: list[Any] = []
@@ -67,15 +95,23 @@ class Dock(QWidget):  # type: ignore[misc]
 
     def run(self) -> None:
         """Start a restoration of what the form says."""
-        self._start()
+        self._start(lambda: (*self.form.job(), self.form.image.value))
 
     def try_it(self) -> None:
         """Restore only what is in view, in seconds, as the form says."""
-        self._start(in_view=True)
+        self._start(lambda: (*self.form.job(in_view=True), self.form.image.value))
 
-    def _start(self, *, in_view: bool = False) -> None:
+    def go_on(self) -> None:
+        """Go on with the run of the result that is shown, as long again."""
+        kept = self.kept
+        if kept is not None and self.results.result is not None and self._can_go_on(self.results.result):
+            planes = self.results.record["planes"]
+            more = max([LEAST_MORE, *(plane["iterations"] for plane in planes)])
+            self._start(lambda: (replace(kept.job, run=kept.run, more=more), kept.look, kept.source()))
+
+    def _start(self, wanted: Callable[[], tuple[Job, dict[str, Any], Any]]) -> None:
         try:
-            job, look = self.form.job(in_view=in_view)
+            job, look, source = wanted()
             self.activity = Activity(job.title)  # first, since napari lets all that waits happen while it adds a bar
             control = self.runner.start(job)
         except InputError as error:
@@ -85,7 +121,8 @@ class Dock(QWidget):  # type: ignore[misc]
             if str(error) == BUSY:
                 self.waiting.start()
             return
-        self.live = LiveLayer(self.viewer, job, look, control, self.form.image.value)
+        self.kept = None  # what it holds is in memory as long as it can go on
+        self.live = LiveLayer(self.viewer, replace(job, run=None), look, control, source)
         self.form.native.setEnabled(False)
         self.panel.begin(job.settings.get("max_seconds"))
 
@@ -117,6 +154,7 @@ class Dock(QWidget):  # type: ignore[misc]
         self.image_links.undo()
         self.runner.forget()
         self.results.shut()
+        self.kept = None
         self._end_activity()
         if self.live is not None:
             self.live.drop()
@@ -155,6 +193,7 @@ class Dock(QWidget):  # type: ignore[misc]
         for asked, do in (
             (panel.run, self.run),
             (panel.try_it, self.try_it),
+            (self.results.more, self.go_on),
             (panel.pause, self.pause),
             (panel.resume, self.resume),
             (panel.stop, self.stop),
@@ -169,6 +208,8 @@ class Dock(QWidget):  # type: ignore[misc]
     def _refresh(self, *_: Any) -> None:
         self.form.refresh()
         self.results.refresh()
+        if self.kept is not None and self.kept.result() not in self.viewer.layers:
+            self.kept = None
         self._follow()
         if self.panel.state in ("nothing", "ready"):
             self.panel.set_state(self._idle_state())
@@ -210,6 +251,10 @@ class Dock(QWidget):  # type: ignore[misc]
         if self.activity is not None:
             self.activity.show(report.done)
 
+    def _can_go_on(self, result: Any) -> bool:
+        """Whether the run of a result is kept."""
+        return self.kept is not None and self.kept.result() is itself(result)
+
     def _end_activity(self) -> None:
         if self.activity is not None:
             self.activity.end()
@@ -226,6 +271,8 @@ class Dock(QWidget):  # type: ignore[misc]
             if live.job.is_part:
                 words += "\nThis is a part of the image; Run restores the whole."
             else:
+                there = (lambda: None) if source is None else ref(itself(source))
+                self.kept = Kept(outcome.run, live.job, live.look, there, ref(itself(layer)))
                 self.results.show_of(layer, source)
             self.panel.end(words, self._idle_state(), 1.0)
             if self.window().isVisible() and not self.isVisible():  # behind a tab nobody sees what the panel says
@@ -251,7 +298,9 @@ def _in_words(outcome: Done, name: str, second: str | None) -> str:
     record = outcome.record
     how = "Stopped" if isinstance(outcome, Stopped) else "Done"
     after = f"{how} after {record['iterations']} iterations in {in_time(record['seconds'])}."
-    end = " ".join(filter(None, (after, why_it_ended(record), what_is_missing(record))))
+    missing = what_is_missing(record)
+    missing += " Continue restores them, too." * bool(missing)
+    end = " ".join(filter(None, (after, why_it_ended(record), missing)))
     where = f"The result is the layer “{_breakable(name)}”."
     if second is not None:
         where += f" Its uncertainty is the layer “{_breakable(second)}”, hidden above it."

@@ -61,6 +61,9 @@ class Job:
         Whether the layer shows its last axis as colours, whatever that axis is called.
     is_part : bool
         Whether the image is a part of a layer, which is tried first.
+    run : napari_dip.Run, optional
+        That has ended, and is to go on for `more` iterations.
+    more : int
     """
 
     task: str
@@ -71,6 +74,8 @@ class Job:
     inputs: dict[str, Any] = field(default_factory=dict)
     rgb: bool = False
     is_part: bool = False
+    run: Any = None
+    more: int = 0
 
     @property
     def factor(self) -> int:
@@ -128,11 +133,12 @@ class Report:
 
 @dataclass(frozen=True)
 class Done:
-    """The run came to its end."""
+    """The run came to its end; it can go on."""
 
     image: np.ndarray
     record: Record
     uncertainty: np.ndarray | None = None
+    run: Any = None
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from napari.components import ViewerModel
 from napari.layers import Image, Labels
 from napari.qt.threading import create_worker
 from napari.utils.notifications import show_info, show_warning
-from qtpy.QtCore import Qt
+from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QApplication, QGridLayout, QGroupBox, QLabel, QPushButton
 
 from napari_dip.errors import in_words
@@ -50,10 +50,18 @@ class ResultPanel(QGroupBox):  # type: ignore[misc]
     viewer : napari viewer
     form : Form
         Of the task; takes the settings of a result.
+
+    Attributes
+    ----------
+    can_go_on : callable
+        Says of a result whether its run is there to go on with.
     """
+
+    more = Signal()
 
     def __init__(self, viewer: ViewerModel, form: Form):
         super().__init__("Result")
+        self.can_go_on: Callable[[Any], bool] = lambda result: False
         self.viewer, self.form = viewer, form
         self._result: Callable[[], Any] = lambda: None
         self._source: Callable[[], Any] = lambda: None
@@ -68,6 +76,7 @@ class ResultPanel(QGroupBox):  # type: ignore[misc]
         self.command_button = _button(
             "Copy as command", "A line for the shell that makes the same result.", self.copy_command
         )
+        self.more_button = _button("Continue", "Go on with this run: as long again, into a new layer.", self.more.emit)
         self.load_button = _button("Use its settings", "Set the form as it was for this result.", self.load)
         self.truth = ComboBox(
             name="truth",
@@ -117,6 +126,7 @@ class ResultPanel(QGroupBox):  # type: ignore[misc]
         self.setToolTip(result.name)
         alike = source is not None and read_data(source).shape == result.data.shape
         self.blink_button.setEnabled(source is not None)
+        self.more_button.setEnabled(self.can_go_on(result))
         self.residual_button.setEnabled(alike)
         self.load_button.setEnabled(self.record["task"] == self.form.task.name)
         for widget in (self.truth.native, self.truth_button):
@@ -258,6 +268,7 @@ class ResultPanel(QGroupBox):  # type: ignore[misc]
         grid.addWidget(self.python_button, 3, 0)
         grid.addWidget(self.command_button, 3, 1)
         grid.addWidget(self.load_button, 4, 0)
+        grid.addWidget(self.more_button, 4, 1)
         self.truth.changed.connect(self.refresh)
 
 

@@ -168,10 +168,7 @@ def _guarded(job: Job, control: Control, restore_steps: Callable[..., Run]) -> G
 
 
 def _run(job: Job, control: Control, restore_steps: Callable[..., Run]) -> Generator[Report | None, None, Outcome]:
-    # planes that have ended are read from it; axes that nobody knows are refused before anything is written
-    out = None if job.axes is None else np.empty(result_shape(job.image.shape, job.axes, job.factor), np.float32)
-    inputs = {name: _read(value) for name, value in job.inputs.items()}
-    run = restore_steps(job.task, job.image, axes=job.axes, out=out, **inputs, **job.settings)
+    run, out = _begun(job, restore_steps)
     clock = _Clock(job, control, out)
     turned: tuple[tuple[int, ...], int] = (), -1
     run.interrupted = control.news.is_set
@@ -198,7 +195,18 @@ def _run(job: Job, control: Control, restore_steps: Callable[..., Run]) -> Gener
     result = run.result
     kind = Stopped if result.record["stopped_by"] == "asked" else Done
     spread = None if result.uncertainty is None else without_colours(result.uncertainty, rgb=job.rgb)
-    return kind(displayable(result.image, job.image.dtype, rgb=job.rgb), result.record, spread)
+    return kind(displayable(result.image, job.image.dtype, rgb=job.rgb), result.record, spread, run)
+
+
+def _begun(job: Job, restore_steps: Callable[..., Run]) -> tuple[Run, np.ndarray | None]:
+    """Begin a run, or go on with one; give the array that planes that have ended are read from, too."""
+    if job.run is not None:
+        job.run.extend(job.more)
+        return job.run, None  # what it writes to from now on is its own: the result of before stays as it is
+    # axes that nobody knows are refused before anything is written
+    out = None if job.axes is None else np.empty(result_shape(job.image.shape, job.axes, job.factor), np.float32)
+    inputs = {name: _read(value) for name, value in job.inputs.items()}
+    return restore_steps(job.task, job.image, axes=job.axes, out=out, **inputs, **job.settings), out
 
 
 def _read(value: Any) -> Any:
