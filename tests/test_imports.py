@@ -25,7 +25,7 @@ LAYERS = (
     {"files", "samples", "estimate"},
     {"noise_settings", "request"},
     {"record"},
-    {"restoration", "summary", "recipe", "checkpoint"},
+    {"restoration", "summary", "time_left", "recipe", "checkpoint"},
     {"item_fit", "stack_pool"},
     {"stack_apply"},
     {"stack_fit"},

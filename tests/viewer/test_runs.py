@@ -112,7 +112,7 @@ def test_a_plan_is_said_to_be_the_most_there_will_be(qtbot, viewer, open_dock, s
     assert "of at most 100000\n" in dock.panel.status.text()
     curve = dock.panel.curve
     assert curve.points[-1][0] < curve.span() < 1000  # and the curve has the room it needs now
-    qtbot.waitUntil(lambda: "At most" in dock.panel.status.text(), timeout=WAIT)
+    qtbot.waitUntil(lambda: "About" in dock.panel.status.text(), timeout=WAIT)
     dock.panel.cancel_button.click()
     qtbot.waitUntil(ended(dock), timeout=WAIT)
 

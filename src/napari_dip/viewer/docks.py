@@ -16,6 +16,7 @@ from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
 from napari_dip.errors import InputError
 from napari_dip.summary import findings, what_is_missing, why_it_ended
 from napari_dip.tasks import task_named
+from napari_dip.time_left import in_time
 from napari_dip.viewer.activity import Activity
 from napari_dip.viewer.connections import Links
 from napari_dip.viewer.form import Form
@@ -23,7 +24,7 @@ from napari_dip.viewer.layers import itself
 from napari_dip.viewer.live_layer import LiveLayer
 from napari_dip.viewer.messages import Done, Failed, Job, Outcome, Report, Stopped
 from napari_dip.viewer.result_panel import ResultPanel, is_result
-from napari_dip.viewer.run_panel import RunPanel, in_time
+from napari_dip.viewer.run_panel import RunPanel
 from napari_dip.viewer.runner import BUSY, Runner, busy, make_run
 from napari_dip.viewer.widgets import on_the_form
 
@@ -35,6 +36,8 @@ LONGEST = 16
 """Characters of a name after which a line may break within it."""
 LEAST_MORE = 50
 """Iterations that a run goes on for at the least."""
+ENDING_EARLY = ("fast", "best")
+"""Presets that end by themselves, in denoising."""
 LOOK = 200
 """Milliseconds between two looks at whether another restoration has ended."""
 
@@ -124,7 +127,8 @@ class Dock(QWidget):  # type: ignore[misc]
         self.kept = None  # what it holds is in memory as long as it can go on
         self.live = LiveLayer(self.viewer, replace(job, run=None), look, control, source)
         self.form.native.setEnabled(False)
-        self.panel.begin(job.settings.get("max_seconds"))
+        held_out = job.task == "denoise" and job.settings.get("preset", "fast") in ENDING_EARLY and job.run is None
+        self.panel.begin(job.settings.get("max_seconds"), ends_early=held_out)
 
     def pause(self) -> None:
         """Hold the run."""
@@ -249,7 +253,7 @@ class Dock(QWidget):  # type: ignore[misc]
             self.live.show(report.pictures)
         self.panel.show_report(report)
         if self.activity is not None:
-            self.activity.show(report.done)
+            self.activity.show(self.panel.left.done)
 
     def _can_go_on(self, result: Any) -> bool:
         """Whether the run of a result is kept."""

@@ -8,6 +8,7 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QGridLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
 from napari_dip.summary import where_it_stands
+from napari_dip.time_left import TimeLeft
 from napari_dip.viewer.curve import Curve
 from napari_dip.viewer.messages import Report
 
@@ -68,6 +69,7 @@ class RunPanel(QWidget):  # type: ignore[misc]
         self.report: Report | None = None
         self.stopped = False
         self.max_seconds: float | None = None
+        self.left = TimeLeft(ends_early=False)
         self._arrange()
         self.run_button.clicked.connect(self.run)
         self.try_button.clicked.connect(self.try_it)
@@ -106,8 +108,9 @@ class RunPanel(QWidget):  # type: ignore[misc]
         self.set_state("running")
         self.say(FINISHING if self.report is None else "\n".join(("Restoring planes ...", AFTER_STOP)))
 
-    def begin(self, max_seconds: float | None) -> None:
-        """Show a run that has just started."""
+    def begin(self, max_seconds: float | None, *, ends_early: bool = False) -> None:
+        """Show a run that has just started; `ends_early` says whether its fits may end by themselves."""
+        self.left = TimeLeft(ends_early=ends_early)
         self.max_seconds = max_seconds
         self.report, self.stopped = None, False
         self.curve.clear()
@@ -119,7 +122,9 @@ class RunPanel(QWidget):  # type: ignore[misc]
     def show_report(self, report: Report) -> None:
         """Show where a run stands."""
         self.bar.setRange(0, STEPS)
-        self.bar.setValue(round(STEPS * report.done))
+        error = min((error for fit, _, error in report.held_out if fit == report.fit), default=None)
+        self.left.note(report, error)
+        self.bar.setValue(round(STEPS * self.left.done))
         if self.report is not None and report.fit != self.report.fit:
             self.curve.clear()
         losses, held_out = (
@@ -161,7 +166,7 @@ class RunPanel(QWidget):  # type: ignore[misc]
             left = FINISHING
         else:
             limit = self.max_seconds if report.together == 1 else None  # it is of learning, not of restoring
-            left = time_left(report.seconds, report.done, limit)
+            left = self.left.words(None if limit is None else limit - report.seconds)
         return [*words, left]
 
     def _name_stop(self) -> None:
@@ -185,31 +190,3 @@ class RunPanel(QWidget):  # type: ignore[misc]
         layout.addLayout(buttons)
         for widget in (self.bar, self.status, self.curve):
             layout.addWidget(widget)
-
-
-def time_left(seconds: float, done: float, limit: float | None = None) -> str:
-    """Say how long a run may still take.
-
-    >>> time_left(10, 0.25)
-    'At most 30 s left'
-    >>> time_left(10, 0.25, limit=15)
-    'At most 5 s left'
-    """
-    if done <= 0 or seconds < 1:
-        return "Estimating the time left ..."
-    left = seconds / done - seconds
-    return f"At most {in_time(left if limit is None else min(left, max(limit - seconds, 0)))} left"
-
-
-def in_time(seconds: float) -> str:
-    """Give a duration in words.
-
-    >>> in_time(4.2), in_time(312), in_time(7400)
-    ('4 s', '5 min 12 s', '2 h 3 min')
-    """
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s" if whole < 600 else f"{round(whole / 60)} min"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"
