@@ -128,14 +128,20 @@ def test_a_result_that_is_selected_is_the_one_shown_and_its_uncertainty_is_none(
     dock.form.everyday["uncertainty"].value = True
     run_to_end(dock)
     first = viewer.layers["a denoised"]
-    viewer.layers.selection.active = viewer.layers["a denoised uncertainty"]
+    second = viewer.layers["a denoised uncertainty"]
+    assert second.colorbar.visible and not second.visible
+    said = dock.panel.status.text()
+    usual = float(np.median(second.data[second.data > 0]))
+    part = usual / np.ptp(np.percentile(first.data, [1, 99]))
+    assert f"usually off by {usual:.3g}, {100 * part:.2g} % of the range of the image." in said
+    viewer.layers.selection.active = second
     assert dock.results.result == first
     run_to_end(dock)
     assert dock.results.result.name == "a denoised [1]"
     viewer.layers.selection.active = first
     assert dock.results.result == first and dock.results.source.name == "a"
-    second = open_dock("Inpaint")
-    assert second.results.isHidden()
+    other = open_dock("Inpaint")
+    assert other.results.isHidden()
 
 
 def test_colours_and_enlarged_images(qtbot, viewer, open_dock, run_to_end, picture):

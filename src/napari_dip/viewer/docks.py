@@ -20,7 +20,7 @@ from napari_dip.time_left import in_time
 from napari_dip.viewer.activity import Activity
 from napari_dip.viewer.connections import Links
 from napari_dip.viewer.form import Form
-from napari_dip.viewer.layers import itself
+from napari_dip.viewer.layers import itself, usual_uncertainty
 from napari_dip.viewer.live_layer import LiveLayer
 from napari_dip.viewer.messages import Done, Failed, Job, Outcome, Report, Stopped
 from napari_dip.viewer.result_panel import ResultPanel, is_result
@@ -308,6 +308,9 @@ def _in_words(outcome: Done, name: str, second: str | None) -> str:
     where = f"The result is the layer “{_breakable(name)}”."
     if second is not None:
         where += f" Its uncertainty is the layer “{_breakable(second)}”, hidden above it."
+        usual = None if outcome.uncertainty is None else usual_uncertainty(outcome.uncertainty, outcome.image)
+        if usual is not None:
+            where += f" Pixels are usually off by {usual[0]:.3g}, {100 * usual[1]:.2g} % of the range of the image."
     return "\n".join(filter(None, (end, *findings(record), where)))
 
 

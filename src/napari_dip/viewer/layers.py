@@ -14,6 +14,8 @@ from napari_dip.image.axes import outer_axes
 PLACE = ("scale", "translate", "rotate", "shear", "units", "axis_labels")
 LOOK = ("opacity", "blending", "interpolation2d", "interpolation3d", "rendering", "depiction", "projection_mode")
 SHADES = ("contrast_limits", "gamma")
+LOOKED_AT = 2**20
+"""Pixels that tell what is usual."""
 GRAY_LOOK = ("colormap", "iso_threshold", "attenuation")
 
 
@@ -145,6 +147,27 @@ def uncertainty_look(look: dict[str, Any], uncertainty: np.ndarray) -> dict[str,
     place = {name: look[name] for name in (*PLACE, "affine")}
     limits = (0.0, float(np.percentile(known, 99.5)) if known.size else 1.0)
     return {**place, "rgb": False, "colormap": "magma", "contrast_limits": limits, "visible": False}
+
+
+def with_scale(layer: Image) -> Image:
+    """Have a layer say what its colours stand for, where napari can draw that."""
+    if hasattr(layer, "colorbar"):
+        layer.colorbar.visible = True
+    return layer
+
+
+def usual_uncertainty(uncertainty: np.ndarray, image: np.ndarray) -> tuple[float, float] | None:
+    """Give what is usual of an uncertainty (the median), and its part of the range of the image.
+
+    None where nothing is uncertain, or the image is the same everywhere.
+    """
+    known, seen = (whole.ravel()[:: max(1, whole.size // LOOKED_AT)] for whole in (uncertainty, image))
+    known, seen = known[np.isfinite(known) & (known > 0)], seen[np.isfinite(seen)]
+    if not known.size or not seen.size:
+        return None
+    low, high = np.percentile(seen, [1, 99])
+    usual = float(np.median(known))
+    return (usual, usual / float(high - low)) if high > low else None
 
 
 def unique_name(wanted: str, taken: Iterable[str]) -> str:

@@ -12,7 +12,7 @@ from napari.utils.transforms import Affine
 
 from napari_dip.viewer.aside import step_aside
 from napari_dip.viewer.connections import Links
-from napari_dip.viewer.layers import before_work, index_of, itself, place_of, uncertainty_look, unique_name
+from napari_dip.viewer.layers import before_work, index_of, itself, place_of, uncertainty_look, unique_name, with_scale
 from napari_dip.viewer.messages import Control, Done, Job, Picture
 
 IDLE = ("pan_zoom", "transform", "pick")
@@ -148,7 +148,7 @@ class LiveLayer:
             multiscale=False,
             **uncertainty_look(self.look, data),
         )
-        layers.insert(layers.index(layer) + 1, second)
+        layers.insert(layers.index(layer) + 1, with_scale(second))
         layers.selection = selected or [layer]  # what is hidden is not what one goes on with
         return second
 

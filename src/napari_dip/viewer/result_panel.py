@@ -22,7 +22,7 @@ from napari_dip.tasks import task_named
 from napari_dip.viewer.comparison import look_of_taken_off, scores, taken_off
 from napari_dip.viewer.form import Form
 from napari_dip.viewer.inputs import renew
-from napari_dip.viewer.layers import describe, itself, read_data, unique_name
+from napari_dip.viewer.layers import describe, itself, read_data, unique_name, with_scale
 from napari_dip.viewer.widgets import tame
 
 KEY = "Shift-B"
@@ -172,7 +172,7 @@ class ResultPanel(QGroupBox):  # type: ignore[misc]
             layer = Image(values, name=name, multiscale=False, **look_of_taken_off(look, values))
             there = beside()
             at = viewer.layers.index(there) + 1 if there is not None and there in viewer.layers else len(viewer.layers)
-            viewer.layers.insert(at, layer)
+            viewer.layers.insert(at, with_scale(layer))
 
         self._work(lambda: taken_off(read_data(source), result.data, rgb=bool(result.rgb)), add, self.residual_button)
 
