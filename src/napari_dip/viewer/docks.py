@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import ref
 
 from napari.components import ViewerModel
+from napari.layers import Image
 from napari.utils.notifications import show_error, show_info, show_warning
 from qtpy.QtCore import QEvent, Qt, QTimer
 from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
@@ -23,7 +24,8 @@ from napari_dip.viewer.form import Form
 from napari_dip.viewer.layers import itself, usual_uncertainty
 from napari_dip.viewer.live_layer import LiveLayer
 from napari_dip.viewer.messages import Done, Failed, Job, Outcome, Report, Stopped
-from napari_dip.viewer.result_panel import ResultPanel, is_result
+from napari_dip.viewer.queue import Queue, Turn
+from napari_dip.viewer.result_panel import RECORD, ResultPanel, is_result
 from napari_dip.viewer.run_panel import RunPanel
 from napari_dip.viewer.runner import BUSY, Runner, busy, make_run
 from napari_dip.viewer.widgets import on_the_form
@@ -86,6 +88,7 @@ class Dock(QWidget):  # type: ignore[misc]
         self.live: LiveLayer | None = None
         self.kept: Kept | None = None
         self.results.can_go_on = self._can_go_on
+        self.queue = Queue()
         self.activity: Activity | None = None
         self.links, self.image_links = Links(), Links()
         self._followed: list[Any] = []
@@ -103,6 +106,47 @@ class Dock(QWidget):  # type: ignore[misc]
     def try_it(self) -> None:
         """Restore only what is in view, in seconds, as the form says."""
         self._start(lambda: (*self.form.job(in_view=True), self.form.image.value))
+
+    def run_selected(self) -> None:
+        """Restore all selected images one after the other, each as the form says now."""
+        before, turns = self.form.image.value, []
+        try:
+            for layer in self._selected_images():
+                self.form.image.value = layer
+                turns.append(Turn(*self.form.job(), self._while_there(layer), str(layer.name)))
+        except InputError as error:
+            self.panel.say(f"{layer.name}: {error}")
+            show_warning(f"{layer.name}: {error}")
+            return
+        finally:
+            self.form.image.value = before
+        self.queue.add(turns)
+        self._next()
+
+    def _next(self) -> None:
+        """Begin with the next layer of the queue, unless something is at work here."""
+        if self.runner.control is not None or (turn := self.queue.take()) is None:
+            return
+        job, look, source = turn.job, turn.look, turn.source()
+        assert job is not None
+        self._start(lambda: (job, look, source))
+        if self.runner.control is None:
+            self.queue.end("failed", self.panel.status.text())
+            QTimer.singleShot(0, self._next)
+
+    def _while_there(self, layer: Any) -> Callable[[], Any]:
+        """Make what gives a layer as long as it is in the viewer."""
+        found, layers = ref(itself(layer)), self.viewer.layers
+        return lambda: one if (one := found()) is not None and one in layers else None
+
+    def _selected_images(self) -> list[Image]:
+        """Give the images that are selected in the list of layers, from its top; no results."""
+        chosen = self.viewer.layers.selection
+        return [
+            layer
+            for layer in reversed(self.viewer.layers)
+            if layer in chosen and isinstance(itself(layer), Image) and RECORD not in layer.metadata
+        ]
 
     def go_on(self) -> None:
         """Go on with the run of the result that is shown, as long again."""
@@ -157,6 +201,7 @@ class Dock(QWidget):  # type: ignore[misc]
         self.links.undo()
         self.image_links.undo()
         self.runner.forget()
+        self.queue.clear()
         self.results.shut()
         self.kept = None
         self._end_activity()
@@ -177,7 +222,7 @@ class Dock(QWidget):  # type: ignore[misc]
         self.setMinimumWidth(WIDTH)
         inner, self.area = QWidget(), QScrollArea()
         inside = QVBoxLayout(inner)
-        for widget in (self.form.native, self.panel, self.results, self.panel.curve):
+        for widget in (self.form.native, self.panel, self.queue, self.results, self.panel.curve):
             inside.addWidget(widget)
         inside.addStretch(1)
         self.area.setWidgetResizable(True)
@@ -191,12 +236,14 @@ class Dock(QWidget):  # type: ignore[misc]
     def _connect(self) -> None:
         layers, panel = self.viewer.layers.events, self.panel
         self.links.connect(self.viewer.layers.selection.events.active, self._selected)
+        self.links.connect(self.viewer.layers.selection.events.changed, self._count_selected)
         self.links.connect(self.waiting.timeout, self._look_whether_free)
         for happened in (layers.inserted, layers.removed, layers.reordered, layers.renamed):
             self.links.connect(happened, self._refresh)
         for asked, do in (
             (panel.run, self.run),
             (panel.try_it, self.try_it),
+            (panel.run_all, self.run_selected),
             (self.results.more, self.go_on),
             (panel.pause, self.pause),
             (panel.resume, self.resume),
@@ -238,6 +285,9 @@ class Dock(QWidget):  # type: ignore[misc]
         if active is not None and is_result(active, self.task):
             self.results.show_of(active, None)
 
+    def _count_selected(self, *_: Any) -> None:
+        self.panel.offer_all(len(self._selected_images()))
+
     def _look_whether_free(self) -> None:
         """Take back that another restoration is running, once it is not."""
         if not busy():
@@ -268,7 +318,9 @@ class Dock(QWidget):  # type: ignore[misc]
         live, self.live = self.live, None
         self._end_activity()
         self.form.native.setEnabled(True)
+        QTimer.singleShot(0, self._next)
         if isinstance(outcome, Done) and live is not None:
+            self.queue.end("done")
             source = live.source
             layer, second = live.finish(outcome)
             words = _in_words(outcome, layer.name, None if second is None else second.name)
@@ -286,9 +338,11 @@ class Dock(QWidget):  # type: ignore[misc]
             live.drop()
         if isinstance(outcome, Failed):
             reason = on_the_form(outcome.reason)
+            self.queue.end("failed", reason)
             self.panel.end(reason, self._idle_state(), 0.0)
             show_error(reason)
         else:
+            self.queue.end("cancelled")
             self.panel.end("Cancelled; nothing was kept.", self._idle_state(), 0.0)
 
 

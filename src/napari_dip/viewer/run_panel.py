@@ -36,6 +36,7 @@ class RunPanel(QWidget):  # type: ignore[misc]
 
     run = Signal()
     try_it = Signal()
+    run_all = Signal()
     pause = Signal()
     resume = Signal()
     stop = Signal()
@@ -45,6 +46,9 @@ class RunPanel(QWidget):  # type: ignore[misc]
         super().__init__(parent)
         self.run_button = QPushButton("Run")
         self.try_button = QPushButton("Try it first")
+        self.all_button = QPushButton()
+        self.all_button.setToolTip("Restore all selected images one after the other, each with these settings.")
+        self.offer_all(0)
         self.pause_button = QPushButton("Pause")
         self.stop_button = QPushButton()
         self.cancel_button = QPushButton("Cancel")
@@ -73,6 +77,7 @@ class RunPanel(QWidget):  # type: ignore[misc]
         self._arrange()
         self.run_button.clicked.connect(self.run)
         self.try_button.clicked.connect(self.try_it)
+        self.all_button.clicked.connect(self.run_all)
         self.pause_button.clicked.connect(self._toggle_pause)
         self.stop_button.clicked.connect(self.stop)
         self.cancel_button.clicked.connect(self.cancel)
@@ -90,6 +95,11 @@ class RunPanel(QWidget):  # type: ignore[misc]
         self.pause_button.setText("Resume" if state == "paused" else "Pause")
         self.bar.setEnabled(going)
         self._name_stop()
+
+    def offer_all(self, count: int) -> None:
+        """Offer to restore so many selected images one after the other, if there are several."""
+        self.all_button.setText(f"Run on {count} selected layers")
+        self.all_button.setVisible(count > 1)
 
     @property
     def keeps_only_done(self) -> bool:
@@ -182,6 +192,7 @@ class RunPanel(QWidget):  # type: ignore[misc]
         buttons = QGridLayout()
         buttons.addWidget(self.run_button, 0, 0, 1, 3)
         buttons.addWidget(self.try_button, 0, 3, 1, 3)
+        buttons.addWidget(self.all_button, 2, 0, 1, 6)
         for place, button in enumerate((self.pause_button, self.stop_button, self.cancel_button)):
             button.setMinimumWidth(NARROW)
             buttons.addWidget(button, 1, 2 * place, 1, 2)
