@@ -20,7 +20,7 @@ from napari_dip.settings import STACK, STRENGTH
 from napari_dip.summary import plan
 from napari_dip.tasks import Task
 from napari_dip.viewer.axes import AxesField, read_z_step
-from napari_dip.viewer.inputs import KINDS, layer_box, preselect, renew
+from napari_dip.viewer.inputs import KINDS, MaskInput, layer_box, preselect, renew
 from napari_dip.viewer.layers import describe, enlarge, read_data
 from napari_dip.viewer.messages import Job
 from napari_dip.viewer.trial import only, part_in_view
@@ -65,6 +65,9 @@ class Form:
         )
         self.axes = AxesField()
         self.inputs = {row.name: KINDS[row.kind](row, viewer, self.image) for row in task.inputs}
+        self.masks = [one for one in self.inputs.values() if isinstance(one, MaskInput)]
+        for mask in self.masks:
+            mask.axes = self.axes.read
         self.own = {name: widget for one in self.inputs.values() for name, widget in one.widgets.items()}
         for name, widget in self.own.items():
             setattr(self, name, widget)
@@ -213,6 +216,8 @@ class Form:
         plan = plan[:1].upper() + plan[1:]
         if plan and self.axes.guessed and outer_axes(self.axes.read()):
             plan += f".\n{GUESSED}"
+        covers = [said for mask in self.masks if (said := mask.coverage())]
+        plan = "\n".join(filter(None, (plan, *covers)))
         self.hint.setText(words)
         self.hint.setVisible(bool(words))
         self.plan_label.setText(wrong or plan)
@@ -236,12 +241,21 @@ class Form:
         self.collapsible.toggleButton().setToolTip("Limits, seed, device: the defaults suit most images.")
         self.collapsible.setDuration(0)
         self.collapsible.addWidget(lay_out(list(self.more.values())))
+        self.mask_tools = QCollapsible("", expandedIcon=QIcon(), collapsedIcon=QIcon())
+        self.mask_tools.toggled.connect(self._name_tools)
+        self._name_tools(False)
+        self.mask_tools.setDuration(0)
+        self.mask_tools.addWidget(lay_out([tool for mask in self.masks for tool in mask.tools]))
+        self.mask_tools.setVisible(bool(self.masks))
         layout = QVBoxLayout(native)
         layout.setContentsMargins(0, 0, 0, 0)
         top = [*self.top[:2], self.plan_label, self.estimate_label, *self.top[2:]]
-        for widget in (self.words_label, self.hint, lay_out(top), self.collapsible):
+        for widget in (self.words_label, self.hint, lay_out(top), self.mask_tools, self.collapsible):
             layout.addWidget(widget)
         return native
+
+    def _name_tools(self, expanded: bool) -> None:
+        self.mask_tools.setText(f"{'▼' if expanded else '▶'}  Mask: propose, grow, shrink")
 
     def _name_more(self, expanded: bool) -> None:
         # as text, since icons are painted before the theme is known

@@ -6,15 +6,18 @@ from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 import numpy as np
-from magicgui.widgets import ComboBox, PushButton, Widget
+from magicgui.widgets import ComboBox, PushButton, SpinBox, Widget
 from napari.components import ViewerModel
 from napari.layers import Image, Labels, Shapes
+from napari.qt.threading import create_worker
+from napari.utils.notifications import show_info, show_warning
 
 from napari_dip.tasks import Input
 from napari_dip.viewer.layers import empty_mask, read_data
 from napari_dip.viewer.messages import Painted
 from napari_dip.viewer.placing import between, drawn, lies_alike
-from napari_dip.viewer.widgets import MOST, number_or_words
+from napari_dip.viewer.proposals import PROPOSALS, grown, propose
+from napari_dip.viewer.widgets import MOST, number_or_nothing, number_or_words, read
 
 LOOKED_THROUGH = 2**24
 """Most pixels of a mask that are looked through whenever it is painted on."""
@@ -101,6 +104,7 @@ class MaskInput:
 
     def __init__(self, row: Input, viewer: ViewerModel, image: ComboBox):
         self.viewer, self.image = viewer, image
+        self.axes: Callable[[], str] = lambda: ""
         self.box = layer_box(
             viewer,
             (Labels, Shapes),
@@ -121,7 +125,31 @@ class MaskInput:
             label="Label",
             tooltip="Fill in only pixels of this label number; 0 fills in every label.",
         )
+        self.kind = ComboBox(
+            name="propose",
+            label="Propose",
+            choices=[(one.title, one.name) for one in PROPOSALS],
+            tooltip="What may be wrong in the image. It becomes a new mask, to be painted on before Run.",
+        )
+        self.threshold = number_or_nothing("", 0.0, name="threshold", label="Threshold")
+        self.propose_button = PushButton(text="Propose a mask", tooltip="Look for it, and mark it in a new mask.")
+        self.by = SpinBox(name="by", label="By", value=1, min=1, max=99, tooltip="Pixels to grow or shrink by.")
+        self.grow_button = PushButton(text="Grow the mask", tooltip="Let all of it reach further, in its plane.")
+        self.shrink_button = PushButton(text="Shrink the mask", tooltip="Take its rim off, in its plane.")
+        self.kind.changed.connect(self._show_threshold)
+        self.propose_button.changed.connect(lambda *_: self.propose())
+        self.grow_button.changed.connect(lambda *_: self.grow(int(self.by.value)))
+        self.shrink_button.changed.connect(lambda *_: self.grow(-int(self.by.value)))
+        self._show_threshold()
         self.widgets: dict[str, Widget] = {row.name: self.box, f"new_{row.name}": self.button, "label": self.label}
+        self.tools: list[Widget] = [
+            self.kind,
+            self.threshold,
+            self.propose_button,
+            self.by,
+            self.grow_button,
+            self.shrink_button,
+        ]
 
     def missing(self) -> str:
         """Ask for a mask, and for something in it."""
@@ -138,6 +166,59 @@ class MaskInput:
         if label and data.any():
             return f"Nothing in the mask has the label {label}; give another number, or 0 for every label."
         return "The mask is empty: paint over what is to be filled in."
+
+    def coverage(self) -> str:
+        """Say how much of the image is to be filled in; empty where that is not known at once."""
+        layer, label = self.box.value, int(self.label.value)
+        data = read_data(layer) if isinstance(layer, Labels) else None
+        if not isinstance(data, np.ndarray) or data.size > LOOKED_THROUGH or not data.size:
+            return ""
+        part = np.count_nonzero(data == label if label else data) / data.size
+        return f"The mask covers {100 * part:.2g} % of its image." if part else ""
+
+    def propose(self) -> None:
+        """Look for what is chosen, off the GUI thread, and mark it in a new mask."""
+        source = self.image.value
+        if source is None:
+            return
+        data, axes = read_data(source), "".join(self.axes())
+        if len(axes) != len(data.shape):
+            show_warning("Say first what the axes of the image are.")
+            return
+        threshold, name = read(self.threshold), self.kind.value
+        usual = next(one.threshold for one in PROPOSALS if one.name == name)
+        worker = create_worker(propose, data, axes, name, usual or 0.0 if threshold is None else threshold)
+        self.propose_button.enabled = False
+
+        def end(found: np.ndarray) -> None:
+            self.propose_button.enabled = True
+            if not found.any():
+                show_info("Nothing of that kind was found; another threshold may find more.")
+                return
+            self.add()
+            mask = self.box.value
+            mask.data = found.astype(mask.data.dtype)
+
+        worker.returned.connect(end)
+        worker.start()
+
+    def grow(self, by: int) -> None:
+        """Let the chosen mask reach further in its planes, or less far; undone as painting is."""
+        layer = self.box.value
+        if not isinstance(layer, Labels) or not isinstance(layer.data, np.ndarray):
+            show_warning("Choose a Labels layer as mask first.")
+            return
+        after = grown(layer.data, by, (layer.ndim - 2, layer.ndim - 1))
+        changed = np.nonzero(after != layer.data)
+        if changed[0].size:
+            layer.data_setitem(changed, after[changed])
+
+    def _show_threshold(self, *_: Any) -> None:
+        """Say what the threshold means, and what it is if nobody says otherwise."""
+        one = next(one for one in PROPOSALS if one.name == self.kind.value)
+        self.threshold.enabled = one.threshold is not None
+        self.threshold.native.setPlaceholderText("" if one.threshold is None else f"{one.threshold:g}")
+        self.threshold.tooltip = one.meaning
 
     def preselect(self) -> None:
         """Choose the Labels layer that is most likely meant."""
