@@ -8,9 +8,7 @@ import numpy as np
 from magicgui.widgets import ComboBox, Widget
 from napari.components import ViewerModel
 from napari.layers import Image
-from qtpy.QtGui import QIcon
 from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
-from superqt import QCollapsible
 
 from napari_dip.errors import InputError
 from napari_dip.estimate import estimate
@@ -24,7 +22,7 @@ from napari_dip.viewer.inputs import KINDS, MaskInput, layer_box, preselect, ren
 from napari_dip.viewer.layers import describe, enlarge, read_data
 from napari_dip.viewer.messages import Job
 from napari_dip.viewer.trial import only, part_in_view
-from napari_dip.viewer.widgets import EMPTY, lay_out, read, setting_widget, write
+from napari_dip.viewer.widgets import EMPTY, collapsible, lay_out, read, setting_widget, write
 
 ON_TOP = ("preset", "noise", "uncertainty")
 MORE = (*STRENGTH, "max_iterations", "max_seconds", *STACK, "seed", "device", "threads", "nonfinite")
@@ -235,16 +233,14 @@ class Form:
         for label in (self.words_label, self.hint, self.plan_label, self.estimate_label):
             label.setWordWrap(True)
         self.hint.setStyleSheet("font-weight: bold;")
-        self.collapsible = QCollapsible("", expandedIcon=QIcon(), collapsedIcon=QIcon())
+        self.collapsible = collapsible()
         self.collapsible.toggled.connect(self._name_more)
         self._name_more(False)
         self.collapsible.toggleButton().setToolTip("Limits, seed, device: the defaults suit most images.")
-        self.collapsible.setDuration(0)
         self.collapsible.addWidget(lay_out(list(self.more.values())))
-        self.mask_tools = QCollapsible("", expandedIcon=QIcon(), collapsedIcon=QIcon())
+        self.mask_tools = collapsible()
         self.mask_tools.toggled.connect(self._name_tools)
         self._name_tools(False)
-        self.mask_tools.setDuration(0)
         self.mask_tools.addWidget(lay_out([tool for mask in self.masks for tool in mask.tools]))
         self.mask_tools.setVisible(bool(self.masks))
         layout = QVBoxLayout(native)

@@ -7,9 +7,10 @@ from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
 from magicgui.widgets import CheckBox, ComboBox, FloatSpinBox, LineEdit, PushButton, SpinBox, Widget
-from qtpy.QtCore import QEvent, QObject, QRegularExpression, Qt
-from qtpy.QtGui import QRegularExpressionValidator
+from qtpy.QtCore import QEvent, QObject, QRegularExpression, QSize, Qt
+from qtpy.QtGui import QIcon, QPixmap, QRegularExpressionValidator
 from qtpy.QtWidgets import QAbstractSpinBox, QComboBox, QFormLayout, QLabel, QWidget
+from superqt import QCollapsible
 
 from napari_dip.errors import InputError
 from napari_dip.settings import NOISE_KINDS, field
@@ -143,6 +144,17 @@ def lay_out(widgets: list[Widget | QWidget]) -> QWidget:
         rows.addRow(label, widget.native)
         tame(widget.native)
     return native
+
+
+def collapsible() -> QCollapsible:
+    """Make a section that opens and closes, without an icon, which would be painted before the theme is known."""
+    pixmap = QPixmap(1, 1)
+    pixmap.fill(Qt.GlobalColor.transparent)
+    nothing = QIcon(pixmap)  # of an empty one superqt finds with PySide6 that there is none
+    section = QCollapsible("", expandedIcon=nothing, collapsedIcon=nothing)
+    section.toggleButton().setIconSize(QSize(1, 1))
+    section.setDuration(0)
+    return section
 
 
 class _WheelFilter(QObject):  # type: ignore[misc]
