@@ -268,3 +268,18 @@ def test_a_form_is_made_from_any_row_of_the_table(viewer, picture):
     assert (job.task, job.title, job.inputs["passes"]) == ("guided", "cell guided x2", 2)
     np.testing.assert_array_equal(job.inputs["guide"], picture + 1)
     assert "noise" not in form.knobs and "uncertainty" in form.knobs
+
+
+@pytest.mark.parametrize("name", ["Denoise", "Inpaint", "Super-resolve"])
+@pytest.mark.parametrize("size", [12, 20])
+def test_nothing_is_cut_off_at_the_side_whatever_the_font(qtbot, viewer, open_dock, picture, name, size):
+    viewer.add_image(picture, name="cells")
+    dock = open_dock(name)
+    for section in (dock.form.collapsible, dock.form.mask_tools):
+        section.expand(animate=False)
+    dock.setStyleSheet(f"* {{font-size: {size}px}}")
+    dock.results.show()
+    dock.queue.show()
+    needed = dock.area.widget().minimumSizeHint
+    qtbot.waitUntil(lambda: dock.minimumWidth() >= min(needed().width(), 520), timeout=5_000)
+    assert dock.minimumWidth() <= 520

@@ -11,7 +11,7 @@ from weakref import ref
 from napari.components import ViewerModel
 from napari.layers import Image
 from napari.utils.notifications import show_error, show_info, show_warning
-from qtpy.QtCore import QEvent, Qt, QTimer
+from qtpy.QtCore import QEvent, QObject, Qt, QTimer
 from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
 
 from napari_dip.errors import InputError
@@ -33,7 +33,7 @@ from napari_dip.viewer.widgets import on_the_form
 if TYPE_CHECKING:
     from napari_dip.restore import Run
 
-WIDTH = 350
+WIDTH, WIDEST = 350, 520
 LONGEST = 16
 """Characters of a name after which a line may break within it."""
 LEAST_MORE = 50
@@ -217,6 +217,14 @@ class Dock(QWidget):  # type: ignore[misc]
             self._docked = self.parent() is not None
         return bool(super().event(event))
 
+    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
+        """Be as wide as what is in the dock needs, with a large font perhaps; within limits."""
+        if event is not None and event.type() == QEvent.Type.LayoutRequest:
+            bar = self.area.verticalScrollBar()
+            needed = self.area.widget().minimumSizeHint().width() + (0 if bar is None else bar.sizeHint().width())
+            self.setMinimumWidth(min(max(WIDTH, needed), WIDEST))
+        return False
+
     def _arrange(self) -> None:
         """Put form and panel below each other; what the window has no room for is scrolled to."""
         self.setMinimumWidth(WIDTH)
@@ -229,6 +237,7 @@ class Dock(QWidget):  # type: ignore[misc]
         self.area.setFrameShape(QFrame.Shape.NoFrame)
         self.area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.area.setWidget(inner)
+        inner.installEventFilter(self)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.area)

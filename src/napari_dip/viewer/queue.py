@@ -6,11 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QGridLayout, QGroupBox, QLabel, QListWidget, QPushButton
 
 from napari_dip.viewer.messages import Job
 
 State = Literal["waiting", "running", "done", "failed", "cancelled", "removed"]
+NARROW = 60
+"""Pixels of the list at the least: the dock is no wider for long names."""
 ROWS = 4
 """Layers in sight; others are scrolled to."""
 
@@ -58,9 +61,13 @@ class Queue(QGroupBox):  # type: ignore[misc]
         self.clear_button.setToolTip("Take out all that wait, and the list of what is done.")
         grid = QGridLayout(self)
         grid.setContentsMargins(4, 4, 4, 4)
-        grid.addWidget(self.rows, 0, 0, 1, 3)
-        for place, widget in enumerate((self.counts, self.remove_button, self.clear_button)):
-            grid.addWidget(widget, 1, place)
+        grid.addWidget(self.rows, 0, 0, 1, 2)
+        grid.addWidget(self.counts, 1, 0, 1, 2)
+        for place, button in enumerate((self.remove_button, self.clear_button)):
+            grid.addWidget(button, 2, place)
+        self.rows.setMinimumWidth(NARROW)
+        self.rows.setTextElideMode(Qt.TextElideMode.ElideMiddle)
+        self.rows.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.remove_button.clicked.connect(self.remove_chosen)
         self.clear_button.clicked.connect(self.clear)
         self.rows.itemSelectionChanged.connect(self._show_buttons)
