@@ -63,3 +63,12 @@ def test_planes_after_it_take_as_long_as_those_before():
             seconds += 0.1
             left.note(step(i, 100, seconds, fit=fit, fits=3))
     assert left.about < 2
+
+
+def test_where_nobody_says_so_it_ends_early_once_held_out_pixels_were_looked_at():
+    left = TimeLeft()
+    for i in range(1, 25):
+        left.note(step(i, 400, 0.1 * i))
+    assert left.about == left.at_most == pytest.approx(37.6)
+    left.note(step(25, 400, 2.5), 1.0)
+    assert left.about < 0.6 * left.at_most

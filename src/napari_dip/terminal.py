@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from napari_dip.errors import Interrupted
 from napari_dip.interrupts import ENDING, ending
 from napari_dip.summary import findings, what_is_missing, where_it_stands, why_it_ended
+from napari_dip.time_left import TimeLeft
 
 if TYPE_CHECKING:
     from napari_dip.batch import FileResult
@@ -158,19 +159,20 @@ def bar() -> Iterator[Callable[[Progress | None], None]]:
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[state]}"))
     drawn = Bar(*columns, console=Console(stderr=True))
     job = drawn.add_task("Starting", total=None, state="")
+    left = TimeLeft()
 
     def show(now: Progress | None) -> None:
         if now is None:
             drawn.update(job, total=1.0, completed=1.0, state="")
             return
         words = where_it_stands(now)
-        left = now.seconds * (1 - now.done) / now.done
-        state = f"at most {int(left // 60)}:{int(left % 60):02} left"
+        left.note(now, now.held_out_error)
+        state = left.words().lower()
         if now.stage == "fit":
             state = f"loss {now.loss:.4g}, {state}"
         if now.done >= 1:
             state = "finishing"
-        drawn.update(job, total=1.0, completed=now.done, description=words, state=state)
+        drawn.update(job, total=1.0, completed=left.done, description=words, state=state)
 
     try:
         drawn.start()

@@ -46,8 +46,9 @@ class TimeLeft:
 
     Parameters
     ----------
-    ends_early : bool
-        Whether its fits end by themselves once held-out pixels tell that there is nothing more to gain.
+    ends_early : bool, optional
+        Whether its fits end by themselves once held-out pixels tell that there is nothing more to gain; left out, they
+        do once such pixels were looked at.
 
     Attributes
     ----------
@@ -57,8 +58,8 @@ class TimeLeft:
         Part of the time that has gone by, 0 to 1, as it looks now; it never shrinks.
     """
 
-    def __init__(self, *, ends_early: bool) -> None:
-        self._ends_early = ends_early
+    def __init__(self, *, ends_early: bool | None = None) -> None:
+        self._ends_early, self._knows = bool(ends_early), ends_early is not None
         self.about = self.at_most = inf
         self.done = 0.0
         self._first: tuple[float, float] | None = None
@@ -77,6 +78,8 @@ class TimeLeft:
             self._fit, self._begin = now.fit, (now.iteration, now.done)
             self._best, self._error = 0, inf
         self._last = now.iteration, max(now.iterations, 1)
+        if held_out is not None and not self._knows:
+            self._ends_early = True
         if held_out is not None and held_out < self._error:
             self._best, self._error = now.iteration, held_out
         seconds, done = now.seconds - self._first[0], now.done - self._first[1]
