@@ -55,6 +55,24 @@ def test_blinking_shows_the_one_or_the_other_and_leaves_what_was_hidden_hidden(v
     assert not done.results.blink_button.isEnabled()
 
 
+def test_the_handle_shows_the_source_left_of_it(viewer, done, picture):
+    source, result = viewer.layers["cells"], viewer.layers["cells denoised"]
+    selected = viewer.layers.selection.active
+    done.results.handle.setValue(250)
+    before = viewer.layers["cells (before)"]
+    assert np.array_equal(before.data, picture[:, :10]) and np.array_equal(before.scale, source.scale)
+    assert viewer.layers.index(before) > viewer.layers.index(result) and viewer.layers.selection.active == selected
+    done.results.handle.setValue(500)
+    assert before.data.shape == (32, 20) and len(viewer.layers) == 3
+    viewer.layers.selection.active = before
+    assert done.results.result == result and done.form.image.value == source
+    done.results.handle.setValue(0)
+    assert before not in viewer.layers and len(viewer.layers) == 2
+    done.results.handle.setValue(700)
+    viewer.layers.remove(result)
+    assert [layer.name for layer in viewer.layers] == ["cells"] and done.results.handle.value() == 0
+
+
 def test_what_was_taken_off_is_a_layer_with_nothing_in_the_middle(qtbot, viewer, done, picture):
     done.results.residual_button.click()
     qtbot.waitUntil(lambda: len(viewer.layers) == 3, timeout=20_000)

@@ -12,7 +12,7 @@ from napari.layers import Image, Labels
 from napari.qt.threading import create_worker
 from napari.utils.notifications import show_info, show_warning
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QApplication, QGridLayout, QGroupBox, QLabel, QPushButton
+from qtpy.QtWidgets import QApplication, QGridLayout, QGroupBox, QLabel, QPushButton, QSlider
 
 from napari_dip.errors import in_words
 from napari_dip.recipe import as_command, as_python
@@ -26,6 +26,8 @@ from napari_dip.viewer.layers import describe, itself, read_data, unique_name, w
 from napari_dip.viewer.widgets import tame
 
 KEY = "Shift-B"
+STEPS = 1000
+"""Of the handle."""
 NARROW = 40
 """Pixels of a button at the least: the dock is no wider for its words."""
 RECORD, SHOWS = "napari-dip", "napari-dip shows"
@@ -70,6 +72,11 @@ class ResultPanel(QGroupBox):  # type: ignore[misc]
         self.residual_button = _button(
             "Taken off", "A layer of the source less the result: noise, if all went well.", self.show_taken_off
         )
+        self.handle = QSlider(Qt.Orientation.Horizontal)
+        self.handle.setRange(0, STEPS)
+        self.handle.setToolTip("Drag: the source is seen left of the handle, and the result right of it.")
+        self.handle.valueChanged.connect(self.wipe)
+        self._before: Callable[[], Any] = lambda: None
         self.python_button = _button(
             "Copy as Python", "A script that makes the same result, to be pasted.", self.copy_python
         )
@@ -104,8 +111,9 @@ class ResultPanel(QGroupBox):  # type: ignore[misc]
         source : Image or None
             What it was made from, where that is known and still there.
         """
-        if itself(result) is not self.result:
+        if itself(result) is not itself(self.result):
             self._hid = False
+            self.handle.setValue(0)
         self._result = ref(itself(result))
         if source is not None:
             _made_from[itself(result)] = ref(itself(source))
@@ -121,6 +129,7 @@ class ResultPanel(QGroupBox):  # type: ignore[misc]
         result, source = self.result, self.source
         if result is None:
             self.hide()
+            self.handle.setValue(0)
             return
         self.setTitle(f"Result: {result.name}" if len(result.name) < 32 else f"Result: {result.name[:30]}…")
         self.setToolTip(result.name)
@@ -128,6 +137,7 @@ class ResultPanel(QGroupBox):  # type: ignore[misc]
         self.blink_button.setEnabled(source is not None)
         self.more_button.setEnabled(self.can_go_on(result))
         self.residual_button.setEnabled(alike)
+        self.handle.setEnabled(alike)
         self.load_button.setEnabled(self.record["task"] == self.form.task.name)
         for widget in (self.truth.native, self.truth_button):
             widget.setVisible(self.truth.value is not None)
@@ -161,6 +171,27 @@ class ResultPanel(QGroupBox):  # type: ignore[misc]
             result.visible = True
             source.visible = source.visible and not self._hid
             self._hid = False
+
+    def wipe(self, step: int) -> None:
+        """Show the source over the left part of the result, by a layer that is there as long as any of it is seen."""
+        result, source, before = self.result, self.source, self._there(self._before())
+        if step == 0 or result is None or source is None:
+            self._before = lambda: None
+            if before is not None:
+                self.viewer.layers.remove(before)
+            return
+        axis, data = self.record["axes"].index("X"), read_data(source)
+        part = data[(*[slice(None)] * axis, slice(max(1, round(data.shape[axis] * step / STEPS))))]
+        if before is not None:
+            before.data = part
+            return
+        layers, selected = self.viewer.layers, list(self.viewer.layers.selection)
+        name = unique_name(f"{source.name} (before)", (one.name for one in layers))
+        marks = {RECORD: self.record, SHOWS: "before"}  # neither an image to restore nor a truth
+        layer = Image(part, name=name, multiscale=False, metadata=marks, **{**describe(source), "opacity": 1.0})
+        self._before = ref(layer)
+        layers.insert(layers.index(result) + 1, layer)
+        layers.selection = selected
 
     def show_taken_off(self) -> None:
         """Add a layer of what was taken off."""
@@ -202,7 +233,8 @@ class ResultPanel(QGroupBox):  # type: ignore[misc]
         show_info(f"The form is set as it was for “{self.result.name}”; choose an image and run.")
 
     def shut(self) -> None:
-        """Take the key back."""
+        """Take the key back, and what is shown for a while."""
+        self.handle.setValue(0)
         self.viewer.bind_key(KEY, None, overwrite=True)
         self._result = self._source = lambda: None
 
@@ -262,13 +294,14 @@ class ResultPanel(QGroupBox):  # type: ignore[misc]
         grid.setSpacing(4)
         grid.addWidget(self.blink_button, 0, 0)
         grid.addWidget(self.residual_button, 0, 1)
-        grid.addWidget(self.words, 1, 0, 1, 2)
-        grid.addWidget(self.truth_button, 2, 0)
-        grid.addWidget(self.truth.native, 2, 1)
-        grid.addWidget(self.python_button, 3, 0)
-        grid.addWidget(self.command_button, 3, 1)
-        grid.addWidget(self.load_button, 4, 0)
-        grid.addWidget(self.more_button, 4, 1)
+        grid.addWidget(self.handle, 1, 0, 1, 2)
+        grid.addWidget(self.words, 2, 0, 1, 2)
+        grid.addWidget(self.truth_button, 3, 0)
+        grid.addWidget(self.truth.native, 3, 1)
+        grid.addWidget(self.python_button, 4, 0)
+        grid.addWidget(self.command_button, 4, 1)
+        grid.addWidget(self.load_button, 5, 0)
+        grid.addWidget(self.more_button, 5, 1)
         self.truth.changed.connect(self.refresh)
 
 
