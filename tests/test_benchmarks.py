@@ -544,3 +544,11 @@ def test_scale_of_blocks(tmp_path):
     assert (blocks["way"], whole["way"], blocks["bricks"]) == ("blocks", "whole", 8)
     assert blocks["psnr"] > blocks["noisy"] + 3 and abs(blocks["psnr"] - whole["psnr"]) < 3
     assert 0.3 < blocks["seams"] < 3 and 0 < blocks["before"] <= blocks["peak"]
+
+
+def test_gui_gaps(qapp, tmp_path):  # which sees to a screen
+    file = tmp_path / "gaps.json"
+    done = run("gui_gaps", "--side", 32, "--iterations", 3, "--json", file)
+    assert done.returncode == 0, done.stderr
+    (found,) = json.loads(file.read_text())["results"]
+    assert 0 < found["p50"] <= found["p95"] <= found["p99"] <= found["longest"] and found["turns"] > 50
