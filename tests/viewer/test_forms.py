@@ -5,6 +5,8 @@ from dataclasses import replace
 import dask.array
 import numpy as np
 import pytest
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QPushButton
 
 from napari_dip.settings import NOISE_KINDS, Settings
 from napari_dip.tasks import Input, task_named
@@ -283,3 +285,21 @@ def test_nothing_is_cut_off_at_the_side_whatever_the_font(qtbot, viewer, open_do
     needed = dock.area.widget().minimumSizeHint
     qtbot.waitUntil(lambda: dock.minimumWidth() >= min(needed().width(), 520), timeout=5_000)
     assert dock.minimumWidth() <= 520
+
+
+def test_it_can_be_used_by_the_keyboard_and_read_aloud(qtbot, viewer, open_dock, picture):
+    viewer.add_image(picture, name="cells")
+    dock = open_dock("Denoise")
+    for widget in (*dock.form.top, *dock.form.more.values()):
+        assert widget.native.accessibleName() == widget.label, widget.name
+    for widget in dock.panel.findChildren(QPushButton) + dock.results.findChildren(QPushButton):
+        assert widget.text() and widget.toolTip()
+    viewer.window._qt_window.show()
+    dock.window().show()
+    dock.window().activateWindow()
+    qtbot.waitUntil(dock.window().isActiveWindow, timeout=10_000)
+    dock.form.everyday["noise"].native.setFocus()
+    qtbot.keyClick(dock.form.everyday["noise"].native, Qt.Key.Key_Return, Qt.KeyboardModifier.ControlModifier)
+    qtbot.waitUntil(lambda: dock.panel.state == "running", timeout=5_000)
+    qtbot.waitUntil(lambda: dock.panel.state in ("ready", "nothing"), timeout=240_000)
+    assert "cells denoised" in viewer.layers

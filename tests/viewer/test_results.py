@@ -1,5 +1,6 @@
 """What can be done with a result: seen beside its source and the truth, repeated, its settings used again."""
 
+import json
 import os
 import shlex
 import subprocess
@@ -160,6 +161,14 @@ def test_a_result_that_is_selected_is_the_one_shown_and_its_uncertainty_is_none(
     assert dock.results.result == first and dock.results.source.name == "a"
     other = open_dock("Inpaint")
     assert other.results.isHidden()
+
+
+def test_its_record_is_shown(viewer, done):
+    done.results.record_button.click()
+    shown = done.results.window_of_record
+    assert shown.isVisible() and "cells denoised" in shown.windowTitle()
+    assert json.loads(shown.toPlainText()) == json.loads(json.dumps(done.results.record))
+    shown.close()
 
 
 def test_colours_and_enlarged_images(qtbot, viewer, open_dock, run_to_end, picture):

@@ -12,7 +12,8 @@ from napari.components import ViewerModel
 from napari.layers import Image
 from napari.utils.notifications import show_error, show_info, show_warning
 from qtpy.QtCore import QEvent, QObject, Qt, QTimer
-from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
+from qtpy.QtGui import QKeySequence
+from qtpy.QtWidgets import QFrame, QScrollArea, QShortcut, QVBoxLayout, QWidget
 
 from napari_dip.errors import InputError
 from napari_dip.summary import findings, what_is_missing, why_it_ended
@@ -261,6 +262,10 @@ class Dock(QWidget):  # type: ignore[misc]
             *((widget.changed, self._refresh) for widget in self.form.top),
         ):
             self.links.connect(asked, do)
+        for key in ("Ctrl+Return", "Ctrl+Enter"):  # wherever in the dock one is
+            pressed = QShortcut(QKeySequence(key), self)
+            pressed.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+            pressed.activated.connect(panel.run_button.click)
         # the viewer is closed: this widget is gone before it can hear of it, so the runner hears of it by itself
         runner = self.runner
         self.destroyed.connect(lambda *_: runner.forget())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 from weakref import WeakKeyDictionary, ref
@@ -12,7 +13,7 @@ from napari.layers import Image, Labels
 from napari.qt.threading import create_worker
 from napari.utils.notifications import show_info, show_warning
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QApplication, QGridLayout, QGroupBox, QLabel, QPushButton, QSlider
+from qtpy.QtWidgets import QApplication, QGridLayout, QGroupBox, QLabel, QPlainTextEdit, QPushButton, QSlider
 
 from napari_dip.errors import in_words
 from napari_dip.recipe import as_command, as_python
@@ -74,6 +75,7 @@ class ResultPanel(QGroupBox):  # type: ignore[misc]
         )
         self.handle = QSlider(Qt.Orientation.Horizontal)
         self.handle.setRange(0, STEPS)
+        self.handle.setAccessibleName("Border between source and result")
         self.handle.setToolTip("Drag: the source is seen left of the handle, and the result right of it.")
         self.handle.valueChanged.connect(self.wipe)
         self._before: Callable[[], Any] = lambda: None
@@ -84,6 +86,7 @@ class ResultPanel(QGroupBox):  # type: ignore[misc]
             "Copy as command", "A line for the shell that makes the same result.", self.copy_command
         )
         self.more_button = _button("Continue", "Go on with this run: as long again, into a new layer.", self.more.emit)
+        self.record_button = _button("Record", "All that is needed to repeat it, and what was found.", self.show_record)
         self.load_button = _button("Use its settings", "Set the form as it was for this result.", self.load)
         self.truth = ComboBox(
             name="truth",
@@ -92,6 +95,7 @@ class ResultPanel(QGroupBox):  # type: ignore[misc]
             choices=lambda _: self._truths(),
         )
         tame(self.truth.native)
+        self.truth.native.setAccessibleName("Truth to measure against")
         self.truth_button = _button(
             "Measure against", "PSNR and SSIM of source and result against the truth.", self.measure
         )
@@ -227,6 +231,18 @@ class ResultPanel(QGroupBox):  # type: ignore[misc]
         """Put a command that repeats the run on the clipboard."""
         self._copy(as_command(self.record, self._names()), "command")
 
+    def show_record(self) -> None:
+        """Show the record in a window of its own, from which it can be copied."""
+        self.window_of_record = QPlainTextEdit(self)
+        shown = self.window_of_record
+        shown.setWindowFlag(Qt.WindowType.Window)
+        shown.setWindowTitle(f"Record of {self.result.name}")
+        shown.setReadOnly(True)
+        shown.setPlainText(json.dumps(self.record, indent=2, ensure_ascii=False))
+        shown.resize(600, 700)
+        shown.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        shown.show()
+
     def load(self) -> None:
         """Set the form as it was."""
         self.form.apply(self.record)
@@ -302,6 +318,7 @@ class ResultPanel(QGroupBox):  # type: ignore[misc]
         grid.addWidget(self.command_button, 4, 1)
         grid.addWidget(self.load_button, 5, 0)
         grid.addWidget(self.more_button, 5, 1)
+        grid.addWidget(self.record_button, 6, 0)
         self.truth.changed.connect(self.refresh)
 
 

@@ -52,7 +52,9 @@ class RunPanel(QWidget):  # type: ignore[misc]
         self.pause_button = QPushButton("Pause")
         self.stop_button = QPushButton()
         self.cancel_button = QPushButton("Cancel")
-        self.run_button.setToolTip("Start. The result appears as a new layer and gets better while you watch.")
+        self.run_button.setToolTip(
+            "Start (Ctrl+Enter). The result appears as a new layer and gets better while you watch."
+        )
         self.try_button.setToolTip(
             "Restore only what is in view, or the rectangle drawn in the selected Shapes layer: in seconds, with these "
             "settings."
@@ -63,7 +65,9 @@ class RunPanel(QWidget):  # type: ignore[misc]
         self.bar.setRange(0, STEPS)
         self.bar.setTextVisible(False)
         self.bar.setFixedHeight(10)
+        self.bar.setAccessibleName("Progress of the run")
         self.status = QLabel()
+        self.status.setAccessibleName("What the run does")
         self.status.setWordWrap(True)
         self.status.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.status.setMinimumHeight(4 * self.status.fontMetrics().lineSpacing())

@@ -141,6 +141,9 @@ def lay_out(widgets: list[Widget | QWidget]) -> QWidget:
             continue
         label = QLabel("" if isinstance(widget, PushButton) else widget.label)
         label.setToolTip(widget.tooltip or "")
+        label.setBuddy(widget.native)
+        widget.native.setAccessibleName(widget.label)
+        widget.native.setAccessibleDescription(widget.tooltip or "")
         rows.addRow(label, widget.native)
         tame(widget.native)
     return native
