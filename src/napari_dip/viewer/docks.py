@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from weakref import ref
 
@@ -16,15 +15,14 @@ from qtpy.QtGui import QKeySequence
 from qtpy.QtWidgets import QFrame, QScrollArea, QShortcut, QVBoxLayout, QWidget
 
 from napari_dip.errors import InputError
-from napari_dip.summary import findings, what_is_missing, why_it_ended
 from napari_dip.tasks import task_named
-from napari_dip.time_left import in_time
 from napari_dip.viewer.activity import Activity
 from napari_dip.viewer.connections import Links
+from napari_dip.viewer.ended import Kept, in_words
 from napari_dip.viewer.form import Form
-from napari_dip.viewer.layers import itself, usual_uncertainty
+from napari_dip.viewer.layers import itself
 from napari_dip.viewer.live_layer import LiveLayer
-from napari_dip.viewer.messages import Done, Failed, Job, Outcome, Report, Stopped
+from napari_dip.viewer.messages import Done, Failed, Job, Outcome, Report
 from napari_dip.viewer.queue import Queue, Turn
 from napari_dip.viewer.result_panel import RECORD, ResultPanel, is_result
 from napari_dip.viewer.run_panel import RunPanel
@@ -35,35 +33,12 @@ if TYPE_CHECKING:
     from napari_dip.restore import Run
 
 WIDTH, WIDEST = 350, 520
-LONGEST = 16
-"""Characters of a name after which a line may break within it."""
 LEAST_MORE = 50
 """Iterations that a run goes on for at the least."""
 ENDING_EARLY = ("fast", "best")
 """Presets that end by themselves, in denoising."""
 LOOK = 200
 """Milliseconds between two looks at whether another restoration has ended."""
-
-
-@dataclass
-class Kept:
-    """A run that has ended and can go on, with what it was of.
-
-    Attributes
-    ----------
-    run : napari_dip.Run
-    job : Job
-    look : dict
-        Place and look of its result.
-    source, result : callable
-        Give the layers as long as they live.
-    """
-
-    run: Any
-    job: Job
-    look: dict[str, Any]
-    source: Callable[[], Any]
-    result: Callable[[], Any]
 
 
 class Dock(QWidget):  # type: ignore[misc]
@@ -337,7 +312,7 @@ class Dock(QWidget):  # type: ignore[misc]
             self.queue.end("done")
             source = live.source
             layer, second = live.finish(outcome)
-            words = _in_words(outcome, layer.name, None if second is None else second.name)
+            words = in_words(outcome, layer.name, None if second is None else second.name)
             if live.job.is_part:
                 words += "\nThis is a part of the image; Run restores the whole."
             else:
@@ -358,28 +333,6 @@ class Dock(QWidget):  # type: ignore[misc]
         else:
             self.queue.end("cancelled")
             self.panel.end("Cancelled; nothing was kept.", self._idle_state(), 0.0)
-
-
-def _breakable(name: str) -> str:
-    """Give a name in which a line may break, though it has no spaces: it must not widen the dock."""
-    words = [word if len(word) <= LONGEST else textwrap.wrap(word, LONGEST) for word in name.split(" ")]
-    return " ".join(word if isinstance(word, str) else "\u200b".join(word) for word in words)
-
-
-def _in_words(outcome: Done, name: str, second: str | None) -> str:
-    record = outcome.record
-    how = "Stopped" if isinstance(outcome, Stopped) else "Done"
-    after = f"{how} after {record['iterations']} iterations in {in_time(record['seconds'])}."
-    missing = what_is_missing(record)
-    missing += " Continue restores them, too." * bool(missing)
-    end = " ".join(filter(None, (after, why_it_ended(record), missing)))
-    where = f"The result is the layer “{_breakable(name)}”."
-    if second is not None:
-        where += f" Its uncertainty is the layer “{_breakable(second)}”, hidden above it."
-        usual = None if outcome.uncertainty is None else usual_uncertainty(outcome.uncertainty, outcome.image)
-        if usual is not None:
-            where += f" Pixels are usually off by {usual[0]:.3g}, {100 * usual[1]:.2g} % of the range of the image."
-    return "\n".join(filter(None, (end, *findings(record), where)))
 
 
 class Denoise(Dock):
