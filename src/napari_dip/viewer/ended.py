@@ -44,7 +44,7 @@ def _breakable(name: str) -> str:
 
 
 def in_words(outcome: Done, name: str, second: str | None) -> str:
-    """Say what came of a run, and in which layers it is: that of the result, and of its uncertainty, if there is one."""
+    """Say what came of a run, and in which layers: that of the result, and that of its uncertainty, if there is one."""
     record = outcome.record
     how = "Stopped" if isinstance(outcome, Stopped) else "Done"
     after = f"{how} after {record['iterations']} iterations in {in_time(record['seconds'])}."
