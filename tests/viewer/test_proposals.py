@@ -87,3 +87,19 @@ def test_where_nothing_is_found_it_is_told(qtbot, viewer, open_dock, picture, no
     dock.form.masks[0].propose()
     qtbot.waitUntil(lambda: any("Nothing of that kind" in words for _, words in notes), timeout=30_000)
     assert len(viewer.layers) == 1
+
+
+def test_what_goes_wrong_is_told_and_the_button_comes_back(qtbot, viewer, open_dock, picture, notes, monkeypatch):
+    from napari_dip.viewer import inputs
+
+    viewer.add_image(picture, name="cells")
+    masks = open_dock("Inpaint").form.masks[0]
+    masks.threshold.value = "-"
+    masks.propose()
+    assert any("not a number" in words for _, words in notes) and masks.propose_button.enabled
+    masks.threshold.value = ""
+    monkeypatch.setattr(inputs, "propose", lambda *given: 1 / 0)
+    masks.propose()
+    assert not masks.propose_button.enabled
+    qtbot.waitUntil(lambda: masks.propose_button.enabled, timeout=30_000)
+    assert len(notes) == 2

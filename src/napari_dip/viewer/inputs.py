@@ -9,14 +9,15 @@ import numpy as np
 from magicgui.widgets import ComboBox, PushButton, SpinBox, Widget
 from napari.components import ViewerModel
 from napari.layers import Image, Labels, Shapes
-from napari.qt.threading import create_worker
 from napari.utils.notifications import show_info, show_warning
 
+from napari_dip.errors import InputError
 from napari_dip.tasks import Input
+from napari_dip.viewer.errand import errand
 from napari_dip.viewer.layers import empty_mask, read_data
 from napari_dip.viewer.messages import Painted
 from napari_dip.viewer.placing import between, drawn, lies_alike
-from napari_dip.viewer.proposals import PROPOSALS, grown, propose
+from napari_dip.viewer.proposals import PROPOSALS, Proposal, grown, propose
 from napari_dip.viewer.widgets import MOST, number_or_nothing, number_or_words, read
 
 LOOKED_THROUGH = 2**24
@@ -185,13 +186,15 @@ class MaskInput:
         if len(axes) != len(data.shape):
             show_warning("Say first what the axes of the image are.")
             return
-        threshold, name = read(self.threshold), self.kind.value
-        usual = next(one.threshold for one in PROPOSALS if one.name == name)
-        worker = create_worker(propose, data, axes, name, usual or 0.0 if threshold is None else threshold)
-        self.propose_button.enabled = False
+        try:
+            threshold = read(self.threshold)
+        except InputError as error:
+            show_warning(str(error))
+            return
+        one = self._proposal
+        limit = one.threshold or 0.0 if threshold is None else threshold
 
         def end(found: np.ndarray) -> None:
-            self.propose_button.enabled = True
             if not found.any():
                 show_info("Nothing of that kind was found; another threshold may find more.")
                 return
@@ -199,8 +202,7 @@ class MaskInput:
             mask = self.box.value
             mask.data = found.astype(mask.data.dtype)
 
-        worker.returned.connect(end)
-        worker.start()
+        errand(lambda: propose(data, axes, one.name, limit), end, self.propose_button.native)
 
     def grow(self, by: int) -> None:
         """Let the chosen mask reach further in its planes, or less far; undone as painting is."""
@@ -213,9 +215,14 @@ class MaskInput:
         if changed[0].size:
             layer.data_setitem(changed, after[changed])
 
+    @property
+    def _proposal(self) -> Proposal:
+        """What is chosen to be looked for."""
+        return next(one for one in PROPOSALS if one.name == self.kind.value)
+
     def _show_threshold(self, *_: Any) -> None:
         """Say what the threshold means, and what it is if nobody says otherwise."""
-        one = next(one for one in PROPOSALS if one.name == self.kind.value)
+        one = self._proposal
         self.threshold.enabled = one.threshold is not None
         self.threshold.native.setPlaceholderText("" if one.threshold is None else f"{one.threshold:g}")
         self.threshold.tooltip = one.meaning

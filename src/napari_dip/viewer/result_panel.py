@@ -10,17 +10,16 @@ from weakref import WeakKeyDictionary, ref
 from magicgui.widgets import ComboBox
 from napari.components import ViewerModel
 from napari.layers import Image, Labels
-from napari.qt.threading import create_worker
-from napari.utils.notifications import show_info, show_warning
+from napari.utils.notifications import show_info
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QApplication, QGridLayout, QGroupBox, QLabel, QPlainTextEdit, QPushButton, QSlider
 
-from napari_dip.errors import in_words
 from napari_dip.recipe import as_command, as_python
 from napari_dip.record import Record
 from napari_dip.summary import taken_off_words
 from napari_dip.tasks import task_named
 from napari_dip.viewer.comparison import look_of_taken_off, scores, taken_off
+from napari_dip.viewer.errand import errand
 from napari_dip.viewer.form import Form
 from napari_dip.viewer.inputs import renew
 from napari_dip.viewer.layers import describe, itself, read_data, unique_name, with_scale
@@ -289,20 +288,13 @@ class ResultPanel(QGroupBox):  # type: ignore[misc]
         show_info(f"The {what} is on the clipboard.{more}")
 
     def _work(self, do: Callable[[], Any], then: Callable[[Any], None], button: QPushButton) -> None:
-        """Do something off the GUI thread, while its button waits."""
-        button.setEnabled(False)
-        worker = create_worker(_told, do)
+        """Do something off the GUI thread; then all buttons are as they should be."""
 
         def end(found: Any) -> None:
-            button.setEnabled(True)
-            if isinstance(found, _Wrong):
-                show_warning(found.words)
-            else:
-                then(found)
-                self.refresh()
+            then(found)
+            self.refresh()
 
-        worker.returned.connect(end)
-        worker.start()
+        errand(do, end, button)
 
     def _arrange(self) -> None:
         grid = QGridLayout(self)
@@ -320,21 +312,6 @@ class ResultPanel(QGroupBox):  # type: ignore[misc]
         grid.addWidget(self.more_button, 5, 1)
         grid.addWidget(self.record_button, 6, 0)
         self.truth.changed.connect(self.refresh)
-
-
-class _Wrong:
-    """What went wrong, in words."""
-
-    def __init__(self, words: str):
-        self.words = words
-
-
-def _told(do: Callable[[], Any]) -> Any:
-    """Do it; the thread workers of napari swallow some exceptions."""
-    try:
-        return do()
-    except Exception as error:
-        return _Wrong(in_words(error))
 
 
 def _button(text: str, tip: str, do: Callable[[], None]) -> QPushButton:
