@@ -125,8 +125,9 @@ class Bricks:
                 f"Channel {channel} is constant in all views that the prior was fitted to, and is not so everywhere; "
                 "restore it without blocks, or give a prior."
             )
+        here = apply.on(request)
         found = [
-            self._restore(apply.on(request), block, inner, image, uncertainty)
+            self._restore(here, block, inner, image, uncertainty)
             for group in groups_at_work(request.source, request.task).values()
             for block in self._blocks(group, inner, apply)
         ]
@@ -169,12 +170,12 @@ class Bricks:
     def _is_constant(self, values: np.ndarray) -> bool:
         """Whether there is nothing to restore; what is no number is refused elsewhere, if it is not to be filled in."""
         finite = np.isfinite(values)
-        if not finite.all() and self.prior_setting("nonfinite") != "inpaint":
+        if not finite.all() and self._setting("nonfinite") != "inpaint":
             return False
         known = values[finite]
         return not known.size or bool(known.min() == known.max())
 
-    def prior_setting(self, name: str) -> Any:
+    def _setting(self, name: str) -> Any:
         """Give a setting: as it is asked for here, or as it was in the fit."""
         return self.settings.get(name, getattr(self.prior.settings, name))
 

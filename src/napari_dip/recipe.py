@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_dip.record import Record
-from napari_dip.settings import Settings
+from napari_dip.settings import OF_PRIOR, Settings
 from napari_dip.tasks import Task, task_named
 
 UNNAMED = {"input": "IMAGE.tif", "mask": "MASK.tif"}
@@ -91,7 +91,7 @@ def told_settings(record: Record) -> dict[str, Any]:
 
     What a fitted prior brings along is left out.
     """
-    of_prior = {"preset", "neighbours", "channels", "max_iterations"} if "prior" in record else set()
+    of_prior = OF_PRIOR if "prior" in record else ()
     usual = Settings().model_dump()
     settings = {name: value for name, value in record["settings"].items() if name not in of_prior}
     return {name: value for name, value in settings.items() if value != usual.get(name, value) or name == "seed"}

@@ -12,6 +12,8 @@ from napari_dip.errors import InputError
 
 STRENGTH = ("sigma", "gain", "offset")
 """The settings that tell how strong noise is."""
+OF_PRIOR = ("preset", "neighbours", "channels", "max_iterations")
+"""Those of the fit, where a prior is given."""
 STACK = {"z_step": "Z", "neighbours": "TZ", "channels": "C"}
 """The settings that tell what a plane has to do with the others, and the axes of which an image needs one for that."""
 

@@ -53,30 +53,30 @@ def plan(axes: str, shape: Sequence[int], factor: int = 1) -> str:
     return ", ".join(filter(None, (words, colours, f"enlarged to {large}" if factor > 1 else "")))
 
 
-class _Standing(Protocol):
+class Standing(Protocol):
     """Where a run stands: a `Progress`, or what was taken from one."""
 
     @property
-    def plane(self) -> int: ...
+    def plane(self) -> int: ...  # noqa: D102
     @property
-    def planes(self) -> int: ...
+    def planes(self) -> int: ...  # noqa: D102
     @property
-    def iteration(self) -> int: ...
+    def iteration(self) -> int: ...  # noqa: D102
     @property
-    def iterations(self) -> int: ...
+    def iterations(self) -> int: ...  # noqa: D102
     @property
-    def stage(self) -> Literal["fit", "apply"]: ...
+    def stage(self) -> Literal["fit", "apply"]: ...  # noqa: D102
     @property
-    def fit(self) -> int: ...
+    def fit(self) -> int: ...  # noqa: D102
     @property
-    def fits(self) -> int: ...
+    def fits(self) -> int: ...  # noqa: D102
     @property
-    def together(self) -> int: ...
+    def together(self) -> int: ...  # noqa: D102
     @property
-    def restored(self) -> int: ...
+    def restored(self) -> int: ...  # noqa: D102
 
 
-def where_it_stands(now: _Standing) -> str:
+def where_it_stands(now: Standing) -> str:
     """Say what a run does; most end long before their plan, so that is said to be the most there will be.
 
     >>> from types import SimpleNamespace
@@ -231,10 +231,10 @@ def doubts(record: Record) -> str:
     >>> doubts({"planes": [{"residual": left}]})
     'What was taken off has structure in it: compare the result with the image.'
     """
-    found = [plane["residual"] for plane in record["planes"] if "residual" in plane]
-    if not found:
+    found = _usual_residual(record)
+    if found is None:
         return ""
-    variance, correlation = (median(one[name] for one in found) for name in ("variance", "correlation"))
+    variance, correlation = found
     if correlation > MOST_CORRELATION:
         return "What was taken off has structure in it: compare the result with the image."
     if variance > MOST_LEFT:
@@ -251,13 +251,21 @@ def taken_off_words(record: Record) -> str:
     >>> taken_off_words({"planes": [{"residual": left}]})
     'What was taken off looks like noise: 90 % of its variance, and neighbours have 1 % in common.'
     """
-    found = [plane["residual"] for plane in record["planes"] if "residual" in plane]
-    if not found:
+    found = _usual_residual(record)
+    if found is None:
         return ""
-    variance, correlation = (median(one[name] for one in found) for name in ("variance", "correlation"))
+    variance, correlation = found
     figures = f"{100 * variance:.0f} % of its variance, and neighbours have {100 * abs(correlation):.0f} % in common"
     doubt = doubts(record)
     return f"{doubt} (It has {figures}.)" if doubt else f"What was taken off looks like noise: {figures}."
+
+
+def _usual_residual(record: Record) -> tuple[float, float] | None:
+    """Give variance and correlation of what was taken off, the medians of all planes; None where nothing is known."""
+    found = [plane["residual"] for plane in record["planes"] if "residual" in plane]
+    if not found:
+        return None
+    return median(one["variance"] for one in found), median(one["correlation"] for one in found)
 
 
 def _how_strong(kind: str, found: list[FoundNoise]) -> str:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from math import inf
-from typing import Literal, Protocol
+from typing import Protocol
+
+from napari_dip.summary import Standing
 
 TYPICAL, TYPICAL_OF_STACKS = 0.47, 0.67
 """Part of its plan after which a fit has usually found that there is nothing more to gain; of stacks later. Seen were
@@ -20,25 +22,13 @@ SOONEST = 1.0
 """Seconds before which nothing is said."""
 
 
-class _Standing(Protocol):
-    """Where a run stands: a `Progress`, or what was taken from one."""
+class _Standing(Standing, Protocol):
+    """Where a run stands, and how much of its plan and its time that is."""
 
-    @property
-    def iteration(self) -> int: ...
-    @property
-    def iterations(self) -> int: ...
     @property
     def seconds(self) -> float: ...
     @property
     def done(self) -> float: ...
-    @property
-    def stage(self) -> Literal["fit", "apply"]: ...
-    @property
-    def fit(self) -> int: ...
-    @property
-    def fits(self) -> int: ...
-    @property
-    def together(self) -> int: ...
 
 
 class TimeLeft:
@@ -59,7 +49,7 @@ class TimeLeft:
     """
 
     def __init__(self, *, ends_early: bool | None = None) -> None:
-        self._ends_early, self._knows = bool(ends_early), ends_early is not None
+        self._ends_early = ends_early
         self.about = self.at_most = inf
         self.done = 0.0
         self._first: tuple[float, float] | None = None
@@ -78,7 +68,7 @@ class TimeLeft:
             self._fit, self._begin = now.fit, (now.iteration, now.done)
             self._best, self._error = 0, inf
         self._last = now.iteration, max(now.iterations, 1)
-        if held_out is not None and not self._knows:
+        if held_out is not None and self._ends_early is None:
             self._ends_early = True
         if held_out is not None and held_out < self._error:
             self._best, self._error = now.iteration, held_out

@@ -20,7 +20,7 @@ from napari_dip.image.axes import guess_axes
 from napari_dip.image.bricks import Layout, key_of
 from napari_dip.many import seal, work
 from napari_dip.many.job import Job, Outcome
-from napari_dip.settings import read_settings
+from napari_dip.settings import OF_PRIOR, read_settings
 from napari_dip.tasks import task_named
 
 if TYPE_CHECKING:
@@ -174,7 +174,7 @@ def _settings(job: Job, picture: Picture, axes: str) -> dict[str, Any]:
     """Give the settings of each block: without those of the fit, if a prior is given."""
     settings = {"threads": 1, **job.item.settings}  # the bytes must not depend on how many workers there are
     if job.prior is not None:
-        settings = {name: value for name, value in settings.items() if name not in work.OF_PRIOR}
+        settings = {name: value for name, value in settings.items() if name not in OF_PRIOR}
     return settings | z_step_of(read_settings(job.item.settings), task_named(TASK), picture, axes)
 
 

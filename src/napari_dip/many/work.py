@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from napari_dip.errors import InputError, InUse, in_words, reason
 from napari_dip.many import seal
 from napari_dip.many.job import RECORDS, Job, Outcome
+from napari_dip.settings import OF_PRIOR
 
 if TYPE_CHECKING:
     from napari_dip.restoration import Progress
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
 
 TOKEN = "batch"
 """File in the folder of records that names the batch at work."""
-OF_PRIOR = ("preset", "neighbours", "channels", "max_iterations")
-"""Settings that are those of the fit where a prior is given."""
 PATIENCE = 120.0
 """Seconds to wait for another run that is at the same item: it may be at its last step, which cannot be broken off."""
 LOOK = 1.0

@@ -9,7 +9,7 @@ import numpy as np
 
 from napari_dip.errors import InputError
 from napari_dip.image.axes import outer_axes
-from napari_dip.viewer.layers import PLACE
+from napari_dip.viewer.layers import place_in, place_of, some_of
 
 MOST_PLANES = 64
 """Planes that scores are of, evenly spaced."""
@@ -34,11 +34,9 @@ def taken_off(before: Any, after: Any, *, rgb: bool) -> np.ndarray:
 
 def look_of_taken_off(result: dict[str, Any], values: np.ndarray) -> dict[str, Any]:
     """Give place and look of a layer of what was taken off: as much to either side of nothing, in two colours."""
-    seen = np.abs(values.ravel()[:: max(1, values.size // 2**20)])
-    seen = seen[np.isfinite(seen)]
+    seen = np.abs(some_of(values))
     most = float(np.percentile(seen, TAKEN_OFF)) if seen.size else 1.0
-    place = {name: result[name] for name in (*PLACE, "affine")}
-    return {**place, "rgb": False, "colormap": "PiYG", "contrast_limits": (-(most or 1.0), most or 1.0)}
+    return {**place_in(result), "rgb": False, "colormap": "PiYG", "contrast_limits": (-(most or 1.0), most or 1.0)}
 
 
 def scores(image: Any, truth: Any, axes: str) -> tuple[float, float]:
@@ -81,13 +79,12 @@ def scores(image: Any, truth: Any, axes: str) -> tuple[float, float]:
 
 def _planes(image: Any, truth: Any, axes: str) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Give some planes of both, evenly spaced: (y, x), or (y, x, samples)."""
-    outer = [axes.index(axis) for axis in outer_axes(axes)]
-    every = list(np.ndindex(*(image.shape[place] for place in outer)))
+    outer = outer_axes(axes)
+    every = list(np.ndindex(*(image.shape[axes.index(axis)] for axis in outer)))
+    inner = "".join(axis for axis in axes if axis not in outer)
+    order = [inner.index(axis) for axis in "YXS" if axis in inner]
     step = max(1.0, len(every) / MOST_PLANES)
     for number in range(min(len(every), MOST_PLANES)):
-        at = dict(zip(outer, every[int(number * step)], strict=True))
-        key = tuple(at.get(place, slice(None)) for place in range(len(axes)))
-        inner = "".join(axis for place, axis in enumerate(axes) if place not in at)
-        order = [inner.index(axis) for axis in "YXS" if axis in inner]
+        key = place_of(axes, every[int(number * step)])
         one, true = (np.asarray(whole[key], np.float64).transpose(order) for whole in (image, truth))
         yield one, true

@@ -195,7 +195,7 @@ class Form:
         )
         look = describe(source)
         if in_view:
-            preset = str(self.everyday["preset"].value) if "preset" in self.everyday else "fast"
+            preset = str(self.everyday["preset"].value)
             part = part_in_view(self.viewer, source, self.axes.read(), self.task.name, preset, job.factor)
             job, look = only(part, job, look)
         return job, enlarge(look, job.axes, job.factor) if job.factor > 1 and job.axes else look

@@ -144,9 +144,19 @@ def uncertainty_look(look: dict[str, Any], uncertainty: np.ndarray) -> dict[str,
     the result.
     """
     known = uncertainty[np.isfinite(uncertainty) & (uncertainty > 0)]  # inpainting knows most pixels exactly
-    place = {name: look[name] for name in (*PLACE, "affine")}
     limits = (0.0, float(np.percentile(known, 99.5)) if known.size else 1.0)
-    return {**place, "rgb": False, "colormap": "magma", "contrast_limits": limits, "visible": False}
+    return {**place_in(look), "rgb": False, "colormap": "magma", "contrast_limits": limits, "visible": False}
+
+
+def place_in(look: dict[str, Any]) -> dict[str, Any]:
+    """Give only where a layer lies, of its place and look."""
+    return {name: look[name] for name in (*PLACE, "affine")}
+
+
+def some_of(values: np.ndarray) -> np.ndarray:
+    """Give finite values, evenly spaced and no more than tell what is usual."""
+    some = values.ravel()[:: max(1, values.size // LOOKED_AT)]
+    return np.asarray(some[np.isfinite(some)])
 
 
 def with_scale(layer: Image) -> Image:
@@ -161,8 +171,8 @@ def usual_uncertainty(uncertainty: np.ndarray, image: np.ndarray) -> tuple[float
 
     None where nothing is uncertain, or the image is the same everywhere.
     """
-    known, seen = (whole.ravel()[:: max(1, whole.size // LOOKED_AT)] for whole in (uncertainty, image))
-    known, seen = known[np.isfinite(known) & (known > 0)], seen[np.isfinite(seen)]
+    known, seen = some_of(uncertainty), some_of(image)
+    known = known[known > 0]
     if not known.size or not seen.size:
         return None
     low, high = np.percentile(seen, [1, 99])

@@ -10,6 +10,7 @@ from scipy.ndimage import binary_erosion, grey_dilation
 
 from napari_dip.image.axes import outer_axes
 from napari_dip.image.unmeasured import OUTLIERS, outliers
+from napari_dip.viewer.layers import place_of
 
 PIXELS, SATURATED, STRIPES, NO_NUMBERS = "pixels", "saturated", "stripes", "no numbers"
 LEAST_SATURATED = 2
@@ -83,10 +84,8 @@ def _found(values: np.ndarray, axes: str, name: str, threshold: float) -> np.nda
         return np.asarray(found & (not few))
     find = _pixels if name == PIXELS else _stripes
     found = np.zeros(values.shape, bool)
-    outer = [axes.index(axis) for axis in outer_axes(axes)]
-    for index in np.ndindex(*(values.shape[place] for place in outer)):
-        at = dict(zip(outer, index, strict=True))
-        key = tuple(at.get(place, slice(None)) for place in range(values.ndim))
+    for index in np.ndindex(*(values.shape[axes.index(axis)] for axis in outer_axes(axes))):
+        key = place_of(axes, index)
         found[key] = find(values[key], known[key], threshold)
     return found
 
