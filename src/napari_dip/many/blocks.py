@@ -98,8 +98,7 @@ def restore(client: Any, job: Job, see: Callable[[Job, float], Any]) -> Outcome:
         seconds = round(time.monotonic() - began, 3)
         return Outcome(job.label, job.target, "failed", work.sentence(error, job.label), seconds)
     finally:
-        if not job.item.target.exists():
-            job.beside(seal.BEGUN).unlink(missing_ok=True)
+        work.unmark(job)
     return Outcome(job.label, job.target, "done", "", round(time.monotonic() - began, 3), notes)
 
 
@@ -213,19 +212,18 @@ def _put(job: Job, folder: Path, *, force: bool) -> tuple[str, ...]:
     record, names = read(folder / RECORD), names_of(folder)
     targets = {name: path for name, path in _targets(job, ("image", "uncertainty")).items() if name in record["files"]}
     made = [*targets.values(), job.beside(seal.RECORD)]
-    with files.together(made):
+    with files.together(made) as unit:
         files.check_outputs([targets[name] for name in names], [job.item.source], force=force)
         for name in names:
             _replace(folder / f"{name}.zarr", targets[name], folder / f"{name}.old")
         if job.prior is None and (folder / PRIOR).exists():
             (folder / PRIOR).replace(job.beside("prior"))
-        content = json.dumps(record, indent=2, ensure_ascii=False).encode() + b"\n"
-    with files.replacing(job.beside(seal.RECORD)) as file:
-        file.write(content)
+        with unit.replacing(job.beside(seal.RECORD)) as file:
+            file.write(json.dumps(record, indent=2, ensure_ascii=False).encode() + b"\n")
+        unit.commit()
     before = {str(job.item.source): seal.look(job.item.source)}
     seal.write(job, before, made, record["notes"], tell=seal.look)
     shutil.rmtree(folder, ignore_errors=True)
-    job.beside(seal.BEGUN).unlink(missing_ok=True)
     return tuple(record["notes"])
 
 

@@ -138,7 +138,7 @@ def _do(job: Job, watch: Watch | None) -> tuple[str, ...] | None:
 
 def _alone(job: Job, watch: Watch | None) -> tuple[str, ...]:
     """Restore it, if nobody else is at it, and give notes on how it was read."""
-    item, needed = job.item, seal.reads(job)
+    needed = seal.reads(job)
     missing = next((path for path in needed if not path.exists()), None)
     if missing is not None:
         raise InputError(f"There is no file {str(missing)!r}.")
@@ -150,8 +150,8 @@ def _alone(job: Job, watch: Watch | None) -> tuple[str, ...]:
         in_use = True  # the mark is that of whoever is at it
         raise
     finally:
-        if not in_use and (job.beside(seal.DONE).exists() or not item.target.exists()):
-            job.beside(seal.BEGUN).unlink(missing_ok=True)
+        if not in_use:
+            unmark(job)
 
 
 def _restore(job: Job, needed: list[Path], ours: bool, watch: Watch | None) -> tuple[str, ...]:
@@ -196,6 +196,12 @@ def begin(job: Job) -> bool:
         path.parent.mkdir(parents=True, exist_ok=True)
     marks[0].touch()
     return ours or not job.item.target.exists()
+
+
+def unmark(job: Job) -> None:
+    """Take back that an item is begun, once it is sealed, or nothing of it is there."""
+    if job.beside(seal.DONE).exists() or not job.item.target.exists():
+        job.beside(seal.BEGUN).unlink(missing_ok=True)
 
 
 def _watching(job: Job, watch: Watch | None) -> Callable[[Progress], bool]:
