@@ -77,7 +77,13 @@ class Dock(QWidget):  # type: ignore[misc]
 
     def run(self) -> None:
         """Start a restoration of what the form says."""
-        self._start(lambda: (*self.form.job(), self.form.image.value))
+
+        def read() -> tuple[Job, dict[str, Any], Any]:
+            job = self.form.job()
+            self.form.remember()
+            return (*job, self.form.image.value)
+
+        self._start(read)
 
     def try_it(self) -> None:
         """Restore only what is in view, in seconds, as the form says."""

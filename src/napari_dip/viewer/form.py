@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import numpy as np
@@ -21,11 +22,14 @@ from napari_dip.viewer.axes import AxesField, read_z_step
 from napari_dip.viewer.inputs import KINDS, MaskInput, layer_box, preselect, renew
 from napari_dip.viewer.layers import describe, enlarge, read_data
 from napari_dip.viewer.messages import Job
+from napari_dip.viewer.preferences import Preferences, preferences
 from napari_dip.viewer.trial import only, part_in_view
 from napari_dip.viewer.widgets import EMPTY, collapsible, lay_out, read, setting_widget, write
 
 ON_TOP = ("preset", "noise", "uncertainty")
 MORE = (*STRENGTH, "max_iterations", "max_seconds", *STACK, "seed", "device", "threads", "nonfinite")
+
+log = logging.getLogger("napari_dip")
 
 GUESSED = "The axes are guessed: type T for time, Z for depth, C for channels."
 
@@ -71,6 +75,7 @@ class Form:
             setattr(self, name, widget)
         self.everyday = {name: setting_widget(name) for name in ON_TOP if task.uses(name)}
         self.more = {name: setting_widget(name) for name in MORE if task.uses(name)}
+        self._begin_with(preferences())
         self.top: list[Widget] = [self.image, self.axes.box, *self.own.values(), *self.everyday.values()]
         self.native = self._arrange()
         self.refresh()
@@ -154,6 +159,10 @@ class Form:
         values = {name: read(widget) for name, widget in self.knobs.items() if self.has_use_for(name)}
         return {name: value for name, value in values.items() if value is not None}
 
+    def remember(self) -> None:
+        """Have the next form of this task begin as this one is, if the user prefers that."""
+        preferences().remember(self.task.name, {name: read(widget) for name, widget in self.knobs.items()})
+
     def apply(self, record: Record) -> None:
         """Set every knob, and number that the task takes, as it was in a run."""
         for name, widget in self.knobs.items():
@@ -192,6 +201,7 @@ class Form:
             settings=settings,
             inputs=inputs,
             rgb=bool(source.rgb),
+            picture_every=preferences().seconds_between_pictures,
         )
         look = describe(source)
         if in_view:
@@ -199,6 +209,14 @@ class Form:
             part = part_in_view(self.viewer, source, self.axes.read(), self.task.name, preset, job.factor)
             job, look = only(part, job, look)
         return job, enlarge(look, job.axes, job.factor) if job.factor > 1 and job.axes else look
+
+    def _begin_with(self, prefer: Preferences) -> None:
+        for name, value in {**prefer.settings, **prefer.last(self.task.name)}.items():
+            if name in self.knobs:
+                try:
+                    write(self.knobs[name], value)
+                except (TypeError, ValueError):  # of another version, or written by hand
+                    log.warning("The preference %s = %r cannot be used.", name, value)
 
     def _missing_input(self) -> str:
         if self.image.value is None:

@@ -64,6 +64,8 @@ class Job:
     run : napari_dip.Run, optional
         That has ended, and is to go on for `more` iterations.
     more : int
+    picture_every : float
+        Seconds between pictures, at the least.
     """
 
     task: str
@@ -76,6 +78,7 @@ class Job:
     is_part: bool = False
     run: Any = None
     more: int = 0
+    picture_every: float = 0.25
 
     @property
     def factor(self) -> int:

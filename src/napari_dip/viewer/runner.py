@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from napari_dip.restore import Progress, Run
 
 REPORT_EVERY = 0.1
-PREVIEW_EVERY = 0.25
 PREVIEW_SHARE = 0.2
 """Most of the time that previews may take."""
 AT_ONCE = 2**24
@@ -247,7 +246,7 @@ class _Clock:
         """Planes whose end was not shown yet."""
         self.complete: set[tuple[int, ...]] = set()
         self.reported = self.previewed = -np.inf
-        self.pause = PREVIEW_EVERY
+        self.pause = job.picture_every
 
     def note(self, now: Progress) -> None:
         """Take down an iteration."""
@@ -309,7 +308,7 @@ class _Clock:
             return []
         if previews:
             self.previewed = perf_counter()
-            self.pause = max(PREVIEW_EVERY, (self.previewed - started) / PREVIEW_SHARE)
+            self.pause = max(self.job.picture_every, (self.previewed - started) / PREVIEW_SHARE)
         self.control.shown = False
         return pictures
 
