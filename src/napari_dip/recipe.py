@@ -11,7 +11,7 @@ from napari_dip.record import Record
 from napari_dip.settings import OF_PRIOR, Settings
 from napari_dip.tasks import Task, task_named
 
-UNNAMED = {"input": "IMAGE.tif", "mask": "MASK.tif"}
+UNNAMED = {"input": "IMAGE.tif", "mask": "MASK.tif", "prior": "PRIOR.prior"}
 """What stands for files that nobody has named."""
 WIDEST = 88
 
@@ -43,17 +43,23 @@ def as_python(record: Record, names: Mapping[str, str | Path] | None = None, lay
     """
     row, named = task_named(record["task"]), _names(record, names)
     settings = told_settings(record)
-    if "input" not in named and layer:
+    if "input" not in named and layer and not record.get("on_crops"):
         given = [f"viewer.layers[{_quoted(layer)}].data"]
         given += [f"{one.name}={_input(record, one)}" for one in row.inputs]
         given += [f"axes={_quoted(record['axes'])}", *(f"{name}={_quoted(value)}" for name, value in settings.items())]
-        return f"import napari_dip as dip\n\nresult = {_call(f'dip.{row.name}', given)}"
+        name = f"dip.{row.name}"
+        if "prior" in record:
+            given += [f"iterations={_update(record)}"] * bool(_update(record))
+            name = f"dip.load_prior({_quoted(_file(named, 'prior'))}).restore"
+        return f"import napari_dip as dip\n\nresult = {_call(name, given)}"
     given = [_quoted(row.name), _quoted(_file(named, "input")), _quoted(_target(row, record, named))]
     given.append(f"axes={_quoted(record['axes'])}")
     inputs = {one.name: _given(record, named, one) for one in row.inputs}
     given += [f"inputs={_dict(inputs)}"] * bool(inputs)
     given += [f"series={record['series']}"] if "series" in record else []
     given += [f"prior={_quoted(named['prior'])}"] if "prior" in named else []
+    given += [f"update={_update(record)}"] * bool(_update(record))
+    given += [f"save_prior={_quoted(_kept(named))}"] if record.get("on_crops") else []
     given += [f"settings={_dict(settings)}"] * bool(settings)
     return f"import napari_dip as dip\n\n{_call('dip.restore_file', given)}"
 
@@ -80,6 +86,8 @@ def as_command(record: Record, names: Mapping[str, str | Path] | None = None) ->
     for name in ("series", "prior"):
         value = record["series"] if name == "series" and "series" in record else named.get(name)
         words += [f"--{name}", str(value)] if value is not None else []
+    words += ["--update", str(_update(record))] if _update(record) else []
+    words += ["--save-prior", _kept(named)] if record.get("on_crops") else []
     for name, value in told_settings(record).items():
         option = f"--{name.replace('_', '-')}"
         words += [option] if value is True else [option, str(value)]
@@ -95,6 +103,16 @@ def told_settings(record: Record) -> dict[str, Any]:
     usual = Settings().model_dump()
     settings = {name: value for name, value in record["settings"].items() if name not in of_prior}
     return {name: value for name, value in settings.items() if value != usual.get(name, value) or name == "seed"}
+
+
+def _update(record: Record) -> int:
+    """Give the iterations that brought a prior up to date."""
+    return record["prior"]["iterations"] if "prior" in record else 0
+
+
+def _kept(named: Mapping[str, str]) -> str:
+    """Name a file for what is fitted: to be kept, it is fitted in another way, which comes to other bytes."""
+    return f"{Path(_file(named, 'input')).stem}.prior"
 
 
 def _names(record: Record, names: Mapping[str, str | Path] | None) -> dict[str, str]:

@@ -303,7 +303,7 @@ class Run:
         if not (at.left and pieces):
             self.state.planes.append(at.note(at.fit.stopped_by or "asked"))
             self.state.at, self.state.last = None, at
-            if isinstance(at, StackFit) and self.request.on_crops:
+            if isinstance(at, StackFit):  # to be saved as a prior, if that is wanted
                 self.state.fitted[at.channel] = at.weights()
         if isinstance(at, ItemFit) or not pieces:
             return None

@@ -63,7 +63,7 @@ class Dock(QWidget):  # type: ignore[misc]
         self.runner = Runner(self._reported, self._ended, restore_steps)
         self.live: LiveLayer | None = None
         self.kept: Kept | None = None
-        self.results.can_go_on = self._can_go_on
+        self.results.run_of = self._run_of
         self.queue = Queue()
         self.activity: Activity | None = None
         self.links, self.image_links = Links(), Links()
@@ -133,7 +133,7 @@ class Dock(QWidget):  # type: ignore[misc]
     def go_on(self) -> None:
         """Go on with the run of the result that is shown, as long again."""
         kept = self.kept
-        if kept is not None and self.results.result is not None and self._can_go_on(self.results.result):
+        if kept is not None and self.results.result is not None and self._run_of(self.results.result) is not None:
             planes = self.results.record["planes"]
             more = max([LEAST_MORE, *(plane["iterations"] for plane in planes)])
             self._start(lambda: (replace(kept.job, run=kept.run, more=more), kept.look, kept.source()))
@@ -241,6 +241,7 @@ class Dock(QWidget):  # type: ignore[misc]
             (panel.stop, self.stop),
             (panel.cancel, self.cancel),
             *((widget.changed, self._refresh) for widget in self.form.top),
+            *([(self.form.prior.file.changed, self._refresh)] if self.form.prior else []),
         ):
             self.links.connect(asked, do)
         for key in ("Ctrl+Return", "Ctrl+Enter"):  # wherever in the dock one is
@@ -300,9 +301,9 @@ class Dock(QWidget):  # type: ignore[misc]
         if self.activity is not None:
             self.activity.show(self.panel.left.done)
 
-    def _can_go_on(self, result: Any) -> bool:
-        """Whether the run of a result is kept."""
-        return self.kept is not None and self.kept.result() is itself(result)
+    def _run_of(self, result: Any) -> Any:
+        """Give the run of a result as long as it is kept."""
+        return self.kept.run if self.kept is not None and self.kept.result() is itself(result) else None
 
     def _end_activity(self) -> None:
         if self.activity is not None:
@@ -324,7 +325,7 @@ class Dock(QWidget):  # type: ignore[misc]
             else:
                 there = (lambda: None) if source is None else ref(itself(source))
                 self.kept = Kept(outcome.run, live.job, live.look, there, ref(itself(layer)))
-                self.results.show_of(layer, source)
+                self.results.show_of(layer, source, live.job.beginning.prior)
             self.panel.end(words, self._idle_state(), 1.0)
             if self.window().isVisible() and not self.isVisible():  # behind a tab nobody sees what the panel says
                 show_info(f"“{layer.name}” is ready.")

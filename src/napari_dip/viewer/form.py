@@ -15,14 +15,15 @@ from napari_dip.errors import InputError
 from napari_dip.estimate import estimate
 from napari_dip.image.axes import outer_axes
 from napari_dip.record import Record
-from napari_dip.settings import STACK, STRENGTH
+from napari_dip.settings import OF_PRIOR, STACK, STRENGTH
 from napari_dip.summary import plan
 from napari_dip.tasks import Task
 from napari_dip.viewer.axes import AxesField, read_z_step
 from napari_dip.viewer.inputs import KINDS, MaskInput, layer_box, preselect, renew
 from napari_dip.viewer.layers import describe, enlarge, read_data
-from napari_dip.viewer.messages import Job
+from napari_dip.viewer.messages import Beginning, Job
 from napari_dip.viewer.preferences import Preferences, preferences
+from napari_dip.viewer.priors import PriorFields
 from napari_dip.viewer.trial import only, part_in_view
 from napari_dip.viewer.widgets import EMPTY, collapsible, lay_out, read, setting_widget, write
 
@@ -54,6 +55,8 @@ class Form:
         The widgets that only this task has, by name; each is an attribute, too, such as `form.mask`.
     everyday, more : dict
         The widgets of the knobs by name, those on top and those under "More".
+    prior : PriorFields or None
+        Also under "More", where the task has any use for them.
     """
 
     def __init__(self, viewer: ViewerModel, task: Task):
@@ -75,6 +78,7 @@ class Form:
             setattr(self, name, widget)
         self.everyday = {name: setting_widget(name) for name in ON_TOP if task.uses(name)}
         self.more = {name: setting_widget(name) for name in MORE if task.uses(name)}
+        self.prior = PriorFields() if task.keeps else None
         self._begin_with(preferences())
         self.top: list[Widget] = [self.image, self.axes.box, *self.own.values(), *self.everyday.values()]
         self.native = self._arrange()
@@ -92,6 +96,9 @@ class Form:
         self.axes.follow(self.image.value)
         for name, widget in self.knobs.items():
             widget.enabled = self.has_use_for(name)
+        if self.prior is not None:
+            self.prior.update.enabled = self.prior.chosen is not None
+            self.prior.keep.enabled = self.everyday["preset"].value != "paper" or self.prior.chosen is not None
         if "offset" in self.more:  # photons alone start at 0
             words = "0" if self.everyday["noise"].value == "poisson" else EMPTY["offset"]
             self.more["offset"].native.setPlaceholderText(words)
@@ -128,6 +135,8 @@ class Form:
         """Say what a run will take; empty if that is not known."""
         if not self.plan():
             return ""
+        if self.prior is not None and self.prior.chosen:
+            return "Takes as long as the prior takes to be applied."
         data, preset = read_data(self.image.value), str(self.everyday["preset"].value)
         factor = self.inputs["factor"].read() if "factor" in self.inputs else 1
         lazy = not isinstance(data, np.ndarray)
@@ -144,6 +153,8 @@ class Form:
 
     def has_use_for(self, name: str) -> bool:
         """Whether a knob changes anything, with the others as they are."""
+        if name in OF_PRIOR and self.prior is not None and self.prior.chosen:
+            return False
         noise = self.everyday["noise"].value if "noise" in self.everyday else None
         axes = self.axes.read() or None
         return name == "noise" or self.task.uses(name, self.everyday["preset"].value, noise, axes)
@@ -202,6 +213,7 @@ class Form:
             inputs=inputs,
             rgb=bool(source.rgb),
             picture_every=preferences().seconds_between_pictures,
+            beginning=self._beginning(),
         )
         look = describe(source)
         if in_view:
@@ -217,6 +229,11 @@ class Form:
                     write(self.knobs[name], value)
                 except (TypeError, ValueError):  # of another version, or written by hand
                     log.warning("The preference %s = %r cannot be used.", name, value)
+
+    def _beginning(self) -> Beginning:
+        if self.prior is None or (self.everyday["preset"].value == "paper" and not self.prior.chosen):
+            return Beginning()  # what the published network has learned of one image serves no other
+        return self.prior.read()
 
     def _missing_input(self) -> str:
         if self.image.value is None:
@@ -255,7 +272,7 @@ class Form:
         self.collapsible.toggled.connect(self._name_more)
         self._name_more(False)
         self.collapsible.toggleButton().setToolTip("Limits, seed, device: the defaults suit most images.")
-        self.collapsible.addWidget(lay_out(list(self.more.values())))
+        self.collapsible.addWidget(lay_out([*self.more.values(), *(self.prior.widgets if self.prior else [])]))
         self.mask_tools = collapsible()
         self.mask_tools.toggled.connect(self._name_tools)
         self._name_tools(False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -44,6 +45,25 @@ class Painted:
 
 
 @dataclass(frozen=True)
+class Beginning:
+    """What a fit begins with, and whether what comes of it is to be kept.
+
+    Attributes
+    ----------
+    prior : Path, optional
+        File of a fitted prior.
+    update : int
+        Iterations that bring it up to date first.
+    keep : bool
+        Whether a single plane is fitted so that its weights can be applied to others.
+    """
+
+    prior: Path | None = None
+    update: int = 0
+    keep: bool = False
+
+
+@dataclass(frozen=True)
 class Job:
     """What to restore, read from layers and forms before the run starts, so that the run looks at neither.
 
@@ -66,6 +86,7 @@ class Job:
     more : int
     picture_every : float
         Seconds between pictures, at the least.
+    beginning : Beginning
     """
 
     task: str
@@ -79,6 +100,7 @@ class Job:
     run: Any = None
     more: int = 0
     picture_every: float = 0.25
+    beginning: Beginning = Beginning()
 
     @property
     def factor(self) -> int:

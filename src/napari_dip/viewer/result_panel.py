@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary, ref
 
@@ -12,7 +13,16 @@ from napari.components import ViewerModel
 from napari.layers import Image, Labels
 from napari.utils.notifications import show_info
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QApplication, QGridLayout, QGroupBox, QLabel, QPlainTextEdit, QPushButton, QSlider
+from qtpy.QtWidgets import (
+    QApplication,
+    QFileDialog,
+    QGridLayout,
+    QGroupBox,
+    QLabel,
+    QPlainTextEdit,
+    QPushButton,
+    QSlider,
+)
 
 from napari_dip.recipe import as_command, as_python
 from napari_dip.record import Record
@@ -23,6 +33,7 @@ from napari_dip.viewer.errand import errand
 from napari_dip.viewer.form import Form
 from napari_dip.viewer.inputs import renew
 from napari_dip.viewer.layers import describe, itself, read_data, unique_name, with_scale
+from napari_dip.viewer.priors import FILES, SUFFIX, save
 from napari_dip.viewer.widgets import tame
 
 KEY = "Shift-B"
@@ -36,6 +47,8 @@ RECORD, SHOWS = "napari-dip", "napari-dip shows"
 
 _made_from: WeakKeyDictionary[Image, Callable[[], Any]] = WeakKeyDictionary()
 """From a result to what it was made from, as long as both live."""
+_made_with: WeakKeyDictionary[Image, Path] = WeakKeyDictionary()
+"""From a result to the file of the prior that it was made with."""
 
 
 def is_result(layer: Any, task: str) -> bool:
@@ -55,15 +68,15 @@ class ResultPanel(QGroupBox):  # type: ignore[misc]
 
     Attributes
     ----------
-    can_go_on : callable
-        Says of a result whether its run is there to go on with.
+    run_of : callable
+        Gives the run of a result, as long as that is there to go on with.
     """
 
     more = Signal()
 
     def __init__(self, viewer: ViewerModel, form: Form):
         super().__init__("Result")
-        self.can_go_on: Callable[[Any], bool] = lambda result: False
+        self.run_of: Callable[[Any], Any] = lambda result: None
         self.viewer, self.form = viewer, form
         self._result: Callable[[], Any] = lambda: None
         self._source: Callable[[], Any] = lambda: None
@@ -86,6 +99,9 @@ class ResultPanel(QGroupBox):  # type: ignore[misc]
         )
         self.more_button = _button("Continue", "Go on with this run: as long again, into a new layer.", self.more.emit)
         self.record_button = _button("Record", "All that is needed to repeat it, and what was found.", self.show_record)
+        self.prior_button = _button(
+            "Save prior", "Keep what was fitted, to restore images like this one without fitting anew.", self.save_prior
+        )
         self.load_button = _button("Use its settings", "Set the form as it was for this result.", self.load)
         self.truth = ComboBox(
             name="truth",
@@ -104,7 +120,7 @@ class ResultPanel(QGroupBox):  # type: ignore[misc]
         self._arrange()
         self.hide()
 
-    def show_of(self, result: Image, source: Image | None) -> None:
+    def show_of(self, result: Image, source: Image | None, prior: Path | None = None) -> None:
         """Be of this result from now on.
 
         Parameters
@@ -113,6 +129,8 @@ class ResultPanel(QGroupBox):  # type: ignore[misc]
             With its record.
         source : Image or None
             What it was made from, where that is known and still there.
+        prior : Path, optional
+            File of the fitted prior that it was made with.
         """
         if itself(result) is not itself(self.result):
             self._hid = False
@@ -120,6 +138,8 @@ class ResultPanel(QGroupBox):  # type: ignore[misc]
         self._result = ref(itself(result))
         if source is not None:
             _made_from[itself(result)] = ref(itself(source))
+        if prior is not None:
+            _made_with[itself(result)] = prior
         self._source = _made_from.get(itself(result), lambda: None)
         self.words.setText(taken_off_words(self.record))
         self.setVisible(True)
@@ -138,7 +158,9 @@ class ResultPanel(QGroupBox):  # type: ignore[misc]
         self.setToolTip(result.name)
         alike = source is not None and read_data(source).shape == result.data.shape
         self.blink_button.setEnabled(source is not None)
-        self.more_button.setEnabled(self.can_go_on(result))
+        run = self.run_of(result)
+        self.more_button.setEnabled(run is not None)
+        self.prior_button.setEnabled(run is not None and bool(run.state.fitted))
         self.residual_button.setEnabled(alike)
         self.handle.setEnabled(alike)
         self.load_button.setEnabled(self.record["task"] == self.form.task.name)
@@ -242,6 +264,13 @@ class ResultPanel(QGroupBox):  # type: ignore[misc]
         shown.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         shown.show()
 
+    def save_prior(self) -> None:
+        """Ask for a file, and write what was fitted to it."""
+        run = self.run_of(self.result)
+        path, _ = QFileDialog.getSaveFileName(self, "Save prior", f"{self._name()}{SUFFIX}", FILES)
+        if path:
+            self._work(lambda: save(run, Path(path)), show_info, self.prior_button)
+
     def load(self) -> None:
         """Set the form as it was."""
         self.form.apply(self.record)
@@ -268,7 +297,8 @@ class ResultPanel(QGroupBox):  # type: ignore[misc]
         """Give the files of source and mask, as far as they come from any."""
         row = task_named(self.record["task"])
         layers = {"input": self.source} | {one.name: self._mask() for one in row.inputs if one.kind == "mask"}
-        paths = {role: None if layer is None else layer.source.path for role, layer in layers.items()}
+        paths: dict[str, Any] = {role: layer and layer.source.path for role, layer in layers.items()}
+        paths["prior"] = _made_with.get(itself(self.result))
         return {role: str(path) for role, path in paths.items() if path}
 
     def _mask(self) -> Any:
@@ -311,6 +341,8 @@ class ResultPanel(QGroupBox):  # type: ignore[misc]
         grid.addWidget(self.load_button, 5, 0)
         grid.addWidget(self.more_button, 5, 1)
         grid.addWidget(self.record_button, 6, 0)
+        grid.addWidget(self.prior_button, 6, 1)
+        self.prior_button.setVisible(self.form.task.keeps)
         self.truth.changed.connect(self.refresh)
 
 

@@ -16,6 +16,7 @@ from napari_dip.errors import InputError, in_words
 from napari_dip.viewer.layers import displayable, place_of, read_mask, result_shape, without_colours
 from napari_dip.viewer.messages import Cancelled, Control, Done, Failed, Job, Outcome, Painted, Picture, Report, Stopped
 from napari_dip.viewer.placing import resampled
+from napari_dip.viewer.priors import begun
 
 if TYPE_CHECKING:
     from napari_dip.restore import Progress, Run
@@ -205,7 +206,7 @@ def _begun(job: Job, restore_steps: Callable[..., Run]) -> tuple[Run, np.ndarray
     # axes that nobody knows are refused before anything is written
     out = None if job.axes is None else np.empty(result_shape(job.image.shape, job.axes, job.factor), np.float32)
     inputs = {name: _read(value) for name, value in job.inputs.items()}
-    return restore_steps(job.task, job.image, axes=job.axes, out=out, **inputs, **job.settings), out
+    return begun(job, out, inputs, restore_steps), out
 
 
 def _read(value: Any) -> Any:

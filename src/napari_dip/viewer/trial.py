@@ -95,6 +95,7 @@ def only(part: tuple[slice, ...], job: Job, look: dict[str, Any]) -> tuple[Job, 
         for name, value in job.inputs.items()
     }
     cut = replace(job, image=job.image[part], title=f"{job.title} {SUFFIX}", inputs=inputs, is_part=True)
+    cut = replace(cut, beginning=replace(job.beginning, keep=False))
     return cut, {**look, "translate": moved}
 
 
