@@ -10,6 +10,9 @@ no user has), biharmonic filling and bicubic enlargement. "Best simple" has non-
 noise stabilised where it is installed. "Ours" are the public functions with their defaults: good if they are no more
 than 0.1 dB below the cheap answer and reach what is asked, a number or what a simple method gives.
 
+With --set uncertainty=true a second table says how much of the truth lies within 1.645 uncertainties of the result, of
+all that is scored, and of the half of it that is least certain: 90 %, of a normal distribution.
+
     python benchmarks/field_cases.py FOLDER --cases hot-pixels-65535 sparse-grid --threads 1 --json field-cases.json
 """
 

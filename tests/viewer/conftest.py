@@ -33,6 +33,20 @@ def notes():
 
 
 @pytest.fixture(autouse=True)
+def nobodys_preferences(tmp_path_factory, monkeypatch):
+    """Neither read nor write what the user of this machine prefers."""
+    from napari import settings
+
+    if not hasattr(settings, "get_plugin_settings"):  # older than 0.9
+        yield
+        return
+    monkeypatch.setattr(settings, "_CFG_PATH", str(tmp_path_factory.mktemp("config") / "settings.yaml"))
+    settings._PLUGIN_SETTINGS.clear()
+    yield
+    settings._PLUGIN_SETTINGS.clear()
+
+
+@pytest.fixture(autouse=True)
 def no_run_left():
     """Let a run that a test has dropped come to its end before the next one starts."""
     yield

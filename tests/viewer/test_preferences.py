@@ -17,10 +17,7 @@ if not hasattr(settings, "get_plugin_settings"):
 @pytest.fixture
 def page(viewer):
     """The page as it is at first."""
-    said = settings.get_plugin_settings("napari-dip").runs
-    yield said
-    for name in type(said).model_fields:
-        setattr(said, name, type(said).model_fields[name].get_default())
+    return settings.get_plugin_settings("napari-dip").runs
 
 
 def test_forms_begin_with_what_is_preferred(viewer, page, open_dock, picture):
@@ -45,14 +42,14 @@ def test_nothing_is_said_nothing_is_changed(viewer, page, open_dock):
 
 def test_the_last_settings_of_each_task_come_back(viewer, page, open_dock, picture, run_to_end, monkeypatch, tmp_path):
     page.remember_settings = True
-    monkeypatch.setattr(settings.get_plugin_settings("napari-dip"), "config_path", tmp_path / "plugin.yaml")
+    file = settings.get_plugin_settings("napari-dip").config_path.with_name(FILE)
     viewer.add_image(picture, name="cells")
     dock = open_dock("Denoise", iterations=3)
     dock.form.everyday["noise"].value = "gaussian"
     dock.form.everyday["uncertainty"].value = True
     dock.form.more["sigma"].value = "60"
     run_to_end(dock)
-    assert "sigma" not in json.loads((tmp_path / FILE).read_text())["denoise"]
+    assert "sigma" not in json.loads(file.read_text())["denoise"]
     form = Form(viewer, task_named("denoise"))
     assert form.everyday["noise"].value == "gaussian" and form.everyday["uncertainty"].value is True
     assert "sigma" not in form.settings()
