@@ -20,13 +20,14 @@ from napari_dip.viewer.activity import Activity
 from napari_dip.viewer.connections import Links
 from napari_dip.viewer.ended import Kept, in_words
 from napari_dip.viewer.form import Form
-from napari_dip.viewer.layers import itself
+from napari_dip.viewer.layers import RECORD, itself
 from napari_dip.viewer.live_layer import LiveLayer
 from napari_dip.viewer.messages import Done, Failed, Job, Outcome, Report
 from napari_dip.viewer.queue import Queue, Turn
-from napari_dip.viewer.result_panel import RECORD, ResultPanel, is_result
+from napari_dip.viewer.result_panel import ResultPanel, is_result
 from napari_dip.viewer.run_panel import RunPanel
 from napari_dip.viewer.runner import BUSY, Runner, busy, make_run
+from napari_dip.viewer.snapshots import Snapshots
 from napari_dip.viewer.widgets import on_the_form
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ class Dock(QWidget):  # type: ignore[misc]
         self.live: LiveLayer | None = None
         self.kept: Kept | None = None
         self.results.run_of = self._run_of
-        self.queue = Queue()
+        self.queue, self.snapshots = Queue(), Snapshots()
         self.activity: Activity | None = None
         self.links, self.image_links = Links(), Links()
         self._followed: list[Any] = []
@@ -150,6 +151,7 @@ class Dock(QWidget):  # type: ignore[misc]
             if str(error) == BUSY:
                 self.waiting.start()
             return
+        self.snapshots = Snapshots()
         self.kept = None  # what it holds is in memory as long as it can go on
         self.live = LiveLayer(self.viewer, replace(job, run=None), look, control, source)
         self.form.native.setEnabled(False)
@@ -297,6 +299,7 @@ class Dock(QWidget):  # type: ignore[misc]
     def _reported(self, report: Report) -> None:
         if report.pictures and self.live is not None:
             self.live.show(report.pictures)
+            self.snapshots.note(report)
         self.panel.show_report(report)
         if self.activity is not None:
             self.activity.show(self.panel.left.done)
@@ -325,7 +328,7 @@ class Dock(QWidget):  # type: ignore[misc]
             else:
                 there = (lambda: None) if source is None else ref(itself(source))
                 self.kept = Kept(outcome.run, live.job, live.look, there, ref(itself(layer)))
-                self.results.show_of(layer, source, live.job.beginning.prior)
+                self.results.show_of(layer, source, live.job.beginning.prior, self.snapshots.stages)
             self.panel.end(words, self._idle_state(), 1.0)
             if self.window().isVisible() and not self.isVisible():  # behind a tab nobody sees what the panel says
                 show_info(f"“{layer.name}” is ready.")

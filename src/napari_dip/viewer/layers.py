@@ -17,6 +17,8 @@ SHADES = ("contrast_limits", "gamma")
 LOOKED_AT = 2**20
 """Pixels that tell what is usual."""
 GRAY_LOOK = ("colormap", "iso_threshold", "attenuation")
+RECORD, SHOWS = "napari-dip", "napari-dip shows"
+"""Where a layer has the record of a run, and what it shows of it, unless that is the result."""
 
 
 def itself(layer: Any) -> Any:

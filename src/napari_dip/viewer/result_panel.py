@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary, ref
@@ -32,8 +32,9 @@ from napari_dip.viewer.comparison import look_of_taken_off, scores, taken_off
 from napari_dip.viewer.errand import errand
 from napari_dip.viewer.form import Form
 from napari_dip.viewer.inputs import renew
-from napari_dip.viewer.layers import describe, itself, read_data, unique_name, with_scale
+from napari_dip.viewer.layers import RECORD, SHOWS, describe, itself, read_data, unique_name, with_scale
 from napari_dip.viewer.priors import FILES, SUFFIX, save
+from napari_dip.viewer.snapshots import Stage, Stages
 from napari_dip.viewer.widgets import tame
 
 KEY = "Shift-B"
@@ -41,14 +42,14 @@ STEPS = 1000
 """Of the handle."""
 NARROW = 40
 """Pixels of a button at the least: the dock is no wider for its words."""
-RECORD, SHOWS = "napari-dip", "napari-dip shows"
-"""Where a layer has the record of a run, and what it shows of it, unless that is the result."""
 
 
 _made_from: WeakKeyDictionary[Image, Callable[[], Any]] = WeakKeyDictionary()
 """From a result to what it was made from, as long as both live."""
 _made_with: WeakKeyDictionary[Image, Path] = WeakKeyDictionary()
 """From a result to the file of the prior that it was made with."""
+_went_through: WeakKeyDictionary[Image, list[Stage]] = WeakKeyDictionary()
+"""From a result to the stages of its run."""
 
 
 def is_result(layer: Any, task: str) -> bool:
@@ -91,6 +92,7 @@ class ResultPanel(QGroupBox):  # type: ignore[misc]
         self.handle.setToolTip("Drag: the source is seen left of the handle, and the result right of it.")
         self.handle.valueChanged.connect(self.wipe)
         self._before: Callable[[], Any] = lambda: None
+        self.stages = Stages(viewer)
         self.python_button = _button(
             "Copy as Python", "A script that makes the same result, to be pasted.", self.copy_python
         )
@@ -120,7 +122,9 @@ class ResultPanel(QGroupBox):  # type: ignore[misc]
         self._arrange()
         self.hide()
 
-    def show_of(self, result: Image, source: Image | None, prior: Path | None = None) -> None:
+    def show_of(
+        self, result: Image, source: Image | None, prior: Path | None = None, stages: Sequence[Stage] | None = None
+    ) -> None:
         """Be of this result from now on.
 
         Parameters
@@ -131,6 +135,8 @@ class ResultPanel(QGroupBox):  # type: ignore[misc]
             What it was made from, where that is known and still there.
         prior : Path, optional
             File of the fitted prior that it was made with.
+        stages : sequence of Stage, optional
+            That it went through; left out, those that are known of it.
         """
         if itself(result) is not itself(self.result):
             self._hid = False
@@ -140,8 +146,11 @@ class ResultPanel(QGroupBox):  # type: ignore[misc]
             _made_from[itself(result)] = ref(itself(source))
         if prior is not None:
             _made_with[itself(result)] = prior
+        if stages is not None:
+            _went_through[itself(result)] = list(stages)
         self._source = _made_from.get(itself(result), lambda: None)
         self.words.setText(taken_off_words(self.record))
+        self.stages.offer(result, _went_through.get(itself(result), []))
         self.setVisible(True)
         self.refresh()
         self.viewer.bind_key(KEY, lambda viewer: self.blink(), overwrite=True)
@@ -153,6 +162,7 @@ class ResultPanel(QGroupBox):  # type: ignore[misc]
         if result is None:
             self.hide()
             self.handle.setValue(0)
+            self.stages.offer(None, [])
             return
         self.setTitle(f"Result: {result.name}" if len(result.name) < 32 else f"Result: {result.name[:30]}…")
         self.setToolTip(result.name)
@@ -279,6 +289,7 @@ class ResultPanel(QGroupBox):  # type: ignore[misc]
     def shut(self) -> None:
         """Take the key back, and what is shown for a while."""
         self.handle.setValue(0)
+        self.stages.offer(None, [])
         self.viewer.bind_key(KEY, None, overwrite=True)
         self._result = self._source = lambda: None
 
@@ -333,15 +344,16 @@ class ResultPanel(QGroupBox):  # type: ignore[misc]
         grid.addWidget(self.blink_button, 0, 0)
         grid.addWidget(self.residual_button, 0, 1)
         grid.addWidget(self.handle, 1, 0, 1, 2)
-        grid.addWidget(self.words, 2, 0, 1, 2)
-        grid.addWidget(self.truth_button, 3, 0)
-        grid.addWidget(self.truth.native, 3, 1)
-        grid.addWidget(self.python_button, 4, 0)
-        grid.addWidget(self.command_button, 4, 1)
-        grid.addWidget(self.load_button, 5, 0)
-        grid.addWidget(self.more_button, 5, 1)
-        grid.addWidget(self.record_button, 6, 0)
-        grid.addWidget(self.prior_button, 6, 1)
+        grid.addWidget(self.stages, 2, 0, 1, 2)
+        grid.addWidget(self.words, 3, 0, 1, 2)
+        grid.addWidget(self.truth_button, 4, 0)
+        grid.addWidget(self.truth.native, 4, 1)
+        grid.addWidget(self.python_button, 5, 0)
+        grid.addWidget(self.command_button, 5, 1)
+        grid.addWidget(self.load_button, 6, 0)
+        grid.addWidget(self.more_button, 6, 1)
+        grid.addWidget(self.record_button, 7, 0)
+        grid.addWidget(self.prior_button, 7, 1)
         self.prior_button.setVisible(self.form.task.keeps)
         self.truth.changed.connect(self.refresh)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -87,16 +88,20 @@ def only(part: tuple[slice, ...], job: Job, look: dict[str, Any]) -> tuple[Job, 
         Place and look of an image in the place of the whole, before it is enlarged.
     """
     n = len(look["scale"])
-    start = np.array([one.start for one in part[:n]], float)
-    inner = Affine(scale=look["scale"], rotate=look["rotate"], shear=look["shear"], ndim=n)
-    moved = np.asarray(look["translate"]) + inner.linear_matrix @ start
     inputs = {
         name: replace(value, part=part[:n], whole=tuple(job.image.shape[:n])) if isinstance(value, Painted) else value
         for name, value in job.inputs.items()
     }
     cut = replace(job, image=job.image[part], title=f"{job.title} {SUFFIX}", inputs=inputs, is_part=True)
     cut = replace(cut, beginning=replace(job.beginning, keep=False))
-    return cut, {**look, "translate": moved}
+    return cut, {**look, "translate": moved(look, [one.start for one in part[:n]])}
+
+
+def moved(look: dict[str, Any], start: Sequence[float]) -> np.ndarray:
+    """Give the translation of what begins at a pixel of an image in this place."""
+    inner = Affine(scale=look["scale"], rotate=look["rotate"], shear=look["shear"], ndim=len(look["scale"]))
+    there: np.ndarray = np.asarray(look["translate"]) + inner.linear_matrix @ np.asarray(start, float)
+    return there
 
 
 def _seen(viewer: ViewerModel, source: Image) -> tuple[np.ndarray, np.ndarray]:
