@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary, ref
 
+import numpy as np
 from magicgui.widgets import ComboBox
 from napari.components import ViewerModel
 from napari.layers import Image, Labels
@@ -32,12 +33,15 @@ from napari_dip.viewer.comparison import look_of_taken_off, scores, taken_off
 from napari_dip.viewer.errand import errand
 from napari_dip.viewer.form import Form
 from napari_dip.viewer.inputs import renew
+from napari_dip.viewer.invented import TASKS, invented, look_of_invented
 from napari_dip.viewer.layers import RECORD, SHOWS, describe, itself, read_data, unique_name, with_scale
 from napari_dip.viewer.priors import FILES, SUFFIX, save
 from napari_dip.viewer.snapshots import Stage, Stages
 from napari_dip.viewer.widgets import tame
 
 KEY = "Shift-B"
+CONTOUR = 2
+"""Pixels that an outline is wide."""
 STEPS = 1000
 """Of the handle."""
 NARROW = 40
@@ -103,6 +107,9 @@ class ResultPanel(QGroupBox):  # type: ignore[misc]
         self.record_button = _button("Record", "All that is needed to repeat it, and what was found.", self.show_record)
         self.prior_button = _button(
             "Save prior", "Keep what was fitted, to restore images like this one without fitting anew.", self.save_prior
+        )
+        self.invented_button = _button(
+            "Invented", "Outline what was never measured: deep gaps, detail beyond the pixels.", self.show_invented
         )
         self.load_button = _button("Use its settings", "Set the form as it was for this result.", self.load)
         self.truth = ComboBox(
@@ -172,6 +179,7 @@ class ResultPanel(QGroupBox):  # type: ignore[misc]
         self.more_button.setEnabled(run is not None)
         self.prior_button.setEnabled(run is not None and bool(run.state.fitted))
         self.residual_button.setEnabled(alike)
+        self.invented_button.setEnabled(source is not None)
         self.handle.setEnabled(alike)
         self.load_button.setEnabled(self.record["task"] == self.form.task.name)
         for widget in (self.truth.native, self.truth_button):
@@ -241,6 +249,23 @@ class ResultPanel(QGroupBox):  # type: ignore[misc]
             viewer.layers.insert(at, with_scale(layer))
 
         self._work(lambda: taken_off(read_data(source), result.data, rgb=bool(result.rgb)), add, self.residual_button)
+
+    def show_invented(self) -> None:
+        """Add a Labels layer that outlines what was never measured, and say how much it is."""
+        result, source, record = self.result, self.source, self.record
+        name = unique_name(f"{result.name} invented", (one.name for one in self.viewer.layers))
+        look, layers, of = look_of_invented(describe(result)), self.viewer.layers, result.name
+
+        def add(found: tuple[np.ndarray, str]) -> None:
+            mask, words = found
+            selected = list(layers.selection)
+            outline = self.viewer.add_labels(mask, name=name, metadata={RECORD: record, SHOWS: "invented"}, **look)
+            outline.contour = CONTOUR
+            layers.selection = selected
+            self.words.setText(f"“{of}”: {words}")
+
+        values = read_data(source), result.data
+        self._work(lambda: invented(*values, record["axes"], record["task"]), add, self.invented_button)
 
     def measure(self) -> None:
         """Say how near source and result come to the truth."""
@@ -355,6 +380,8 @@ class ResultPanel(QGroupBox):  # type: ignore[misc]
         grid.addWidget(self.record_button, 7, 0)
         grid.addWidget(self.prior_button, 7, 1)
         self.prior_button.setVisible(self.form.task.keeps)
+        grid.addWidget(self.invented_button, 7, 1)
+        self.invented_button.setVisible(self.form.task.name in TASKS)
         self.truth.changed.connect(self.refresh)
 
 
