@@ -103,7 +103,7 @@ def test_help_says_of_every_setting_what_the_settings_say(run, command):
         (("denoise", "in.npy", "out.npy", "--stop-at", "3"), "--stop-at"),
         (("denoise", "in.npy", "out.npy", "--mask", "mask.npy"), "--mask"),
         (("inpaint", "in.npy", "out.npy", "--mask", "mask.npy", "--noise", "gaussian"), "--noise"),
-        (("super-resolve", "in.npy", "out.npy", "--uncertainty"), "--uncertainty"),
+        (("super-resolve", "in.npy", "out.npy", "--sigma", "3"), "--sigma"),
         (("super-resolve", "in.npy", "out.npy", "--factor", "9"), "--factor"),
         (("super-resolve", "in.npy", "out.npy", "--factor", "2.5"), "--factor"),
     ],

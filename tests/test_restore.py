@@ -371,7 +371,10 @@ WRONG = {
     "gain without photons": (lambda: dip.denoise(picture(), noise="gaussian", gain=3.0), "gaussian.*gain"),
     "sigma of the published method": (lambda: dip.denoise(picture(), preset="paper", sigma=3.0), "paper.*sigma"),
     "noise of a gap": (lambda: dip.inpaint(picture(), hole(), sigma=3.0), "denoising.*sigma"),
-    "uncertainty of detail": (lambda: dip.super_resolve(picture(), 2, uncertainty=True), "uncertainty"),
+    "uncertainty of published detail": (
+        lambda: dip.super_resolve(picture(), 2, preset="paper", uncertainty=True),
+        "uncertainty",
+    ),
     "uncertainty of the published method": (
         lambda: dip.denoise(picture(), preset="paper", uncertainty=True),
         "uncertainty",
@@ -456,6 +459,20 @@ def test_what_inpainting_keeps_has_no_uncertainty():
     assert result.uncertainty.shape == image.shape
     assert (result.uncertainty[:, ~hole()] == 0).all() and (result.uncertainty[:, hole()] > 0).all()
     assert dip.inpaint(image, hole(), axes="ZYX", **QUICK).uncertainty is None
+
+
+@pytest.mark.parametrize("noise", [0, 60])
+@pytest.mark.parametrize("axes", ["YX", "ZYX", "YXS"])
+def test_enlarged_detail_has_an_uncertainty(axes, noise):
+    plane = picture((16, 18))
+    image = {"YX": plane, "ZYX": np.stack([plane, plane[::-1]]), "YXS": np.stack([plane] * 3, -1)}[axes]
+    image = image + np.random.default_rng(0).normal(0, noise, image.shape)
+    settings = QUICK | {"max_iterations": 90, "axes": axes}
+    plain, one, same = (dip.super_resolve(image, 2, uncertainty=u, **settings) for u in (False, True, True))
+    assert plain.uncertainty is None and plain.image.tobytes() == one.image.tobytes()
+    assert one.uncertainty.shape == one.image.shape and one.uncertainty.dtype == np.float32
+    assert np.isfinite(one.uncertainty).all() and (one.uncertainty > 0).all()
+    assert one.uncertainty.tobytes() == same.uncertainty.tobytes()
 
 
 def test_planes_that_are_not_touched_have_no_uncertainty():

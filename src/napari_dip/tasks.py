@@ -261,7 +261,7 @@ TASKS = (
         writes="everything",
         bounded=False,
         suspects=("outliers",),
-        presets={"fast": Offer(), "best": Offer(), "paper": Offer()},
+        presets={"fast": Offer(uncertainty=True), "best": Offer(uncertainty=True), "paper": Offer()},
         inputs=(Input("factor", "number", "Enlarge", "How many times larger along Y and X.", range(2, 9), 4, "times"),),
     ),
 )

@@ -47,7 +47,7 @@ def test_the_choices_follow_the_viewer(viewer, open_dock, picture):
 
 @pytest.mark.parametrize(
     ("name", "without"),
-    [("Denoise", set()), ("Inpaint", NOISE | STACK), ("Super-resolve", NOISE | STACK | {"uncertainty"})],
+    [("Denoise", set()), ("Inpaint", NOISE | STACK), ("Super-resolve", NOISE | STACK)],
 )
 def test_every_knob_of_use_is_on_the_form_with_its_default(viewer, open_dock, picture, name, without):
     viewer.add_image(picture)

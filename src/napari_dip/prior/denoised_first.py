@@ -8,12 +8,13 @@ error of held-out pixels, in units of the noise that was estimated, is far above
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from torch import Tensor
 from torch.nn import functional as F
 
+from napari_dip.prior.enlarged_detail import ENLARGED_DETAIL, EnlargedDetail
 from napari_dip.prior.fit import Diverged, Fit, Problem, Progress
 from napari_dip.prior.observation import Observation
 from napari_dip.prior.posterior import Estimate
@@ -81,6 +82,8 @@ class DenoisedFirst:
     size : (y, x)
         Of the image that is sought.
     sure : SureNoise
+    detail : EnlargedDetail
+        How sure one that is ended before is.
 
     Attributes
     ----------
@@ -102,12 +105,14 @@ class DenoisedFirst:
         observation: Observation,
         size: tuple[int, ...],
         sure: SureNoise,
+        detail: EnlargedDetail = ENLARGED_DETAIL,
     ):
-        self.denoising, self.limits, self.sure = denoising, limits, sure
+        self.denoising, self.limits, self.sure, self.detail = denoising, limits, sure, detail
         self.fit: Fit | None = None
         self.stopped_by: StoppedBy | None = None
         self.is_noisy = False
         self._then, self._observation, self._size = then, observation, size
+        self._left: Tensor | None = None
         self._planned = limits.iterations - denoising.limits.iterations
 
     def __iter__(self) -> DenoisedFirst:
@@ -193,9 +198,16 @@ class DenoisedFirst:
     def finish(self, *, with_variance: bool = False) -> Estimate:
         """Give the image, with all that can still be done for it; the fit can go on afterwards."""
         if self.fit:
-            return self.fit.finish(with_variance=with_variance)
+            found = self.fit.finish(with_variance=with_variance)
+            return replace(found, variance=self._with_noise_left(found.variance))
         denoised = self._denoised()
-        return Estimate(self._enlarged(self._values if denoised is None else denoised))
+        known = self._values if denoised is None else denoised
+        image = self._enlarged(known)
+        if not with_variance:
+            return Estimate(image)
+        factor = self._size[-1] // known.shape[-1]
+        spread = self.detail.variance(known, self._observation.observed, factor)
+        return Estimate(image, self._with_noise_left(spread.expand_as(image)))
 
     def extend(self, iterations: int) -> None:
         """Let it go on for so many iterations, whatever rule and clock say."""
@@ -242,7 +254,14 @@ class DenoisedFirst:
             return None
         found, noise = self.denoising.finish(with_variance=True), self._observation.noise.likelihood
         self.is_noisy = self.sure.gains(found, noise.noise_variance(self._observation.local[0]))
+        self._left = found.variance if self.is_noisy else None
         return found.image if self.is_noisy else None
+
+    def _with_noise_left(self, spread: Tensor | None) -> Tensor | None:
+        """Add what is not known of the image that was enlarged, once its noise is removed."""
+        if spread is None or self._left is None:
+            return spread
+        return spread + F.interpolate(self._left, size=self._size, mode="bilinear")
 
     @property
     def _values(self) -> Tensor:

@@ -18,6 +18,7 @@ from napari_dip.prior.averages import Averaging
 from napari_dip.prior.coarse import GROUPING, Grouping, OnGrids
 from napari_dip.prior.crop_prediction import CropPrediction, Crops, View
 from napari_dip.prior.denoised_first import SureNoise
+from napari_dip.prior.enlarged_detail import Enlarged
 from napari_dip.prior.fill import RELAXATION, Relaxation, deepest_gap
 from napari_dip.prior.fit import Problem
 from napari_dip.prior.forward_model import ForwardModel, Identity
@@ -364,6 +365,7 @@ _latent = LatentPreset(
     latent_noise=0.01,
     latent_step=2,
     lobes=3,
+    last_step=Enlarged(),
 )
 FAST: dict[str, Preset] = {
     "denoise": _masked,
