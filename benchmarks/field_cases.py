@@ -42,6 +42,8 @@ ROUNDING = 0.005
 """How far below what is asked is the same, as a table shows it, in dB."""
 FAR = 4
 """How many times the largest true value an outlier is at least; noise of these images ends far below."""
+NINETY = 1.645
+"""Standard deviations on either side of the mean that hold 90 % of a normal distribution."""
 CHEAP = ("input", "gaussian", "median", "biharmonic", "bicubic")
 
 
@@ -218,7 +220,7 @@ def score(case: FieldCase, folder: Path, settings: dict[str, Any]) -> Iterator[d
         cheap = max(set(found) & set(CHEAP), key=found.__getitem__)
         best = max(set(found) - {"ours"}, key=found.__getitem__)
         goal = None if part != case.scored else found[asked] if isinstance(asked, str) else asked
-        row = {
+        row: dict[str, Any] = {
             "case": case.name,
             "trouble": case.trouble,
             "scored": part,
@@ -227,7 +229,20 @@ def score(case: FieldCase, folder: Path, settings: dict[str, Any]) -> Iterator[d
             "simple": best,
         }
         verdict = judge(found["ours"], found[cheap], goal)
+        if result.uncertainty is not None:
+            spread = result.uncertainty if case.sample is None else result.uncertainty[..., case.sample]
+            row["coverage"] = coverage(images["ours"] - loaded.truth, spread, PARTS[part](loaded))
         yield {**row, "asked": goal, "seconds": seconds, "verdict": verdict, "notes": dict(result.record)}
+
+
+def coverage(error: np.ndarray, spread: np.ndarray, scored: np.ndarray) -> list[float]:
+    """Give the part of errors within `NINETY` uncertainties, of all and of the less certain half; their rms ratio."""
+    off, said = np.abs(error[scored]), spread[scored]
+    off, said = off[said > 0], said[said > 0]
+    if not said.size:
+        return []
+    inside, doubtful = off <= NINETY * said, said >= np.median(said)
+    return [float(inside.mean()), float(inside[doubtful].mean()), float(np.sqrt(np.mean((off / said) ** 2)))]
 
 
 def cells(row: dict[str, Any]) -> list[str | float]:
@@ -236,6 +251,12 @@ def cells(row: dict[str, Any]) -> list[str | float]:
     first, last = ([row[name] for name in names] for names in (("case", "trouble", "scored"), ("seconds", "verdict")))
     best = [f"{found[row[name]]:.2f} ({row[name]})" for name in ("cheap", "simple")]
     return [*first, found["input"], *best, found["ours"], asked, *last]
+
+
+def held(row: dict[str, Any]) -> list[str | float]:
+    """Give a row of the table of uncertainties."""
+    *parts, ratio = row["coverage"]
+    return [row["case"], row["scored"], *(f"{100 * part:.0f} %" for part in parts), ratio]
 
 
 def main() -> int:
@@ -268,6 +289,10 @@ def main() -> int:
         save(given, results, settings)
     header = ["case", "trouble", "scored", "before", "cheap", "best simple", "ours", "asked", "s", "verdict"]
     table("Field cases: PSNR (dB)", header, map(cells, results))
+    covered = [row for row in results if row.get("coverage")]
+    if covered:
+        header = ["case", "scored", "within 90 %", "less certain half", "rms error / uncertainty"]
+        table("Uncertainty: how much of the truth an interval of 90 % holds", header, map(held, covered))
     say(f"{sum(row['verdict'] == 'good' for row in results)} of {len(results)} are good.")
     return 1 if failed or not cases else 0
 

@@ -239,6 +239,10 @@ def troubled(tmp_path):
     return tmp_path
 
 
+def percent(text):
+    return float(text.removesuffix(" %"))
+
+
 def test_field_cases(troubled):
     file = troubled / "scores.json"
     tables, told = measured("field_cases", troubled, "--set", "max_iterations=3", "--json", file)
@@ -268,6 +272,28 @@ def test_field_cases(troubled):
     assert small["asked"] > small["psnr"]["input"] + 2
     good = sum(one["verdict"] == "good" for one in rows)
     assert f"{good} of 6 are good" in told
+
+
+def test_uncertainty_of_field_cases(troubled):
+    tables, _ = measured(
+        "field_cases", troubled, "--cases", "green-dye", "small-hot", "--set", "max_iterations=3", "uncertainty=true"
+    )
+    _, rows = tables.values()
+    assert [one["case"] for one in rows] == ["green-dye", "small-hot"]
+    assert all(0 < percent(one["within 90 %"]) <= 100 for one in rows)
+
+
+def test_coverage_of_field_cases(modules):
+    from field_cases import coverage
+
+    error = np.random.default_rng(0).normal(0, 1, (100, 100)) * np.linspace(1, 3, 100)
+    scored = np.ones(error.shape, bool)
+    scored[0] = False
+    error[0] = 99
+    said = np.broadcast_to(np.linspace(1, 3, 100), error.shape)
+    assert coverage(error, said, scored) == pytest.approx([0.9, 0.9, 1], abs=0.02)
+    assert coverage(2 * error, said, scored)[2] == pytest.approx(2, abs=0.04)
+    assert coverage(error, 0 * said, scored) == []
 
 
 def test_a_field_case_that_is_not_there(troubled):
