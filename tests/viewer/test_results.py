@@ -12,6 +12,7 @@ import tifffile
 from qtpy.QtWidgets import QApplication
 
 from napari_dip.files.formats import read_image
+from napari_dip.viewer.comparison import scores
 
 
 @pytest.fixture
@@ -100,6 +101,18 @@ def test_it_is_measured_against_a_truth(qtbot, viewer, done, clean):
         image = viewer.layers[name].data.astype("f8")
         assert f"{peak_signal_noise_ratio(clean, image, data_range=span):.2f}" in said
         assert f"{structural_similarity(clean.astype('f8'), image, data_range=span):.3f}" in said
+
+
+def test_micro_ssim_knows_no_background_and_no_scale(clean):
+    pytest.importorskip("microssim")
+    truth = clean.astype("f8")
+    noisy = truth + np.random.default_rng(1).normal(0, 40, truth.shape)
+    plain, shifted = scores(noisy, truth, "YX"), scores(3 * noisy + 500, truth, "YX")
+    assert shifted["SSIM"] < plain["SSIM"] - 0.1 and shifted["PSNR"] < plain["PSNR"]
+    assert shifted["microSSIM"] == pytest.approx(plain["microSSIM"], abs=0.02)
+    assert scores(truth, truth, "YX")["microSSIM"] == pytest.approx(1, abs=1e-3)
+    colours = np.stack([truth] * 3, -1)
+    assert set(scores(colours, colours, "YXS")) == {"PSNR", "SSIM"}
 
 
 @pytest.mark.parametrize("what", ["python", "command"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -39,10 +40,12 @@ def look_of_taken_off(result: dict[str, Any], values: np.ndarray) -> dict[str, A
     return {**place_in(result), "rgb": False, "colormap": "PiYG", "contrast_limits": (-(most or 1.0), most or 1.0)}
 
 
-def scores(image: Any, truth: Any, axes: str) -> tuple[float, float]:
+def scores(image: Any, truth: Any, axes: str) -> dict[str, float]:
     """Give PSNR (dB) and SSIM of an image, over the range of the truth; the mean of planes for SSIM.
 
-    SSIM is that of Wang et al. (IEEE Transactions on Image Processing 2004), with windows of 7 x 7.
+    SSIM is that of Wang et al. (IEEE Transactions on Image Processing 2004), with windows of 7 x 7. MicroSSIM (Ashesh,
+    Deschamps, Jug: MicroSSIM, ECCV workshops 2024), which takes off background and scale first, comes with it where its
+    package is installed; it is of images without colours.
 
     Parameters
     ----------
@@ -74,7 +77,19 @@ def scores(image: Any, truth: Any, axes: str) -> tuple[float, float]:
     found = [structural_similarity(true, one, data_range=high - low, channel_axis=last) for one, true in alike]
     error = squares / max(pixels, 1)
     psnr = float(10 * np.log10((high - low) ** 2 / error)) if error else float("inf")
-    return psnr, float(np.mean(found)) if found else float("nan")
+    return {"PSNR": psnr, "SSIM": float(np.mean(found)) if found else float("nan"), **_micro_ssim(alike)}
+
+
+def _micro_ssim(alike: list[tuple[np.ndarray, np.ndarray]]) -> dict[str, float]:
+    """Give microSSIM of some planes, where that can be had."""
+    if not alike or alike[0][0].ndim != 2 or find_spec("microssim") is None:
+        return {}
+    from microssim import MicroSSIM
+
+    images, truths = ([pair[n] for pair in alike] for n in (0, 1))
+    measure = MicroSSIM()
+    measure.fit(truths, images)
+    return {"microSSIM": float(np.mean([measure.score(*pair) for pair in zip(truths, images, strict=True)]))}
 
 
 def _planes(image: Any, truth: Any, axes: str) -> Iterator[tuple[np.ndarray, np.ndarray]]:

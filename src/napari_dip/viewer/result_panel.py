@@ -121,7 +121,7 @@ class ResultPanel(QGroupBox):  # type: ignore[misc]
         tame(self.truth.native)
         self.truth.native.setAccessibleName("Truth to measure against")
         self.truth_button = _button(
-            "Measure against", "PSNR and SSIM of source and result against the truth.", self.measure
+            "Measure against", "PSNR, SSIM and (with napari-dip[metrics]) microSSIM of source and result.", self.measure
         )
         self.words = QLabel()
         self.words.setWordWrap(True)
@@ -273,9 +273,12 @@ class ResultPanel(QGroupBox):  # type: ignore[misc]
         images = [read_data(source), result.data] if self.residual_button.isEnabled() else [result.data]
         of, true = result.name, read_data(truth)
 
-        def tell(found: list[tuple[float, float]]) -> None:
-            psnr, ssim = (" → ".join(f"{one[n]:.{2 + n}f}" for one in found) for n in (0, 1))
-            self.words.setText(f"“{of}” against “{truth.name}”:\nPSNR {psnr} dB\nSSIM {ssim}")
+        def tell(found: list[dict[str, float]]) -> None:
+            said = [f"“{of}” against “{truth.name}”:"]
+            for name in found[-1]:
+                digits, unit = (2, " dB") if name == "PSNR" else (3, "")
+                said.append(f"{name} {' → '.join(f'{one[name]:.{digits}f}' for one in found)}{unit}")
+            self.words.setText("\n".join(said))
 
         self._work(lambda: [scores(image, true, axes) for image in images], tell, self.truth_button)
 
