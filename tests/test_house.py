@@ -1,5 +1,6 @@
 """What stands beside the code says what is so."""
 
+import re
 import tomllib
 from pathlib import Path
 
@@ -30,3 +31,17 @@ def test_the_workflows_try_what_is_promised():
         assert yaml.safe_load((HOME / ".github/workflows" / name).read_text(encoding="utf-8"))["jobs"]
     for form in (HOME / ".github/ISSUE_TEMPLATE").glob("*.yml"):
         assert yaml.safe_load(form.read_text(encoding="utf-8"))["body"]
+
+
+def test_every_page_is_in_the_contents_and_every_picture_is_small_and_there():
+    text = (HOME / "mkdocs.yml").read_text(encoding="utf-8")
+    pages = set(re.findall(r"([\w-]+\.md)$", text, re.MULTILINE))
+    assert {page.name for page in (HOME / "docs").glob("*.md")} == pages - {"index.md", "results.md", "changelog.md"}
+    seen = set()
+    for page in [HOME / "README.md", *(HOME / "docs").glob("*.md")]:
+        for picture in re.findall(r"!\[[^\]]+\]\(([^)]+)\)", page.read_text(encoding="utf-8")):
+            file = page.parent / picture
+            assert file.is_file(), (page, picture)
+            seen.add(file.resolve())
+    assert seen == {file.resolve() for file in (HOME / "docs/images").iterdir()}
+    assert max(file.stat().st_size for file in seen) < 2**20
