@@ -67,3 +67,15 @@ def test_what_waits_is_dropped_with_the_dock(qtbot, viewer, three, open_dock):
     qtbot.waitUntil(lambda: dock.panel.state == "running", timeout=60_000)
     dock.shut()
     assert [turn.state for turn in dock.queue.turns] in ([], ["running"])
+
+
+def test_it_waits_for_what_runs_elsewhere(qtbot, viewer, three, open_dock, all_ended, start):
+    other = open_dock("Super-resolve")
+    start(other, layers=4)
+    dock = open_dock("Denoise", iterations=3)
+    viewer.layers.selection = set(three[:2])
+    dock.panel.all_button.click()
+    qtbot.wait(1000)
+    assert [turn.state for turn in dock.queue.turns] == ["waiting", "waiting"]
+    other.panel.cancel_button.click()
+    assert all_ended(dock) == ["done", "done"]

@@ -1,5 +1,6 @@
 """Runs in a real viewer: to the end, stopped, cancelled, paused, and with things taken away meanwhile."""
 
+import threading
 import time
 
 import numpy as np
@@ -188,6 +189,33 @@ def test_cancel_before_the_first_picture(qtbot, viewer, open_dock, picture):
     dock.panel.cancel_button.click()
     qtbot.waitUntil(ended(dock), timeout=WAIT)
     assert len(viewer.layers) == 1
+
+
+def test_what_prepares_can_be_left_at_once(qtbot, viewer, open_dock, run_to_end, picture, notes):
+    viewer.add_image(picture, name="cell")
+    dock = open_dock("Denoise")
+    hold, begun = threading.Event(), threading.Event()
+    prepare = dock.runner._restore_steps
+
+    def slowly(*args, **kwargs):
+        begun.set()
+        assert hold.wait(WAIT / 1000)
+        return prepare(*args, **kwargs)
+
+    dock.runner._restore_steps = slowly
+    dock.panel.run_button.click()
+    qtbot.waitUntil(begun.is_set, timeout=WAIT)
+    dock.panel.cancel_button.click()
+    qtbot.waitUntil(ended(dock), timeout=5 * worker.GRACE)
+    assert worker.busy() and "Cancelled" in dock.panel.status.text() and len(viewer.layers) == 1
+    dock.panel.run_button.click()
+    assert notes == [("warning", worker.ENDING)] and dock.panel.status.text() == worker.ENDING
+    hold.set()
+    qtbot.waitUntil(lambda: dock.panel.status.text() == "", timeout=WAIT)
+    assert not worker.busy() and len(viewer.layers) == 1
+    dock.runner._restore_steps = prepare
+    run_to_end(dock)
+    assert len(viewer.layers) == 2
 
 
 def test_pause_holds_and_resume_goes_on(qtbot, viewer, open_dock, start, picture):

@@ -26,7 +26,7 @@ from napari_dip.viewer.messages import Done, Failed, Job, Outcome, Report
 from napari_dip.viewer.queue import Queue, Turn
 from napari_dip.viewer.result_panel import ResultPanel, is_result
 from napari_dip.viewer.run_panel import RunPanel
-from napari_dip.viewer.runner import BUSY, Runner, busy, make_run
+from napari_dip.viewer.runner import BUSY, ENDING, Runner, busy, make_run
 from napari_dip.viewer.snapshots import Snapshots
 from napari_dip.viewer.widgets import on_the_form
 
@@ -72,6 +72,10 @@ class Dock(QWidget):  # type: ignore[misc]
         self._docked = False
         self.waiting = QTimer(self)
         self.waiting.setInterval(LOOK)
+        self.next_turn = QTimer(self)
+        self.next_turn.setInterval(LOOK)
+        self.next_turn.setSingleShot(True)
+        self.next_turn.timeout.connect(self._next)
         self._arrange()
         self._connect()
         self._refresh()
@@ -108,6 +112,9 @@ class Dock(QWidget):  # type: ignore[misc]
 
     def _next(self) -> None:
         """Begin with the next layer of the queue, unless something is at work here."""
+        if self.runner.control is None and busy():  # elsewhere, or one that was cancelled comes to its end
+            self.next_turn.start()
+            return
         if self.runner.control is not None or (turn := self.queue.take()) is None:
             return
         job, look, source = turn.job, turn.look, turn.source()
@@ -148,7 +155,7 @@ class Dock(QWidget):  # type: ignore[misc]
             self._end_activity()
             self.panel.say(str(error))
             show_warning(str(error))
-            if str(error) == BUSY:
+            if str(error) in (BUSY, ENDING):
                 self.waiting.start()
             return
         self.snapshots = Snapshots()
@@ -290,7 +297,7 @@ class Dock(QWidget):  # type: ignore[misc]
         """Take back that another restoration is running, once it is not."""
         if not busy():
             self.waiting.stop()
-            if self.panel.status.text() == BUSY:
+            if self.panel.status.text() in (BUSY, ENDING):
                 self.panel.say("")
 
     def _idle_state(self) -> Any:

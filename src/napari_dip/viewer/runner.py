@@ -10,7 +10,7 @@ from weakref import WeakMethod, ref
 
 import numpy as np
 from napari.qt.threading import create_worker
-from qtpy.QtCore import Qt
+from qtpy.QtCore import Qt, QTimer
 
 from napari_dip.errors import InputError, in_words
 from napari_dip.viewer.layers import displayable, place_of, read_mask, result_shape, without_colours
@@ -31,6 +31,9 @@ FIRST_PREVIEW = 5
 PATIENCE = 2.0
 """... but after so many seconds there is to be something to see."""
 BUSY = "Another restoration is running; wait until it ends, or stop it first."
+ENDING = "The restoration that was cancelled is still ending; try again in a moment."
+GRACE = 800
+"""Milliseconds after which a run that was cancelled is no longer waited for: while torch is loaded it cannot end."""
 
 log = logging.getLogger("napari_dip")
 
@@ -88,7 +91,7 @@ class Runner:
         """
         global _current
         if busy():
-            raise InputError(BUSY)
+            raise InputError(ENDING if _current is not None and _current.wish == "cancel" else BUSY)
         control = self.control = _current = Control()
         jobs = [job]  # taken out at the start: napari holds on to the function long after its run, but not to the image
         restore_steps = self._restore_steps
@@ -131,9 +134,13 @@ class Runner:
             self.control.ask("keep" if now else "stop")
 
     def cancel(self) -> None:
-        """End after this iteration and drop the result."""
+        """End after this iteration and drop the result; it may come to its end later, with nobody waiting for it."""
         if self.control:
             self.control.ask("cancel")
+            me, control = ref(self), self.control
+            QTimer.singleShot(
+                GRACE, lambda: None if (runner := me()) is None else runner._returned(control, Cancelled())
+            )
 
     def forget(self, *_: Any) -> None:
         """Cancel, and hear no more of it: who wanted to know is gone."""
