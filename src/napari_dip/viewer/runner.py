@@ -13,6 +13,7 @@ from napari.qt.threading import create_worker
 from qtpy.QtCore import Qt, QTimer
 
 from napari_dip.errors import InputError, in_words
+from napari_dip.viewer.first_pictures import EARLY, shown_for
 from napari_dip.viewer.layers import displayable, place_of, read_mask, result_shape, without_colours
 from napari_dip.viewer.messages import Cancelled, Control, Done, Failed, Job, Outcome, Painted, Picture, Report, Stopped
 from napari_dip.viewer.placing import resampled
@@ -309,7 +310,7 @@ class _Clock:
         planes = self._next_done()  # these cost next to nothing, and a preview does
         previews = now.index not in self.complete and started - self.previewed >= self.pause
         if previews:
-            planes.append((now.index, now.preview()))
+            planes.append((now.index, self._previewed(now)))
         dtype, rgb = self.job.image.dtype, self.job.rgb
         pictures = [Picture(index, displayable(plane, dtype, rgb=rgb)) for index, plane in planes]
         if not pictures:
@@ -319,6 +320,13 @@ class _Clock:
             self.pause = max(self.job.picture_every, (self.previewed - started) / PREVIEW_SHARE)
         self.control.shown = False
         return pictures
+
+    def _previewed(self, now: Progress) -> np.ndarray:
+        """Look at the plane at work; enlarged by interpolation, as long as its network has learned nothing."""
+        job, plane = self.job, now.preview()
+        if job.factor == 1 or now.iteration > EARLY * now.iterations:
+            return plane
+        return shown_for(plane, job.image, job.axes or "", now.index, job.factor)
 
     def _next_done(self) -> list[tuple[tuple[int, ...], np.ndarray]]:
         """Copy planes that have ended, the one that is looked at first, and no more than can be shown in a moment."""
