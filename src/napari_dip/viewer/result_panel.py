@@ -19,6 +19,7 @@ from qtpy.QtWidgets import (
     QFileDialog,
     QGridLayout,
     QGroupBox,
+    QHBoxLayout,
     QLabel,
     QPlainTextEdit,
     QPushButton,
@@ -371,7 +372,10 @@ class ResultPanel(QGroupBox):  # type: ignore[misc]
         grid.setSpacing(4)
         grid.addWidget(self.blink_button, 0, 0)
         grid.addWidget(self.residual_button, 0, 1)
-        grid.addWidget(self.handle, 1, 0, 1, 2)
+        compare = QHBoxLayout()
+        for widget in (QLabel("Compare"), self.handle):
+            compare.addWidget(widget)
+        grid.addLayout(compare, 1, 0, 1, 2)
         grid.addWidget(self.stages, 2, 0, 1, 2)
         grid.addWidget(self.words, 3, 0, 1, 2)
         grid.addWidget(self.truth_button, 4, 0)

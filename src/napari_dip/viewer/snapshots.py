@@ -79,7 +79,7 @@ class Stages(QWidget):  # type: ignore[misc]
         self.slider.valueChanged.connect(self.go_to)
         row = QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)
-        for widget in (self.slider, self.label, self.button):
+        for widget in (QLabel("Earlier"), self.slider, self.label, self.button):
             row.addWidget(widget)
         self.offer(None, [])
 
