@@ -321,6 +321,8 @@ class ResultPanel(QGroupBox):  # type: ignore[misc]
         self.stages.offer(None, [])
         self.viewer.bind_key(KEY, None, overwrite=True)
         self._result = self._source = lambda: None
+        self.run_of = lambda result: None
+        self.truth.choices = ()  # PySide sees no circles: what asks here for layers would keep this alive
 
     def _truths(self) -> list[Image]:
         """List what may be the truth: images of the same shape that are no results."""
@@ -396,5 +398,5 @@ def _button(text: str, tip: str, do: Callable[[], None]) -> QPushButton:
     button = QPushButton(text)
     button.setToolTip(tip)
     button.setMinimumWidth(NARROW)
-    button.clicked.connect(lambda *_: do())
+    button.clicked.connect(do)
     return button

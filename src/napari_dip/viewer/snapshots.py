@@ -75,7 +75,7 @@ class Stages(QWidget):  # type: ignore[misc]
         self.slider.setAccessibleName("Stage of the run")
         self.slider.setToolTip("Drag to the left: the plane as it was earlier in the run. At the end: the result.")
         self.button.setToolTip("Keep what is shown as a layer of its own.")
-        self.button.clicked.connect(lambda *_: self.keep())
+        self.button.clicked.connect(self.keep)
         self.slider.valueChanged.connect(self.go_to)
         row = QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin
+from weakref import ref
 
 from magicgui.widgets import CheckBox, ComboBox, FloatSpinBox, LineEdit, PushButton, SpinBox, Widget
 from qtpy.QtCore import QEvent, QObject, QRegularExpression, QSize, Qt
@@ -182,7 +183,13 @@ def tame(native: QWidget) -> None:
         native.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         native.setMinimumContentsLength(SHOWN)
         native.setProperty(HELP, native.toolTip())
-        native.currentTextChanged.connect(lambda text: native.setToolTip(f"{text}\n\n{native.property(HELP)}"))
+        there = ref(native)  # a list that is held by what it tells is never let go by PySide
+
+        def tell(text: str) -> None:
+            if (box := there()) is not None:
+                box.setToolTip(f"{text}\n\n{box.property(HELP)}")
+
+        native.currentTextChanged.connect(tell)
 
 
 def _labels(description: str) -> dict[str, str]:
