@@ -107,6 +107,11 @@ class Run:
         raise StopIteration
 
     @property
+    def has_prior(self) -> bool:
+        """Whether something was fitted that serves other images, for `FittedPrior.of`."""
+        return bool(self.state.fitted)
+
+    @property
     def result(self) -> Restoration:
         """The restored image with its record; a run that is not over goes on to its end first."""
         for _ in self:

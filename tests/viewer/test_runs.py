@@ -434,9 +434,8 @@ def test_planes_that_have_ended_are_seen_as_they_ended(qtbot, viewer, run_to_end
                     time.sleep(0.05)
                     yield now
 
-        @property
-        def result(self):
-            return self.run.result
+        def __getattr__(self, name):
+            return getattr(self.run, name)
 
     channels = np.stack([picture, picture[::-1], picture])
     viewer.add_image(channels, name="stack", axis_labels=("c", "y", "x"))

@@ -178,7 +178,7 @@ class ResultPanel(QGroupBox):  # type: ignore[misc]
         self.blink_button.setEnabled(source is not None)
         run = self.run_of(result)
         self.more_button.setEnabled(run is not None)
-        self.prior_button.setEnabled(run is not None and bool(run.state.fitted))
+        self.prior_button.setEnabled(run is not None and run.has_prior)
         self.residual_button.setEnabled(alike)
         self.invented_button.setEnabled(source is not None)
         self.handle.setEnabled(alike)
