@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from napari_dip.viewer.proposals import NO_NUMBERS, PIXELS, PROPOSALS, SATURATED, STRIPES, grown, propose
+from napari_dip.samples import scratched
+from napari_dip.viewer.proposals import NO_NUMBERS, PIXELS, PROPOSALS, SATURATED, SCRATCHES, STRIPES, grown, propose
 
 USUAL = {one.name: one.threshold or 0.0 for one in PROPOSALS}
 
@@ -31,6 +32,31 @@ def test_stripes_are_whole_lines(clean):
     clean[:, 33] -= 80
     found = propose(clean, "YX", STRIPES, USUAL[STRIPES])
     assert found[20].all() and found[:, 33].all() and found.sum() == 72 + 64 - 1
+
+
+def test_scratches_are_narrow_and_long(clean):
+    assert not propose(clean, "YX", SCRATCHES, USUAL[SCRATCHES]).any()
+    expected = np.zeros(clean.shape, bool)
+    for n in range(30):
+        expected[10 + n, 5 + 2 * n : 8 + 2 * n] = True  # a bright one, aslant
+    expected[60, 20:50] = True
+    scratched = clean + 900 * expected
+    scratched[60] = clean[60] - 900 * expected[60]
+    scratched[40:52, 8:20] += 900  # what is wide is a thing, and what is short may be one
+    scratched[5, 60:66] += 900
+    scratched[20, 2] = np.nan
+    found = propose(scratched, "YX", SCRATCHES, USUAL[SCRATCHES])
+    far = np.ones(clean.shape, bool)
+    far[38:54, 6:22] = False
+    assert found[expected].mean() > 0.95 and not found[far & ~expected].any()
+    assert found[~far].mean() < 0.2 and not found[5, 60:66].any()
+
+
+def test_most_scratches_of_a_photograph_are_found():
+    image, labels, _ = scratched()
+    mask = labels > 0
+    found = propose(image, "YX", SCRATCHES, USUAL[SCRATCHES])
+    assert found[mask].mean() > 0.7 and mask[found].mean() > 0.7
 
 
 def test_saturated_pixels_and_no_numbers(clean):

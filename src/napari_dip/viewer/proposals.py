@@ -1,4 +1,4 @@
-"""Masks that an image asks for by itself: hot and dead pixels, saturated ones, stripes, and what is no number."""
+"""Masks that an image asks for by itself: hot and dead pixels, saturated ones, stripes, scratches, no numbers."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from scipy.ndimage import binary_erosion, grey_dilation
+from scipy.ndimage import binary_erosion, binary_opening, find_objects, grey_dilation, label, median_filter
 
 from napari_dip.image.axes import outer_axes
 from napari_dip.image.unmeasured import OUTLIERS, outliers
 from napari_dip.viewer.layers import place_of
 
-PIXELS, SATURATED, STRIPES, NO_NUMBERS = "pixels", "saturated", "stripes", "no numbers"
+PIXELS, SATURATED, STRIPES, SCRATCHES, NO_NUMBERS = "pixels", "saturated", "stripes", "scratches", "no numbers"
+AROUND, WIDEST, LONG = 11, 5, 15
+"""A scratch differs from the median of a window with sides of so many pixels, is narrower than so many, and longer."""
 LEAST_SATURATED = 2
 """Pixels of the largest value that there have to be: one is the largest everywhere."""
 
@@ -39,6 +41,7 @@ class Proposal:
 PROPOSALS = (
     Proposal(PIXELS, "hot and dead pixels", OUTLIERS.deviations, "standard deviations of the noise beyond all around"),
     Proposal(STRIPES, "stripes (rows, columns)", 8.0, "standard deviations of rows from those beside them"),
+    Proposal(SCRATCHES, "scratches", 12.0, "times as far from what is around as is usual"),
     Proposal(SATURATED, "saturated pixels"),
     Proposal(NO_NUMBERS, "values that are no numbers"),
 )
@@ -82,7 +85,7 @@ def _found(values: np.ndarray, axes: str, name: str, threshold: float) -> np.nda
         found = known & (values == most)
         few = np.count_nonzero(found) < LEAST_SATURATED and most != full
         return np.asarray(found & (not few))
-    find = _pixels if name == PIXELS else _stripes
+    find = {PIXELS: _pixels, STRIPES: _stripes, SCRATCHES: _scratches}[name]
     found = np.zeros(values.shape, bool)
     for index in np.ndindex(*(values.shape[axes.index(axis)] for axis in outer_axes(axes))):
         key = place_of(axes, index)
@@ -112,6 +115,23 @@ def _stripes(plane: np.ndarray, known: np.ndarray, threshold: float) -> np.ndarr
         largest = np.array([np.abs(off[max(n - 2, 0) : n + 3]).max() for n in range(len(off))])
         marked &= np.abs(off) > 0.6 * largest
         np.moveaxis(found, axis, 0)[marked] = True
+    return found
+
+
+def _scratches(plane: np.ndarray, known: np.ndarray, threshold: float) -> np.ndarray:
+    """Find narrow, long marks that are brighter or darker than what is on either side."""
+    values = np.where(known, plane, np.median(plane[known]) if known.any() else 0).astype(np.float64)
+    apart = values - median_filter(values, AROUND)
+    apart -= np.median(apart)
+    spread = max(1.4826 * float(np.median(np.abs(apart))), np.finfo(float).tiny)
+    found = np.zeros(plane.shape, bool)
+    for sign in (1, -1):
+        marks = sign * apart > threshold * spread
+        marks &= ~binary_opening(marks, np.ones((WIDEST, WIDEST)))
+        labels, _ = label(marks, np.ones((3, 3)))
+        for number, place in enumerate(find_objects(labels), 1):
+            if np.hypot(*(one.stop - one.start for one in place)) >= LONG:
+                found[place] |= labels[place] == number
     return found
 
 
