@@ -66,6 +66,9 @@ def test_a_prior_is_saved_and_restores_another_layer(
     assert brought.metadata["napari-dip"]["prior"]["iterations"] == 3
     assert "--update 3" in again(dock, "command")
     assert run_alone(again(dock, "python")) == brought.data.tobytes()
+    viewer.layers.selection.active = kept
+    dock.results.load_button.click()
+    assert dock.form.prior.keep.value and dock.form.prior.chosen is None and dock.form.everyday["preset"].enabled
 
 
 def again(dock, what):

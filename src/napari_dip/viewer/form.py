@@ -182,6 +182,8 @@ class Form:
         for name, value in record["inputs"].items():
             if name in self.own:
                 self.own[name].value = value
+        if self.prior is not None:
+            self.prior.apply(record)
         self.refresh()
 
     def job(self, *, in_view: bool = False) -> tuple[Job, dict[str, Any]]:

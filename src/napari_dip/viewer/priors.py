@@ -11,6 +11,7 @@ import numpy as np
 from magicgui.widgets import CheckBox, FileEdit, SpinBox, Widget
 
 from napari_dip.errors import InputError
+from napari_dip.record import Record
 from napari_dip.viewer.messages import Beginning, Job
 
 if TYPE_CHECKING:
@@ -64,6 +65,14 @@ class PriorFields:
         """The file, if one is named."""
         text = str(self.file.line_edit.value).strip()
         return Path(text) if text else None
+
+    def apply(self, record: Record) -> None:
+        """Set the boxes as for a run; the file of its prior, which a record does not name, stays as it is."""
+        self.keep.value = record.get("on_crops", False)
+        if "prior" in record:
+            self.update.value = record["prior"]["iterations"]
+        else:
+            self.file.line_edit.value = ""
 
     def read(self) -> Beginning:
         """Give what a run begins with.
