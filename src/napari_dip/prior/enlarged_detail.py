@@ -56,10 +56,12 @@ class EnlargedDetail:
         -------
         (1, 1, factor * y, factor * x) Tensor
         """
+        device = values.device  # not every device can shrink smoothly
+        values, observed = (x.float().cpu() for x in (values, observed))
         values = fill(values * observed, observed)
         part, floor = self._learned(values, observed)
         size = [factor * n for n in values.shape[2:]]
-        return (part * self._around(values, size, factor) + floor).clamp_min(LEAST_VARIANCE)
+        return (part * self._around(values, size, factor) + floor).clamp_min(LEAST_VARIANCE).to(device)
 
     def _around(self, values: Tensor, size: Sequence[int], factor: int) -> Tensor:
         """Give the local variance of an image that is enlarged by interpolation."""
@@ -69,15 +71,15 @@ class EnlargedDetail:
     def _learned(self, values: Tensor, observed: Tensor) -> tuple[float, float]:
         """Give what part of the local variance is not known of a shrunk image, and what is not known anywhere."""
         size = [n // SHRUNK for n in values.shape[2:]]
-        if min(size) < self.fewest:
+        if min(size) < self.fewest or not observed.any():
             return 1.0, 0.0
         values, observed = (x[..., : SHRUNK * size[0], : SHRUNK * size[1]] for x in (values, observed))
         small = F.interpolate(values, size=size, mode="bicubic", antialias=True)
         again = F.interpolate(small, size=values.shape[2:], mode="bicubic")
         off, around = ((again - values) ** 2).mean(1, keepdim=True), self._around(small, values.shape[2:], SHRUNK)
         seen = observed > 0
-        known = torch.stack([around[seen], torch.ones_like(around[seen])], 1).double().cpu().numpy()
-        (part, floor), _ = nnls(known, off[seen].double().cpu().numpy())
+        known = torch.stack([around[seen], torch.ones_like(around[seen])], 1).double().numpy()
+        (part, floor), _ = nnls(known, off[seen].double().numpy())
         return float(part), float(floor)
 
 
