@@ -74,3 +74,11 @@ def test_what_was_remembered_by_another_version_stops_nothing(viewer, page, monk
 def test_an_older_napari_has_no_page(monkeypatch):
     monkeypatch.delattr("napari.settings.get_plugin_settings")
     assert kept.preferences() == Preferences({})
+
+
+def test_a_damaged_file_is_no_reason_not_to_open(viewer, page, caplog):
+    file = settings.get_plugin_settings("napari-dip").config_path
+    file.write_text("runs: {preset: 7, threads: -3}\n")
+    settings._PLUGIN_SETTINGS.clear()
+    form = Form(viewer, task_named("denoise"))
+    assert form.everyday["preset"].value == "fast"

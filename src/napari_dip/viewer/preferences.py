@@ -61,7 +61,8 @@ def preferences() -> Preferences:
 
         page = get_plugin_settings("napari-dip")
         said = getattr(page, SECTION)
-    except (ImportError, KeyError, AttributeError):  # an older napari, or a manifest that was not discovered
+    except Exception as error:  # an older napari has none; and pages of all plugins are read, be one of them damaged
+        log.debug("There are no preferences: %s", error)
         return Preferences({})
     path = page.config_path if said.remember_settings else None
     settings = {"preset": said.preset, "device": said.device, "threads": said.threads or None}
