@@ -1,9 +1,12 @@
-"""What all tests share: one thread each, so that they do not crowd a small machine."""
+"""What all tests share: one thread each, so that they do not crowd a small machine, and no assertion on time."""
 
 import os
 
 import pytest
+from hypothesis import settings
 
+settings.register_profile("untimed", deadline=None)  # how long an example takes is no matter of right or wrong
+settings.load_profile("untimed")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 

@@ -461,13 +461,12 @@ def test_what_inpainting_keeps_has_no_uncertainty():
     assert dip.inpaint(image, hole(), axes="ZYX", **QUICK).uncertainty is None
 
 
-@pytest.mark.parametrize("noise", [0, 60])
-@pytest.mark.parametrize("axes", ["YX", "ZYX", "YXS"])
+@pytest.mark.parametrize(("axes", "noise"), [("YX", 60), ("ZYX", 0), ("YXS", 0)])
 def test_enlarged_detail_has_an_uncertainty(axes, noise):
     plane = picture((16, 18))
     image = {"YX": plane, "ZYX": np.stack([plane, plane[::-1]]), "YXS": np.stack([plane] * 3, -1)}[axes]
     image = image + np.random.default_rng(0).normal(0, noise, image.shape)
-    settings = QUICK | {"max_iterations": 90, "axes": axes}
+    settings = QUICK | {"max_iterations": 90 if noise else 3, "axes": axes}  # of few none are spent on noise
     plain, one, same = (dip.super_resolve(image, 2, uncertainty=u, **settings) for u in (False, True, True))
     assert plain.uncertainty is None and plain.image.tobytes() == one.image.tobytes()
     assert one.uncertainty.shape == one.image.shape and one.uncertainty.dtype == np.float32
