@@ -36,6 +36,7 @@ from napari_dip.viewer.form import Form
 from napari_dip.viewer.inputs import renew
 from napari_dip.viewer.invented import TASKS, invented, look_of_invented
 from napari_dip.viewer.layers import RECORD, SHOWS, describe, itself, read_data, unique_name, with_scale
+from napari_dip.viewer.passing import PassingLayer, still_there
 from napari_dip.viewer.priors import FILES, SUFFIX, save
 from napari_dip.viewer.snapshots import Stage, Stages
 from napari_dip.viewer.widgets import tame
@@ -96,7 +97,7 @@ class ResultPanel(QGroupBox):  # type: ignore[misc]
         self.handle.setAccessibleName("Border between source and result")
         self.handle.setToolTip("Drag: the source is seen left of the handle, and the result right of it.")
         self.handle.valueChanged.connect(self.wipe)
-        self._before: Callable[[], Any] = lambda: None
+        self._before = PassingLayer(viewer, "before")
         self.stages = Stages(viewer)
         self.python_button = _button(
             "Copy as Python", "A script that makes the same result, to be pasted.", self.copy_python
@@ -189,12 +190,12 @@ class ResultPanel(QGroupBox):  # type: ignore[misc]
     @property
     def result(self) -> Any:
         """The layer that holds the result; None if it is gone."""
-        return self._there(self._result())
+        return still_there(self.viewer, self._result())
 
     @property
     def source(self) -> Any:
         """The layer that it was made from; None if it is gone or not known."""
-        return self._there(self._source())
+        return still_there(self.viewer, self._source())
 
     @property
     def record(self) -> Record:
@@ -218,24 +219,13 @@ class ResultPanel(QGroupBox):  # type: ignore[misc]
 
     def wipe(self, step: int) -> None:
         """Show the source over the left part of the result, by a layer that is there as long as any of it is seen."""
-        result, source, before = self.result, self.source, self._there(self._before())
+        result, source = self.result, self.source
         if step == 0 or result is None or source is None:
-            self._before = lambda: None
-            if before is not None:
-                self.viewer.layers.remove(before)
+            self._before.drop()
             return
         axis, data = self.record["axes"].index("X"), read_data(source)
         part = data[(*[slice(None)] * axis, slice(max(1, round(data.shape[axis] * step / STEPS))))]
-        if before is not None:
-            before.data = part
-            return
-        layers, selected = self.viewer.layers, list(self.viewer.layers.selection)
-        name = unique_name(f"{source.name} (before)", (one.name for one in layers))
-        marks = {RECORD: self.record, SHOWS: "before"}  # neither an image to restore nor a truth
-        layer = Image(part, name=name, multiscale=False, metadata=marks, **{**describe(source), "opacity": 1.0})
-        self._before = ref(layer)
-        layers.insert(layers.index(result) + 1, layer)
-        layers.selection = selected
+        self._before.show(result, f"{source.name} (before)", part, lambda: describe(source))
 
     def show_taken_off(self) -> None:
         """Add a layer of what was taken off."""
@@ -331,9 +321,6 @@ class ResultPanel(QGroupBox):  # type: ignore[misc]
             return []
         others = [one for one in self.viewer.layers if isinstance(one, Image) and RECORD not in one.metadata]
         return [one for one in others if read_data(one).shape == result.data.shape and one != source]
-
-    def _there(self, layer: Any) -> Any:
-        return layer if layer is not None and layer in self.viewer.layers else None
 
     def _names(self) -> dict[str, str]:
         """Give the files of source and mask, as far as they come from any."""

@@ -13,8 +13,9 @@ from napari.layers import Image
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QSlider, QWidget
 
-from napari_dip.viewer.layers import RECORD, SHOWS, describe, itself, place_of, unique_name
+from napari_dip.viewer.layers import RECORD, describe, itself, place_of, unique_name
 from napari_dip.viewer.messages import Picture, Report
+from napari_dip.viewer.passing import PassingLayer, still_there
 from napari_dip.viewer.trial import moved
 
 MOST, BYTES = 16, 2**27
@@ -70,7 +71,7 @@ class Stages(QWidget):  # type: ignore[misc]
         self.viewer = viewer
         self.stages: list[Stage] = []
         self._result: Callable[[], Any] = lambda: None
-        self._shown: Callable[[], Any] = lambda: None
+        self._shown = PassingLayer(viewer, "stage")
         self.label, self.slider, self.button = QLabel(), QSlider(Qt.Orientation.Horizontal), QPushButton("Keep")
         self.slider.setAccessibleName("Stage of the run")
         self.slider.setToolTip("Drag to the left: the plane as it was earlier in the run. At the end: the result.")
@@ -98,34 +99,25 @@ class Stages(QWidget):  # type: ignore[misc]
     def go_to(self, at: int) -> None:
         """Show a stage, by a layer that is there as long as it is looked at; at the end, the result."""
         self._say(at)
-        result, shown = self._there(self._result()), self._there(self._shown())
+        result = still_there(self.viewer, self._result())
         if at >= len(self.stages) or result is None:
-            self._shown = lambda: None
-            if shown is not None:
-                self.viewer.layers.remove(shown)
+            self._shown.drop()
             return
-        stage, record = self.stages[at], result.metadata[RECORD]
-        place = place_of(record["axes"], stage.picture.index)
+        picture = self.stages[at].picture
+        place = place_of(result.metadata[RECORD]["axes"], picture.index)
         outer = tuple(n for n, one in enumerate(place) if not isinstance(one, slice))
-        data = np.expand_dims(stage.picture.plane, outer)
-        if shown is not None:
-            shown.data = data
-            return
-        start = [0 if isinstance(at, slice) else at for at in place[: result.ndim]]
-        layers, selected = self.viewer.layers, list(self.viewer.layers.selection)
-        look = describe(result)
-        look |= {"translate": moved(look, start), "opacity": 1.0}
-        layer = Image(data, name=f"{result.name} (earlier)", multiscale=False, **look)
-        layer.metadata = {RECORD: record, SHOWS: "stage"}  # neither an image to restore nor a truth
-        self._shown = ref(layer)
-        layers.insert(layers.index(result) + 1, layer)
-        layers.selection = selected
+        start = [0 if isinstance(one, slice) else one for one in place[: result.ndim]]
+
+        def look() -> dict[str, Any]:
+            there = describe(result)
+            return {**there, "translate": moved(there, start)}
+
+        self._shown.show(result, f"{result.name} (earlier)", np.expand_dims(picture.plane, outer), look)
 
     def keep(self) -> None:
         """Keep the stage that is shown."""
-        shown, at = self._there(self._shown()), self.slider.value()
+        shown, at = self._shown.release(), self.slider.value()
         if shown is not None:
-            self._shown = lambda: None
             name = f"{self._result().name} after {self.stages[at].iterations}"
             shown.name = unique_name(name, (one.name for one in self.viewer.layers))
             self.slider.setValue(len(self.stages))
@@ -134,6 +126,3 @@ class Stages(QWidget):  # type: ignore[misc]
         earlier = at < len(self.stages)
         self.label.setText(f"{self.stages[at].iterations} iterations" if earlier else "result")
         self.button.setEnabled(earlier)
-
-    def _there(self, layer: Any) -> Any:
-        return layer if layer is not None and layer in self.viewer.layers else None
