@@ -30,6 +30,7 @@ from typing import Any
 
 import baselines
 import numpy as np
+from calibration import WITHIN, rms
 from report import read, save, table
 from scoreboard import say
 
@@ -42,8 +43,6 @@ ROUNDING = 0.005
 """How far below what is asked is the same, as a table shows it, in dB."""
 FAR = 4
 """How many times the largest true value an outlier is at least; noise of these images ends far below."""
-NINETY = 1.645
-"""Standard deviations on either side of the mean that hold 90 % of a normal distribution."""
 CHEAP = ("input", "gaussian", "median", "biharmonic", "bicubic")
 
 
@@ -236,13 +235,13 @@ def score(case: FieldCase, folder: Path, settings: dict[str, Any]) -> Iterator[d
 
 
 def coverage(error: np.ndarray, spread: np.ndarray, scored: np.ndarray) -> list[float]:
-    """Give the part of errors within `NINETY` uncertainties, of all and of the less certain half; their rms ratio."""
+    """Give the part of errors within an interval of 90 %, of all and of the less certain half; their rms ratio."""
     off, said = np.abs(error[scored]), spread[scored]
     off, said = off[said > 0], said[said > 0]
     if not said.size:
         return []
-    inside, doubtful = off <= NINETY * said, said >= np.median(said)
-    return [float(inside.mean()), float(inside[doubtful].mean()), float(np.sqrt(np.mean((off / said) ** 2)))]
+    inside, doubtful = off <= WITHIN[90] * said, said >= np.median(said)
+    return [float(inside.mean()), float(inside[doubtful].mean()), rms(off / said)]
 
 
 def cells(row: dict[str, Any]) -> list[str | float]:

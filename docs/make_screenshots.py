@@ -72,9 +72,9 @@ def opened(task: str, sample: str = "") -> tuple[napari.Viewer, Any]:
     return viewer, dock
 
 
-def in_grid(viewer: napari.Viewer, shape: tuple[int, int]) -> None:
-    """Show layers beside each other, the first one above or on the left."""
-    viewer.grid.shape, viewer.grid.stride, viewer.grid.enabled = shape, 1, True
+def in_grid(viewer: napari.Viewer, shape: tuple[int, int], stride: int = 1) -> None:
+    """Show layers beside each other, the first one above or on the left; of a negative stride, the last one."""
+    viewer.grid.shape, viewer.grid.stride, viewer.grid.enabled = shape, stride, True
     viewer.reset_view(margin=0)
 
 
@@ -126,9 +126,7 @@ def inpaint(file: Path) -> None:
     wait(lambda: ended(dock))
     for layer in viewer.layers:
         layer.visible = True
-    viewer.grid.stride = -2
-    viewer.grid.shape, viewer.grid.enabled = (1, 2), True
-    viewer.reset_view(margin=0)
+    in_grid(viewer, (1, 2), stride=-2)
     dock.area.verticalScrollBar().setValue(0)
     taken(viewer).save(file, optimize=True)
     finish(viewer, dock)

@@ -42,14 +42,14 @@ def as_python(record: Record, names: Mapping[str, str | Path] | None = None, lay
     dip.restore_file("denoise", "a.tif", "a-denoised.tif", axes="ZYX", settings={"seed": 3})
     """
     row, named = task_named(record["task"]), _names(record, names)
-    settings = told_settings(record)
+    settings, update = told_settings(record), _update(record)
     if "input" not in named and layer and not record.get("on_crops"):
         given = [f"viewer.layers[{_quoted(layer)}].data"]
         given += [f"{one.name}={_input(record, one)}" for one in row.inputs]
         given += [f"axes={_quoted(record['axes'])}", *(f"{name}={_quoted(value)}" for name, value in settings.items())]
         name = f"dip.{row.name}"
         if "prior" in record:
-            given += [f"iterations={_update(record)}"] * bool(_update(record))
+            given += [f"iterations={update}"] * bool(update)
             name = f"dip.load_prior({_quoted(_file(named, 'prior'))}).restore"
         return f"import napari_dip as dip\n\nresult = {_call(name, given)}"
     given = [_quoted(row.name), _quoted(_file(named, "input")), _quoted(_target(row, record, named))]
@@ -58,7 +58,7 @@ def as_python(record: Record, names: Mapping[str, str | Path] | None = None, lay
     given += [f"inputs={_dict(inputs)}"] * bool(inputs)
     given += [f"series={record['series']}"] if "series" in record else []
     given += [f"prior={_quoted(named['prior'])}"] if "prior" in named else []
-    given += [f"update={_update(record)}"] * bool(_update(record))
+    given += [f"update={update}"] * bool(update)
     given += [f"save_prior={_quoted(_kept(named))}"] if record.get("on_crops") else []
     given += [f"settings={_dict(settings)}"] * bool(settings)
     return f"import napari_dip as dip\n\n{_call('dip.restore_file', given)}"
@@ -86,7 +86,7 @@ def as_command(record: Record, names: Mapping[str, str | Path] | None = None) ->
     for name in ("series", "prior"):
         value = record["series"] if name == "series" and "series" in record else named.get(name)
         words += [f"--{name}", str(value)] if value is not None else []
-    words += ["--update", str(_update(record))] if _update(record) else []
+    words += ["--update", str(update)] if (update := _update(record)) else []
     words += ["--save-prior", _kept(named)] if record.get("on_crops") else []
     for name, value in told_settings(record).items():
         option = f"--{name.replace('_', '-')}"

@@ -46,7 +46,7 @@ class RunState:
     over, given_out : bool
         Whether it has come to its end, and its result was handed to somebody.
     fitted : dict
-        What was fitted, by channel, if that is to be kept.
+        What was fitted on crops, by channel: it can be kept as a prior.
     at, last : ItemFit, StackFit or None
         The item at work, and, if there is none, the one that was at work last.
     """

@@ -12,7 +12,7 @@ Glasner, Bagon, Irani: Super-resolution from a single image. ICCV 2009 (recurren
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from scipy.optimize import nnls
@@ -87,7 +87,7 @@ ENLARGED_DETAIL = EnlargedDetail()
 
 
 @dataclass(frozen=True)
-class Enlarged:
+class Enlarged(AsPredicted):
     """The prediction stands for itself, and how sure it is, is told by the image one scale down.
 
     Attributes
@@ -97,15 +97,11 @@ class Enlarged:
 
     detail: EnlargedDetail = ENLARGED_DETAIL
 
-    def preview(self, averaged: Sequence[Averaged]) -> Tensor:
-        """Give the mean of the predictions."""
-        return AsPredicted().preview(averaged)
-
     def finish(self, averaged: Sequence[Averaged], *, with_variance: bool = False) -> Estimate:
         """Give the mean of the predictions."""
-        image, seen = self.preview(averaged), averaged[0].observation
+        estimate, seen = super().finish(averaged), averaged[0].observation
         assert isinstance(seen.forward_model, Downsample)
         if not with_variance:
-            return Estimate(image)
+            return estimate
         spread = self.detail.variance(seen.values, seen.observed, seen.forward_model.factor)
-        return Estimate(image, spread.expand_as(image))
+        return replace(estimate, variance=spread.expand_as(estimate.image))

@@ -112,10 +112,12 @@ class Dock(QWidget):  # type: ignore[misc]
 
     def _next(self) -> None:
         """Begin with the next layer of the queue, unless something is at work here."""
-        if self.runner.control is None and busy():  # elsewhere, or one that was cancelled comes to its end
+        if self.runner.control is not None or not self.queue.waiting:
+            return
+        if busy():  # elsewhere, or one that was cancelled comes to its end
             self.next_turn.start()
             return
-        if self.runner.control is not None or (turn := self.queue.take()) is None:
+        if (turn := self.queue.take()) is None:
             return
         job, look, source = turn.job, turn.look, turn.source()
         assert job is not None

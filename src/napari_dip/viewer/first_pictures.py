@@ -29,16 +29,12 @@ def shown_for(picture: np.ndarray, image: Any, axes: str, index: tuple[int, ...]
         Of the plane, along the outer axes.
     factor : int
     """
+    from skimage.transform import downscale_local_mean, resize
+
     inner = [axis for axis in axes if axis not in outer_axes(axes)]
     plane = np.asarray(image[place_of(axes, index)], np.float32)
-    shrunk = picture
-    for place, axis in reversed(list(enumerate(inner))):
-        if axis in "YX":
-            shape = (*shrunk.shape[:place], plane.shape[place], factor, *shrunk.shape[place + 1 :])
-            shrunk = shrunk.reshape(shape).mean(place + 1)
+    shrunk = downscale_local_mean(picture, tuple(factor if axis in "YX" else 1 for axis in inner))
     if not np.nanmean((shrunk - plane) ** 2) > UNLEARNED * np.nanvar(plane):
         return picture
-    from skimage.transform import resize
-
     smooth = resize(np.nan_to_num(plane), picture.shape, order=3, mode="edge", anti_aliasing=False)
     return np.asarray(smooth, np.float32)

@@ -12,6 +12,8 @@ import numpy as np
 from napari_dip.record import Record
 
 Wish = Literal["go", "pause", "stop", "keep", "cancel"]
+PICTURE_EVERY = 0.25
+"""Seconds between pictures of a run, if nobody prefers anything else."""
 ENDS = ("go", "stop", "keep", "cancel")
 """Ways to end, from the mildest to the gravest."""
 
@@ -99,7 +101,7 @@ class Job:
     is_part: bool = False
     run: Any = None
     more: int = 0
-    picture_every: float = 0.25
+    picture_every: float = PICTURE_EVERY
     beginning: Beginning = Beginning()
 
     @property

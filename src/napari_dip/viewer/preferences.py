@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_dip.settings import STRENGTH
+from napari_dip.viewer.messages import PICTURE_EVERY
 
 SECTION = "runs"
 OF_AN_IMAGE = (*STRENGTH, "z_step")
@@ -28,14 +29,14 @@ class Preferences:
     Attributes
     ----------
     settings : dict
-        By name, those that are not as by default.
+        By name, those that have a place on the page; None stands for one that is left out.
     seconds_between_pictures : float
     file : Path or None
         Where the settings of the last runs are remembered; None: nowhere.
     """
 
     settings: dict[str, Any]
-    seconds_between_pictures: float = 0.25
+    seconds_between_pictures: float = PICTURE_EVERY
     file: Path | None = None
 
     def last(self, task: str) -> dict[str, Any]:

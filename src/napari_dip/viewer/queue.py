@@ -73,6 +73,11 @@ class Queue(QGroupBox):  # type: ignore[misc]
         self.rows.itemSelectionChanged.connect(self._show_buttons)
         self._show()
 
+    @property
+    def waiting(self) -> int:
+        """How many wait for their turn."""
+        return sum(turn.state == "waiting" for turn in self.turns)
+
     def add(self, turns: list[Turn]) -> None:
         """Put layers at the end."""
         self.turns = [*(turn for turn in self.turns if turn.state in ("waiting", "running")), *turns]
@@ -114,9 +119,8 @@ class Queue(QGroupBox):  # type: ignore[misc]
             row = self.rows.item(self.rows.count() - 1)
             if row is not None:
                 row.setToolTip(turn.why or turn.name)
-        waiting = sum(turn.state == "waiting" for turn in self.turns)
         done = sum(turn.state == "done" for turn in self.turns)
-        self.counts.setText(f"{done} done, {waiting} waiting")
+        self.counts.setText(f"{done} done, {self.waiting} waiting")
         self._show_buttons()
         self.setVisible(bool(self.turns))
 
