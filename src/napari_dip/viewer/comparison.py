@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 
 from napari_dip.errors import InputError
-from napari_dip.image.axes import outer_axes
-from napari_dip.viewer.layers import place_in, place_of, some_of
+from napari_dip.viewer.layers import indices_of, place_in, some_of, upright
 
 MOST_PLANES = 64
 """Planes that scores are of, evenly spaced."""
@@ -94,12 +93,8 @@ def _micro_ssim(alike: list[tuple[np.ndarray, np.ndarray]]) -> dict[str, float]:
 
 def _planes(image: Any, truth: Any, axes: str) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Give some planes of both, evenly spaced: (y, x), or (y, x, samples)."""
-    outer = outer_axes(axes)
-    every = list(np.ndindex(*(image.shape[axes.index(axis)] for axis in outer)))
-    inner = "".join(axis for axis in axes if axis not in outer)
-    order = [inner.index(axis) for axis in "YXS" if axis in inner]
+    every = indices_of(axes, image.shape)
     step = max(1.0, len(every) / MOST_PLANES)
     for number in range(min(len(every), MOST_PLANES)):
-        key = place_of(axes, every[int(number * step)])
-        one, true = (np.asarray(whole[key], np.float64).transpose(order) for whole in (image, truth))
+        one, true = (upright(whole, axes, every[int(number * step)]).astype(np.float64) for whole in (image, truth))
         yield one, true

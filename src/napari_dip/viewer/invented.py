@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from napari_dip.image.axes import outer_axes
-from napari_dip.viewer.layers import place_in, place_of, some_of
+from napari_dip.viewer.layers import indices_of, place_in, some_of, upright
 
 DEEP = 4
 """Pixels from the nearest known one beyond which a gap is deep: from here on it is learned from gaps like it."""
@@ -49,15 +48,11 @@ def invented(source: Any, result: Any, axes: str, task: str) -> tuple[np.ndarray
         def look(before: np.ndarray, after: np.ndarray) -> tuple[np.ndarray, int]:
             return _detail(before, after, least), after.shape[0] * after.shape[1]
 
-    outer = outer_axes(axes)
-    inner = "".join(axis for axis in axes if axis not in outer)
-    order = [inner.index(axis) for axis in "YXS" if axis in inner]
-    turned = inner.index("Y") > inner.index("X")
-    for index in np.ndindex(*(result.shape[axes.index(axis)] for axis in outer)):
-        key = place_of(axes, index)
-        before, after = (np.asarray(whole[key], np.float32).transpose(order) for whole in (source, result))
+    inner = axes.replace("S", "")
+    for index in indices_of(axes, result.shape):
+        before, after = (upright(whole, axes, index).astype(np.float32) for whole in (source, result))
         mask, of = look(before, after)
-        found[place_of(axes.replace("S", ""), index)] = mask.T if turned else mask
+        upright(found, inner, index)[...] = mask
         filled += of
     part = 100 * float(found.sum()) / max(filled, 1)
     if task == "inpaint":

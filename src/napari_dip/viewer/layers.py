@@ -9,6 +9,7 @@ import numpy as np
 from napari.layers import Image, Labels
 from napari.utils.transforms import Affine
 
+from napari_dip.image import planes
 from napari_dip.image.axes import outer_axes
 
 PLACE = ("scale", "translate", "rotate", "shear", "units", "axis_labels")
@@ -82,8 +83,18 @@ def place_of(axes: str, index: tuple[int, ...]) -> tuple[int | slice, ...]:
     >>> place_of("YTXC", (3, 1))
     (slice(None, None, None), 3, slice(None, None, None), 1)
     """
-    position = dict(zip(outer_axes(axes), index, strict=True))
-    return tuple(position.get(axis, slice(None)) for axis in axes)
+    return planes.place(axes, index)
+
+
+def indices_of(axes: str, shape: Sequence[int]) -> list[tuple[int, ...]]:
+    """Give the indices of all planes along the outer axes."""
+    return list(np.ndindex(*(shape[axes.index(axis)] for axis in outer_axes(axes))))
+
+
+def upright(image: Any, axes: str, index: tuple[int, ...]) -> Any:
+    """Give a plane as (y, x), or (y, x, samples), however the axes of its array lie; a view of it."""
+    plane = planes.take_plane(image, axes, index)
+    return np.asarray(np.moveaxis(plane, 0, -1) if "S" in axes else plane[0])
 
 
 def index_of(axes: str, shape: Sequence[int], where: Sequence[float]) -> tuple[int, ...]:

@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 from scipy.ndimage import binary_erosion, binary_opening, find_objects, grey_dilation, label, median_filter
 
-from napari_dip.image.axes import outer_axes
 from napari_dip.image.unmeasured import OUTLIERS, outliers
-from napari_dip.viewer.layers import place_of
+from napari_dip.viewer.layers import indices_of, place_of
 
 PIXELS, SATURATED, STRIPES, SCRATCHES, NO_NUMBERS = "pixels", "saturated", "stripes", "scratches", "no numbers"
 AROUND, WIDEST, LONG = 11, 5, 15
@@ -87,7 +86,7 @@ def _found(values: np.ndarray, axes: str, name: str, threshold: float) -> np.nda
         return np.asarray(found & (not few))
     find = {PIXELS: _pixels, STRIPES: _stripes, SCRATCHES: _scratches}[name]
     found = np.zeros(values.shape, bool)
-    for index in np.ndindex(*(values.shape[axes.index(axis)] for axis in outer_axes(axes))):
+    for index in indices_of(axes, values.shape):
         key = place_of(axes, index)
         found[key] = find(values[key], known[key], threshold)
     return found
