@@ -75,9 +75,20 @@ def open_dock(viewer):
 
 
 @pytest.fixture
-def run_to_end(qtbot):
-    def run(dock):
+def press_run(qtbot):
+    """Press Run once the form allows it: it follows what happened to a layer a moment later."""
+
+    def press(dock):
+        qtbot.waitUntil(dock.panel.run_button.isEnabled, timeout=5_000)
         dock.panel.run_button.click()
+
+    return press
+
+
+@pytest.fixture
+def run_to_end(qtbot, press_run):
+    def run(dock):
+        press_run(dock)
         qtbot.waitUntil(lambda: dock.panel.state in ("ready", "nothing"), timeout=WAIT)
         assert "The result is the layer" in dock.panel.status.text()
 
@@ -85,14 +96,14 @@ def run_to_end(qtbot):
 
 
 @pytest.fixture
-def start(qtbot):
+def start(qtbot, press_run):
     """Start a run without end and wait until it shows a picture."""
 
     def begin(dock, layers=2):
         if "noise" in dock.form.everyday:  # other presets find for themselves that they are done
             dock.form.everyday["preset"].value = "paper"
         dock.form.more["max_iterations"].value = LONG
-        dock.panel.run_button.click()
+        press_run(dock)
 
         def shows():
             if dock.panel.state in ("ready", "nothing"):
@@ -105,12 +116,12 @@ def start(qtbot):
 
 
 @pytest.fixture
-def start_stack(qtbot):
+def start_stack(qtbot, press_run):
     """Start a run whose planes are fitted together, and wait until so much is reported of it."""
 
     def begin(dock, until, iterations=LONG):
         dock.form.more["max_iterations"].value = iterations
-        dock.panel.run_button.click()
+        press_run(dock)
 
         def come_to():
             if dock.panel.state in ("ready", "nothing"):

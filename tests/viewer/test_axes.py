@@ -151,21 +151,21 @@ def test_the_form_says_what_the_axes_come_to(viewer, open_dock):
     assert form.job()[0].axes == "CTYX"
 
 
-def test_the_form_follows_the_layer(viewer, open_dock):
+def test_the_form_follows_the_layer(qtbot, viewer, open_dock):
     layer = viewer.add_image(noise(3, 16, 20))
     form = open_dock("Super-resolve").form
     assert form.plan_label.text() == f"A volume of 3 x 16 x 20, enlarged to 3 x 64 x 80.\n{GUESSED}"
     form.factor.value = 2
     assert form.plan_label.text() == f"A volume of 3 x 16 x 20, enlarged to 3 x 32 x 40.\n{GUESSED}"
     layer.axis_labels = ("time", "y", "x")
-    assert form.plan_label.text() == "3 frames of 16 x 20, enlarged to 32 x 40"
+    qtbot.waitUntil(lambda: form.plan_label.text() == "3 frames of 16 x 20, enlarged to 32 x 40", timeout=5_000)
     layer.data = noise(5, 16, 20)
-    assert form.plan_label.text() == "5 frames of 16 x 20, enlarged to 32 x 40"
+    qtbot.waitUntil(lambda: form.plan_label.text() == "5 frames of 16 x 20, enlarged to 32 x 40", timeout=5_000)
     viewer.layers.remove(layer)
     assert (form.axes.box.value, form.plan_label.text()) == ("", "")
 
 
-def test_the_form_says_that_the_axes_are_guessed(viewer, open_dock):
+def test_the_form_says_that_the_axes_are_guessed(qtbot, viewer, open_dock):
     layer = viewer.add_image(noise(3, 16, 20))
     form = open_dock("Denoise").form
     for typed, told in (("ZYX", True), ("TYX", False), ("", True), ("Z", False), ("zyx", False)):
@@ -173,7 +173,7 @@ def test_the_form_says_that_the_axes_are_guessed(viewer, open_dock):
         assert (GUESSED in form.plan_label.text()) is told
     form.axes.box.value = ""
     layer.axis_labels = ("z", "y", "x")
-    assert form.plan_label.text() == "A volume of 3 x 16 x 20"
+    qtbot.waitUntil(lambda: form.plan_label.text() == "A volume of 3 x 16 x 20", timeout=5_000)
     viewer.add_image(noise(16, 20), name="plane")
     form.image.value = viewer.layers["plane"]
     assert form.plan_label.text() == "One plane of 16 x 20"  # of what could not be otherwise, nothing is said

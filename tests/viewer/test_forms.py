@@ -157,7 +157,7 @@ def test_more_is_closed_at_first(viewer, open_dock):
     assert not open_dock("Denoise").form.collapsible.isExpanded()
 
 
-def test_a_new_mask_is_ready_to_be_painted(viewer, open_dock, run_to_end, picture):
+def test_a_new_mask_is_ready_to_be_painted(qtbot, viewer, open_dock, run_to_end, picture):
     image = viewer.add_image(picture, name="cell", scale=(0.5, 0.2), rotate=30, units=("um", "um"))
     dock = open_dock("Inpaint", iterations=3)
     assert "New mask" in dock.form.hint.text()
@@ -171,7 +171,7 @@ def test_a_new_mask_is_ready_to_be_painted(viewer, open_dock, run_to_end, pictur
     assert mask.units == image.units
     assert "mask is empty" in dock.form.hint.text() and not dock.panel.run_button.isEnabled()
     mask.paint((16, 20), 1)
-    assert not dock.form.hint.text() and dock.panel.run_button.isEnabled()
+    qtbot.waitUntil(lambda: not dock.form.hint.text() and dock.panel.run_button.isEnabled(), timeout=5_000)
     mask.paint((10, 10), 3)
     masked = np.array(mask.data) > 0
     run_to_end(dock)

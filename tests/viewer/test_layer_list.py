@@ -101,19 +101,19 @@ def test_colours_keep_contrast_and_gamma(viewer, open_dock, run_to_end):
     assert result.contrast_limits == [10, 120] and result.gamma == 0.6
 
 
-def test_an_empty_mask_and_a_label_that_is_nowhere_are_told_before_run(viewer, open_dock, picture):
+def test_an_empty_mask_and_a_label_that_is_nowhere_are_told_before_run(qtbot, viewer, open_dock, picture):
     viewer.add_image(picture)
     mask = viewer.add_labels(np.zeros(picture.shape, int))
     dock = open_dock("Inpaint")
     assert "The mask is empty" in dock.form.hint.text() and not dock.panel.run_button.isEnabled()
     mask.paint((10, 10), 2)
-    assert dock.panel.run_button.isEnabled()
+    qtbot.waitUntil(dock.panel.run_button.isEnabled, timeout=5_000)
     dock.form.label.value = 3
     assert "Nothing in the mask has the label 3" in dock.form.hint.text()
     dock.form.label.value = 2
     assert dock.panel.run_button.isEnabled()
     mask.undo()
-    assert not dock.panel.run_button.isEnabled()
+    qtbot.waitUntil(lambda: not dock.panel.run_button.isEnabled(), timeout=5_000)
 
 
 def test_that_another_restoration_runs_is_taken_back(qtbot, viewer, open_dock, start, picture):

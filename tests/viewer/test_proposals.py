@@ -90,9 +90,10 @@ def test_on_the_form_a_proposal_becomes_a_mask_that_is_run(qtbot, viewer, open_d
     qtbot.waitUntil(lambda: len(viewer.layers) == 2, timeout=30_000)
     mask = viewer.layers["cells mask"]
     assert np.argwhere(mask.data).tolist() == [[5, 9], [12, 20]] and dock.form.mask.value == mask
-    assert "The mask covers 0.16 %" in dock.form.plan_label.text()
+    qtbot.waitUntil(lambda: "The mask covers 0.16 %" in dock.form.plan_label.text(), timeout=5_000)
     masks.grow_button.native.click()
-    assert np.count_nonzero(mask.data) == 18 and "1.4 %" in dock.form.plan_label.text()
+    assert np.count_nonzero(mask.data) == 18
+    qtbot.waitUntil(lambda: "1.4 %" in dock.form.plan_label.text(), timeout=5_000)
     mask.undo()
     assert np.count_nonzero(mask.data) == 2
     masks.by.value = 2

@@ -91,6 +91,7 @@ def test_a_part_without_anything_of_the_mask_or_the_image_is_refused(viewer, qtb
     assert "Nothing of the mask lies in view" in dock.panel.status.text()
     shapes = viewer.add_shapes([np.array([[200, 200], [220, 220]])], shape_type="rectangle")
     viewer.layers.selection.active = shapes
+    dock.form.mask.value = viewer.layers["mask"]
     dock.panel.try_button.click()
     assert "Nothing of the image is in view" in dock.panel.status.text() and dock.panel.state == "ready"
 

@@ -17,7 +17,7 @@ from qtpy.QtWidgets import QFrame, QScrollArea, QShortcut, QVBoxLayout, QWidget
 from napari_dip.errors import InputError
 from napari_dip.tasks import task_named
 from napari_dip.viewer.activity import Activity
-from napari_dip.viewer.connections import Links
+from napari_dip.viewer.connections import LayerWatch, Links
 from napari_dip.viewer.ended import Kept, in_words
 from napari_dip.viewer.form import Form
 from napari_dip.viewer.layers import RECORD, itself
@@ -67,8 +67,7 @@ class Dock(QWidget):  # type: ignore[misc]
         self.results.run_of = self._run_of
         self.queue, self.snapshots = Queue(), Snapshots()
         self.activity: Activity | None = None
-        self.links, self.image_links = Links(), Links()
-        self._followed: list[Any] = []
+        self.links, self.watch = Links(), LayerWatch(self)
         self._docked = False
         self.waiting = QTimer(self)
         self.waiting.setInterval(LOOK)
@@ -192,7 +191,7 @@ class Dock(QWidget):  # type: ignore[misc]
     def shut(self) -> None:
         """Drop the run, if any, and listen to nothing any more."""
         self.links.undo()
-        self.image_links.undo()
+        self.watch.stop()
         self.runner.forget()
         self.queue.clear()
         self.results.shut()
@@ -203,7 +202,12 @@ class Dock(QWidget):  # type: ignore[misc]
             self.live = None
 
     def event(self, event: QEvent | None) -> bool:
-        """Notice when the dock is closed: napari then takes this widget out of its window."""
+        """Notice when the dock is closed: napari then takes this widget out of its window.
+
+        Notice as well when the mouse comes to it: data that a script has changed in place are told by no event.
+        """
+        if event is not None and event.type() == QEvent.Type.Enter:
+            self.watch.expect_change()
         if event is not None and event.type() == QEvent.Type.ParentChange:
             if self.parent() is None and self._docked:
                 self.shut()
@@ -240,6 +244,7 @@ class Dock(QWidget):  # type: ignore[misc]
         self.links.connect(self.viewer.layers.selection.events.active, self._selected)
         self.links.connect(self.viewer.layers.selection.events.changed, self._count_selected)
         self.links.connect(self.waiting.timeout, self._look_whether_free)
+        self.links.connect(self.watch.changed, self._refresh)
         for happened in (layers.inserted, layers.removed, layers.reordered, layers.renamed):
             self.links.connect(happened, self._refresh)
         for asked, do in (
@@ -268,21 +273,9 @@ class Dock(QWidget):  # type: ignore[misc]
         self.results.refresh()
         if self.kept is not None and self.kept.result() not in self.viewer.layers:
             self.kept = None
-        self._follow()
+        self.watch.follow([box.value for box in self.form.boxes])
         if self.panel.state in ("nothing", "ready"):
             self.panel.set_state(self._idle_state())
-
-    def _follow(self) -> None:
-        """Hear of it when the chosen layers are given other data, labels or scale, or are painted on."""
-        form = self.form
-        image, *_ = followed = [box.value for box in form.boxes]
-        if followed == self._followed:
-            return
-        self.image_links.undo()
-        self._followed = followed
-        own = [] if image is None else [image.events.data, image.events.axis_labels, image.events.scale]
-        for happened in (*own, *(event for one in form.inputs.values() for event in one.events())):
-            self.image_links.connect(happened, self._refresh)
 
     def _selected(self, *_: Any) -> None:
         """Choose what is selected in the viewer, unless it is being restored."""

@@ -19,7 +19,7 @@ from napari_dip.settings import OF_PRIOR, STACK, STRENGTH
 from napari_dip.summary import plan
 from napari_dip.tasks import Task
 from napari_dip.viewer.axes import AxesField, read_z_step
-from napari_dip.viewer.inputs import KINDS, MaskInput, layer_box, preselect, renew
+from napari_dip.viewer.inputs import KINDS, ImageInput, MaskInput, layer_box, preselect, renew
 from napari_dip.viewer.layers import describe, enlarge, read_data
 from napari_dip.viewer.messages import Beginning, Job
 from napari_dip.viewer.preferences import Preferences, preferences
@@ -117,8 +117,8 @@ class Form:
 
     @property
     def boxes(self) -> list[ComboBox]:
-        """The lists of what a task takes, that of the image first."""
-        return [self.image, *(widget for widget in self.own.values() if isinstance(widget, ComboBox))]
+        """The lists of layers that a task takes, that of the image first."""
+        return [self.image, *(one.box for one in self.inputs.values() if isinstance(one, ImageInput | MaskInput))]
 
     def missing(self) -> str:
         """Say what has to be there before a run can start; empty if nothing is missing."""

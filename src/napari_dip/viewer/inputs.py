@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from dataclasses import replace
+from math import prod
 from typing import Any, Protocol
 
 import numpy as np
@@ -16,12 +18,12 @@ from napari_dip.tasks import Input
 from napari_dip.viewer.errand import errand
 from napari_dip.viewer.layers import empty_mask, read_data
 from napari_dip.viewer.messages import Painted
-from napari_dip.viewer.placing import between, drawn, lies_alike
+from napari_dip.viewer.placing import between, drawn, lies_alike, mask_on_image
 from napari_dip.viewer.proposals import PROPOSALS, Proposal, grown, propose
-from napari_dip.viewer.widgets import MOST, number_or_nothing, number_or_words, read
+from napari_dip.viewer.widgets import MOST, number_or_nothing, number_or_words, percent, read
 
-LOOKED_THROUGH = 2**24
-"""Most pixels of a mask that are looked through whenever it is painted on."""
+LOOKED_THROUGH, DRAWN = 2**24, 64
+"""Most pixels of a mask, and most shapes, that are looked through whenever it is painted on."""
 
 
 class InputWidgets(Protocol):
@@ -47,10 +49,6 @@ class InputWidgets(Protocol):
         """Give the value for a job."""
         ...
 
-    def events(self) -> Iterator[Any]:
-        """Give what tells, beside the widgets, that something else may be missing now."""
-        ...
-
 
 class NumberInput:
     """A number of a few."""
@@ -71,10 +69,6 @@ class NumberInput:
         """Give the number."""
         return int(self.box.value)
 
-    def events(self) -> Iterator[Any]:
-        """Give none."""
-        yield from ()
-
 
 class ImageInput:
     """Another image layer: any but the one to restore."""
@@ -94,10 +88,6 @@ class ImageInput:
     def read(self) -> Any:
         """Give the array of the layer."""
         return read_data(self.box.value)
-
-    def events(self) -> Iterator[Any]:
-        """Give none."""
-        yield from ()
 
 
 class MaskInput:
@@ -153,29 +143,52 @@ class MaskInput:
         ]
 
     def missing(self) -> str:
-        """Ask for a mask, and for something in it."""
+        """Ask for a mask, and for something in it that lies on the image."""
         layer, label = self.box.value, int(self.label.value)
         if layer is None:
             return f"Press {self.button.text} and paint over what is to be filled in, or open a Labels layer."
-        if isinstance(layer, Shapes):
+        if isinstance(layer, Shapes) and len(layer.data) <= max(label - 1, 0):
             few = f"The layer “{layer.name}” has {len(layer.data)} shapes; give a lower number, or 0 for all of them."
-            empty = "Nothing is drawn in the mask: draw over what is to be filled in."
-            return "" if len(layer.data) > max(label - 1, 0) else few if layer.data else empty
-        data = read_data(layer)
-        if not isinstance(data, np.ndarray) or data.size > LOOKED_THROUGH or (data == label if label else data).any():
+            return few if layer.data else "Nothing is drawn in the mask: draw over what is to be filled in."
+        try:
+            mask = self.mask_on_image()
+        except InputError as error:
+            return str(error)
+        if mask is None or (mask.any() and not mask.all()):
             return ""  # of what is lazy or large the run will say so
-        if label and data.any():
+        if mask.any():
+            return "The mask covers the whole image; leave some pixels to restore the others from."
+        if label and not isinstance(layer, Shapes) and layer.data.any():
             return f"Nothing in the mask has the label {label}; give another number, or 0 for every label."
         return "The mask is empty: paint over what is to be filled in."
 
     def coverage(self) -> str:
         """Say how much of the image is to be filled in; empty where that is not known at once."""
-        layer, label = self.box.value, int(self.label.value)
-        data = read_data(layer) if isinstance(layer, Labels) else None
-        if not isinstance(data, np.ndarray) or data.size > LOOKED_THROUGH or not data.size:
+        try:
+            mask = self.mask_on_image()
+        except InputError:
             return ""
-        part = np.count_nonzero(data == label if label else data) / data.size
-        return f"The mask covers {100 * part:.2g} % of its image." if part else ""
+        part = 0.0 if mask is None else np.count_nonzero(mask) / mask.size
+        return f"The mask covers {percent(part)} of the image." if part else ""
+
+    def mask_on_image(self) -> np.ndarray | None:
+        """Give what a run would fill in; None where there is nothing, or too much to look at after each stroke.
+
+        Raises
+        ------
+        InputError
+            If the mask cannot be laid on the image.
+        """
+        image, layer = self.image.value, self.box.value
+        if image is None or layer is None:
+            return None
+        pixels = prod(read_data(image).shape[: image.ndim])
+        if isinstance(layer, Shapes):
+            quick = len(layer.data) <= DRAWN and pixels <= LOOKED_THROUGH
+        else:
+            data = read_data(layer)
+            quick = isinstance(data, np.ndarray) and 0 < data.size <= LOOKED_THROUGH and pixels <= LOOKED_THROUGH
+        return mask_on_image(self._painted()) if quick else None
 
     def propose(self) -> None:
         """Look for what is chosen, off the GUI thread, and mark it in a new mask."""
@@ -239,21 +252,27 @@ class MaskInput:
         InputError
             If they cannot be laid on the image.
         """
+        painted = self._painted()
+        return replace(painted, labels=painted.labels.copy()) if hasattr(painted.labels, "copy") else painted
+
+    def _painted(self) -> Painted:
+        """Give the labels themselves, and where they lie.
+
+        Raises
+        ------
+        InputError
+            As `read` does.
+        """
         image, mask, label = self.image.value, self.box.value, int(self.label.value)
         shape = tuple(read_data(image).shape[: image.ndim])
         if isinstance(mask, Shapes):
             return Painted(drawn(mask, image, shape), label)
         data, trailing = read_data(mask), shape[-mask.ndim :]
         if mask.ndim < image.ndim and data.shape != trailing:  # it may lack axes in between, which their sizes tell
-            return Painted(data.copy() if hasattr(data, "copy") else data, label)
+            return Painted(data, label)
         matrix = between(image, mask)
         same = data.shape == trailing and lies_alike(matrix, trailing)
-        return Painted(data.copy() if hasattr(data, "copy") else data, label, shape, None if same else matrix)
-
-    def events(self) -> Iterator[Any]:
-        """Give those of the layer that is chosen."""
-        if self.box.value is not None:
-            yield self.box.value.events.set_data  # painted on, undone, other data, or another plane is seen
+        return Painted(data, label, shape, None if same else matrix)
 
     def add(self, *_: Any) -> None:
         """Add an empty mask on the image, ready to be painted."""

@@ -9,9 +9,12 @@ import numpy as np
 from napari.layers import Image, Shapes
 
 from napari_dip.errors import InputError
+from napari_dip.viewer.layers import read_mask
+from napari_dip.viewer.messages import Painted
 
 ALIKE = 1e-3
 """Pixels within which two layers lie alike."""
+ELSEWHERE = "Nothing of the mask lies on the image; move the mask there, or paint on the image."
 
 
 def matrix_of(layer: Any) -> np.ndarray:
@@ -103,7 +106,7 @@ def drawn(shapes: Shapes, image: Image, shape: Sequence[int]) -> np.ndarray:
     Raises
     ------
     InputError
-        As `between` does.
+        As `between` does, and if nothing of it lies on the image.
     """
     onto = np.linalg.inv(between(image, shapes))
     moved = [np.asarray(one) @ onto[:-1, :-1].T + onto[:-1, -1] for one in shapes.data]
@@ -111,4 +114,23 @@ def drawn(shapes: Shapes, image: Image, shape: Sequence[int]) -> np.ndarray:
         return np.zeros(tuple(shape), np.int32)
     copy = Shapes(moved, shape_type=list(shapes.shape_type))
     labels = copy.to_labels(tuple(shape[-shapes.ndim :]))
+    if not labels.any():
+        raise InputError(ELSEWHERE)
     return np.asarray(np.broadcast_to(labels, tuple(shape)))
+
+
+def mask_on_image(painted: Painted) -> np.ndarray:
+    """Give a mask as it lies on the whole image: what a run fills in, and what a form reports of it.
+
+    Raises
+    ------
+    InputError
+        If none of it lies there.
+    """
+    mask = read_mask(painted.labels, painted.label)
+    if painted.matrix is None:
+        return mask
+    placed = resampled(mask, painted.matrix, painted.shape[-mask.ndim :])
+    if mask.any() and not placed.any():
+        raise InputError(ELSEWHERE)
+    return np.broadcast_to(placed, painted.shape)

@@ -14,9 +14,9 @@ from qtpy.QtCore import Qt, QTimer
 
 from napari_dip.errors import InputError, in_words
 from napari_dip.viewer.first_pictures import EARLY, shown_for
-from napari_dip.viewer.layers import displayable, place_of, read_mask, result_shape, without_colours
+from napari_dip.viewer.layers import displayable, place_of, result_shape, without_colours
 from napari_dip.viewer.messages import Cancelled, Control, Done, Failed, Job, Outcome, Painted, Picture, Report, Stopped
-from napari_dip.viewer.placing import resampled
+from napari_dip.viewer.placing import mask_on_image
 from napari_dip.viewer.priors import begun
 
 if TYPE_CHECKING:
@@ -221,7 +221,7 @@ def _read(value: Any) -> Any:
     """Give an input as the engine takes it."""
     if not isinstance(value, Painted):
         return value
-    mask = _laid(value)
+    mask = mask_on_image(value)
     if value.part is None:
         return mask
     if value.whole[-mask.ndim :] != mask.shape:
@@ -230,17 +230,6 @@ def _read(value: Any) -> Any:
     if not mask.any():
         raise InputError("Nothing of the mask lies in view; move it there, or restore the whole.")
     return mask
-
-
-def _laid(value: Painted) -> np.ndarray:
-    """Give a mask as it lies on the whole image."""
-    mask = read_mask(value.labels, value.label)
-    if value.matrix is None:
-        return mask
-    placed = resampled(mask, value.matrix, value.shape[-mask.ndim :])
-    if mask.any() and not placed.any():
-        raise InputError("Nothing of the mask lies on the image; move the mask there, or paint on the image.")
-    return np.broadcast_to(placed, value.shape)
 
 
 class _Clock:

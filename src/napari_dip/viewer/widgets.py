@@ -124,6 +124,20 @@ def write(widget: Widget, value: Any) -> None:
         widget.value = value
 
 
+def percent(part: float) -> str:
+    """Give a part in per cent, with two digits that count; what is not all of it is never 100 %.
+
+    >>> percent(0.0016), percent(0.063), percent(0.94), percent(0.998), percent(1.0), percent(1e-6)
+    ('0.16 %', '6.3 %', '94 %', 'more than 99 %', '100 %', 'less than 0.01 %')
+    """
+    value = 100 * part
+    if value < 0.01:
+        return "less than 0.01 %"
+    if 99 < value < 100:
+        return "more than 99 %"
+    return f"{value:.0f} %" if value > 9.9 else f"{value:.2g} %"
+
+
 def on_the_form(sentence: str) -> str:
     """Say the same of the boxes of a form, where a sentence speaks of settings as Python and the shell call them."""
     choice = f"choose “{LABELS['nonfinite']['inpaint']}” as {field('nonfinite').title} under More"
