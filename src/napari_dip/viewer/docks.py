@@ -20,7 +20,7 @@ from napari_dip.viewer.activity import Activity
 from napari_dip.viewer.connections import LayerWatch, Links
 from napari_dip.viewer.ended import Kept, in_words
 from napari_dip.viewer.form import Form
-from napari_dip.viewer.layers import RECORD, itself
+from napari_dip.viewer.layers import is_users_own, itself
 from napari_dip.viewer.live_layer import LiveLayer
 from napari_dip.viewer.messages import Done, Failed, Job, Outcome, Report
 from napari_dip.viewer.queue import Queue, Turn
@@ -136,7 +136,7 @@ class Dock(QWidget):  # type: ignore[misc]
         return [
             layer
             for layer in reversed(self.viewer.layers)
-            if layer in chosen and isinstance(itself(layer), Image) and RECORD not in layer.metadata
+            if layer in chosen and isinstance(itself(layer), Image) and is_users_own(layer)
         ]
 
     def go_on(self) -> None:
@@ -316,6 +316,10 @@ class Dock(QWidget):  # type: ignore[misc]
             self.activity = None
 
     def _ended(self, outcome: Outcome) -> None:
+        self._show_end(outcome)
+        self._refresh()  # what only showed the run is a result now, or gone
+
+    def _show_end(self, outcome: Outcome) -> None:
         live, self.live = self.live, None
         self._end_activity()
         self.form.native.setEnabled(True)

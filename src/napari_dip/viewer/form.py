@@ -20,7 +20,7 @@ from napari_dip.summary import plan
 from napari_dip.tasks import Task
 from napari_dip.viewer.axes import AxesField, read_z_step
 from napari_dip.viewer.inputs import KINDS, ImageInput, MaskInput, layer_box, preselect, renew
-from napari_dip.viewer.layers import describe, enlarge, read_data
+from napari_dip.viewer.layers import describe, enlarge, is_users_own, read_data
 from napari_dip.viewer.messages import Beginning, Job
 from napari_dip.viewer.preferences import Preferences, preferences
 from napari_dip.viewer.priors import PriorFields
@@ -111,7 +111,7 @@ class Form:
     def follow(self, layer: Any) -> None:
         """Choose a layer that is selected in the viewer, where it belongs; no result is restored again by that."""
         for box in self.boxes:
-            if layer in box.choices and "napari-dip" not in layer.metadata:
+            if layer in box.choices and is_users_own(layer):
                 box.value = layer
                 return
 

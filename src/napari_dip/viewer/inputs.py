@@ -16,7 +16,7 @@ from napari.utils.notifications import show_info, show_warning
 from napari_dip.errors import InputError
 from napari_dip.tasks import Input
 from napari_dip.viewer.errand import errand
-from napari_dip.viewer.layers import empty_mask, read_data
+from napari_dip.viewer.layers import can_serve, empty_mask, read_data
 from napari_dip.viewer.messages import Painted
 from napari_dip.viewer.placing import between, drawn, lies_alike, mask_on_image
 from napari_dip.viewer.proposals import PROPOSALS, Proposal, grown, propose
@@ -297,11 +297,13 @@ KINDS: dict[str, Callable[[Input, ViewerModel, ComboBox], InputWidgets]] = {
 def layer_box(
     viewer: ViewerModel, kind: type | tuple[type, ...], taken: Callable[[], Any] = lambda: None, **common: Any
 ) -> ComboBox:
-    """Make a box that offers the layers of one kind, but for one that is taken."""
-    layers = viewer.layers
-    return ComboBox(
-        choices=lambda _: [layer for layer in layers if isinstance(layer, kind) and layer is not taken()], **common
-    )
+    """Make a box that offers the layers of one kind that can serve, but for one that is taken."""
+
+    def offered(_: Any) -> list[Any]:
+        layers = (layer for layer in viewer.layers if isinstance(layer, kind) and can_serve(layer))
+        return [layer for layer in layers if layer is not taken()]
+
+    return ComboBox(choices=offered, **common)
 
 
 def renew(box: ComboBox) -> None:
@@ -317,8 +319,8 @@ def renew(box: ComboBox) -> None:
 
 def preselect(box: ComboBox, viewer: ViewerModel, kind: type) -> None:
     """Choose what is selected in the viewer, or else the uppermost layer of that kind that is seen."""
-    layers = viewer.layers
-    found: list[Any] = [layer for layer in layers if isinstance(layer, kind)]
+    active = viewer.layers.selection.active
+    found: list[Any] = [layer for layer in box.choices if isinstance(layer, kind)]
     seen = [layer for layer in found if layer.visible]
     if found:
-        box.value = layers.selection.active if layers.selection.active in found else (seen or found)[-1]
+        box.value = active if active in found else (seen or found)[-1]

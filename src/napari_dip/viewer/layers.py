@@ -27,6 +27,16 @@ def itself(layer: Any) -> Any:
     return getattr(layer, "__wrapped__", layer)
 
 
+def can_serve(layer: Any) -> bool:
+    """Whether a layer may be restored, or be an input: one of the user or a result, but none that only shows a run."""
+    return SHOWS not in layer.metadata
+
+
+def is_users_own(layer: Any) -> bool:
+    """Whether a layer is neither a result nor shows a run."""
+    return can_serve(layer) and RECORD not in layer.metadata
+
+
 def read_data(layer: Image | Labels) -> Any:
     """Give the array of a layer as it is (it may be lazy): the sharpest level, if it has several."""
     return layer.data[0] if layer.multiscale else layer.data

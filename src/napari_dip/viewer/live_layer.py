@@ -12,7 +12,17 @@ from napari.utils.transforms import Affine
 
 from napari_dip.viewer.aside import step_aside
 from napari_dip.viewer.connections import Links
-from napari_dip.viewer.layers import before_work, index_of, itself, place_of, uncertainty_look, unique_name, with_scale
+from napari_dip.viewer.layers import (
+    RECORD,
+    SHOWS,
+    before_work,
+    index_of,
+    itself,
+    place_of,
+    uncertainty_look,
+    unique_name,
+    with_scale,
+)
 from napari_dip.viewer.messages import Control, Done, Job, Picture
 
 IDLE = ("pan_zoom", "transform", "pick")
@@ -76,8 +86,9 @@ class LiveLayer:
             The uncertainty lies right above the result, hidden; None where it was not asked for.
         """
         layer, self.data = self._put(outcome.image), None
-        shows = {"napari-dip shows": "part"} if self.job.is_part else {}
-        layer.metadata = {**layer.metadata, "napari-dip": outcome.record, **shows}
+        shows = {SHOWS: "part"} if self.job.is_part else {}
+        kept = {name: value for name, value in layer.metadata.items() if name != SHOWS}
+        layer.metadata = {**kept, RECORD: outcome.record, **shows}
         self.stop_listening()
         second = self._add_above(layer, outcome)
         if itself(self.viewer.layers.selection.active) is (
@@ -120,7 +131,7 @@ class LiveLayer:
         layers = self.viewer.layers
         selected = list(layers.selection)
         name = unique_name(self.job.title, (layer.name for layer in layers))
-        self.layer = self.viewer.add_image(data, name=name, multiscale=False, **self.look)
+        self.layer = self.viewer.add_image(data, name=name, multiscale=False, metadata={SHOWS: "run"}, **self.look)
         self._let_paint(selected)
         step_aside(self.viewer, self._source(), self.layer)
         if selected:  # a new layer takes the selection, and the brush out of the hand of who is painting
@@ -144,7 +155,7 @@ class LiveLayer:
         second = Image(
             data,
             name=unique_name(f"{layer.name} uncertainty", (other.name for other in layers)),
-            metadata={"napari-dip": outcome.record, "napari-dip shows": "uncertainty"},
+            metadata={RECORD: outcome.record, SHOWS: "uncertainty"},
             multiscale=False,
             **uncertainty_look(self.look, data),
         )

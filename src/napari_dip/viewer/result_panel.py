@@ -35,7 +35,7 @@ from napari_dip.viewer.errand import errand
 from napari_dip.viewer.form import Form
 from napari_dip.viewer.inputs import renew
 from napari_dip.viewer.invented import TASKS, invented, look_of_invented
-from napari_dip.viewer.layers import RECORD, SHOWS, describe, itself, read_data, unique_name, with_scale
+from napari_dip.viewer.layers import RECORD, SHOWS, describe, is_users_own, itself, read_data, unique_name, with_scale
 from napari_dip.viewer.passing import PassingLayer, still_there
 from napari_dip.viewer.priors import FILES, SUFFIX, save
 from napari_dip.viewer.snapshots import Stage, Stages
@@ -234,7 +234,9 @@ class ResultPanel(QGroupBox):  # type: ignore[misc]
         viewer, beside = self.viewer, ref(result)
 
         def add(values: Any) -> None:
-            layer = Image(values, name=name, multiscale=False, **look_of_taken_off(look, values))
+            layer = Image(
+                values, name=name, multiscale=False, metadata={SHOWS: "residual"}, **look_of_taken_off(look, values)
+            )
             there = beside()
             at = viewer.layers.index(there) + 1 if there is not None and there in viewer.layers else len(viewer.layers)
             viewer.layers.insert(at, with_scale(layer))
@@ -319,7 +321,7 @@ class ResultPanel(QGroupBox):  # type: ignore[misc]
         result, source = self.result, self.source
         if result is None:
             return []
-        others = [one for one in self.viewer.layers if isinstance(one, Image) and RECORD not in one.metadata]
+        others = [one for one in self.viewer.layers if isinstance(one, Image) and is_users_own(one)]
         return [one for one in others if read_data(one).shape == result.data.shape and one != source]
 
     def _names(self) -> dict[str, str]:
