@@ -4,9 +4,9 @@ import pytest
 
 from napari_dip import estimate as estimates
 from napari_dip import fits, stack_apply, stack_fit, stack_pool
-from napari_dip.estimate import Estimate, estimate
+from napari_dip.estimate import Estimate, Plan, estimate
 from napari_dip.prior import apply
-from napari_dip.prior.presets import STACK
+from napari_dip.prior.presets import BEST, FAST, PAPER, STACK
 
 
 def test_it_reckons_with_what_the_engine_does():
@@ -14,6 +14,14 @@ def test_it_reckons_with_what_the_engine_does():
     assert estimates.HALO == apply.HALO + stack_apply.MARGIN
     assert STACK["fast"].iterations == estimates.ITERATIONS
     assert {name: preset.members for name, preset in STACK.items()} == estimates.MEMBERS
+    for name, presets in (("fast", FAST), ("best", BEST)):
+        for task in ("inpaint", "super_resolve"):  # these run to the end of their plan
+            assert presets[task].stopping is None
+            assert presets[task].iterations == estimates.AS_A_WHOLE[task][name]
+        assert estimates.AS_A_WHOLE["denoise"][name] < presets["denoise"].iterations
+    paper = {"denoise": "denoise", "inpaint": "text", "super_resolve": "x4"}
+    for task, row in paper.items():
+        assert PAPER[row].iterations == estimates.AS_A_WHOLE[task]["paper"]
 
 
 @pytest.mark.parametrize("task", ["denoise", "inpaint", "super_resolve"])
@@ -38,3 +46,31 @@ def test_a_large_image_takes_bounded_memory():
 )
 def test_words_are_short(seconds, words):
     assert Estimate(seconds, 2.14e9).words() == f"{words} on one core, 2.1 GB"
+
+
+@pytest.mark.parametrize("axes", ["YX", "ZYX"])
+@pytest.mark.parametrize("task", ["denoise", "inpaint", "super_resolve"])
+@pytest.mark.parametrize("preset", ["fast", "best", "paper"])
+def test_it_follows_every_limit(task, preset, axes):
+    shape = (4, 256, 256)[-len(axes) :]
+
+    def takes(**plan):
+        return estimate(task, axes, shape, 2, preset=preset, plan=Plan(**plan))
+
+    usual, few, many = takes(), takes(max_iterations=5), takes(max_iterations=20_000)
+    assert few.seconds < usual.seconds and few.at_most == few.seconds
+    assert many.at_most > 2 * usual.at_most
+    assert many.seconds == (usual.seconds if task == "denoise" and preset != "paper" else many.at_most)
+    assert takes(max_seconds=0.1).seconds < usual.seconds
+    limited = takes(max_iterations=20_000, max_seconds=15)
+    assert limited.at_most <= 15 + few.seconds and limited.at_most < many.at_most
+    assert takes(max_seconds=1e6) == usual
+    assert takes(uncertainty=True).memory > usual.memory
+
+
+def test_a_prior_takes_its_update_and_its_application():
+    applied, updated = (
+        estimate("denoise", "YX", (256, 256), 2, plan=Plan(max_iterations=n, has_prior=True)) for n in (0, 50)
+    )
+    fitted = estimate("denoise", "YX", (256, 256), 2, plan=Plan(on_crops=True))
+    assert applied.seconds < updated.seconds < fitted.seconds

@@ -382,3 +382,11 @@ def test_a_child_of_a_process_that_has_computed_never_hangs(method, threads, exp
         child.kill()
         child.join()
     assert answer == expected if isinstance(expected, int) else expected in answer
+
+
+def test_a_limit_of_time_is_part_of_what_is_done():
+    """The part that is done comes near to 1 before the limit ends a run, however many iterations are planned."""
+    run = steps(max_iterations=100_000, max_seconds=0.5)
+    done = [now.done for now in run]
+    assert run.result.record["stopped_by"] == "seconds"
+    assert done == sorted(done) and done[-1] > 0.7

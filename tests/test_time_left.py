@@ -72,3 +72,14 @@ def test_where_nobody_says_so_it_ends_early_once_held_out_pixels_were_looked_at(
     assert left.about == left.at_most == pytest.approx(37.6)
     left.note(step(25, 400, 2.5), 1.0)
     assert left.about < 0.6 * left.at_most
+
+
+@pytest.mark.parametrize("ends_early", [True, False])
+def test_a_limit_of_time_counts_as_the_end(ends_early):
+    left, limit = TimeLeft(ends_early=ends_early), 15.0
+    for i in range(1, 150):
+        left.note(step(i, 100_000, 0.1 * i, done=max(i / 100_000, 0.1 * i / limit)))
+        if i > 20:
+            assert left.about == pytest.approx(left.at_most)
+            assert left.at_most == pytest.approx(limit - 0.1 * i, abs=0.02)
+            assert left.done == pytest.approx(0.1 * i / limit, abs=0.02)

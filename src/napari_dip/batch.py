@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from napari_dip import record as records
 from napari_dip.errors import InputError
-from napari_dip.estimate import estimate
+from napari_dip.estimate import Plan, estimate
 from napari_dip.files import formats as files
 from napari_dip.image.axes import guess_axes
 from napari_dip.image.source import digest_of
@@ -194,8 +194,13 @@ def _restored(
     if announce is not None:
         image = run.request.source
         size = image.array.shape
-        preset, itemsize = run.request.settings.preset, image.array.dtype.itemsize
-        takes = estimate(row.name, image.axes, size, itemsize, preset=preset, factor=run.request.factor)
+        wanted, itemsize = run.request.settings, image.array.dtype.itemsize
+        start = run.request.start
+        iterations = wanted.max_iterations if start is None else start.iterations
+        limits = Plan(iterations, wanted.max_seconds, wanted.uncertainty, run.request.on_crops, start is not None)
+        takes = estimate(
+            row.name, image.axes, size, itemsize, preset=wanted.preset, factor=run.request.factor, plan=limits
+        )
         announce(f"{plan(image.axes, size, run.request.factor)}; takes {takes.words()}")
     run.walk(watch)
     result = _write(run, picture, made, needed, begun, unit, same)

@@ -1,10 +1,10 @@
-"""What a run will take, said before it: time and memory, from the shape of the image alone."""
+"""What a run will take: time and memory, from the shape of the image and the settings, before anything is read."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import prod
+from math import inf, prod
 
 GROUPED = ("fast", "best")
 """Presets that fit planes together."""
@@ -21,11 +21,62 @@ POOL_BYTES, ALONE_BYTES, TOGETHER_BYTES, TILE_BYTES, FIT_BYTES = 24, 230, 26, 60
 iteration on crops. Measured: benchmarks/RESULTS.md, "Volumes, series, large images"."""
 TILE = 640
 """Side of a tile of the network with its halo."""
-PER_ITERATION, PER_PIXEL, PER_PLANE_PIXEL = 0.3, 22e-6, 6e-6
-"""Seconds of an iteration on crops, of restoring a pixel, and of a pixel in an iteration on a whole plane; on one core
-without fast bfloat16."""
-ITERATIONS, MEMBERS, AS_A_WHOLE = 300, {"fast": 1, "best": 4}, {"fast": 100, "best": 400, "paper": 3000}
-"""Planned on crops; networks of a preset; and about as many as a fit of a whole plane takes."""
+PER_ITERATION, PER_PIXEL = 0.3, 22e-6
+"""Seconds of an iteration on crops, and of restoring a pixel; on one core without fast bfloat16."""
+PER_PLANE_PIXEL = {"fast": 6e-6, "best": 6e-6, "paper": 25e-6}
+"""Seconds of a pixel in an iteration on a whole plane; the network of `paper` is the larger one."""
+CLEARLY_MORE = 1.5
+"""What a run takes at most is said where it is so many times what it takes about."""
+ITERATIONS, MEMBERS = 300, {"fast": 1, "best": 4}
+"""Planned on crops for each network, and networks of a preset."""
+AS_A_WHOLE = {
+    "denoise": {"fast": 100, "best": 400, "paper": 1800},
+    "inpaint": {"fast": 300, "best": 900, "paper": 6000},
+    "super_resolve": {"fast": 400, "best": 800, "paper": 2000},
+}
+"""Iterations of a fit of a whole plane: as planned, and about as many as it takes where it ends by itself."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What settings say of the length of a run, and of what it keeps.
+
+    Attributes
+    ----------
+    max_iterations, max_seconds, uncertainty
+        As in `Settings`.
+    on_crops : bool
+        Whether even a small plane is fitted on crops.
+    has_prior : bool
+        Whether the run begins with a fitted prior, which `max_iterations` bring up to date.
+    """
+
+    max_iterations: int | None = None
+    max_seconds: float | None = None
+    uncertainty: bool = False
+    on_crops: bool = False
+    has_prior: bool = False
+
+    def learning(self, usual: int, each: float, *, ends_early: bool) -> tuple[float, float]:
+        """Give about how many seconds fits take, and at most.
+
+        Parameters
+        ----------
+        usual : int
+            Iterations that they take where nothing is set.
+        each : float
+            Seconds of an iteration of each of them.
+        ends_early : bool
+            Whether they end by themselves once there is nothing more to gain.
+        """
+        planned = usual if self.max_iterations is None else self.max_iterations
+        limit = inf if self.max_seconds is None else self.max_seconds
+        likely = min(planned, usual) if ends_early else planned
+        return min(each * likely, limit), min(each * planned, limit)
+
+
+PLAN = Plan()
+"""Nothing is set."""
 
 
 @dataclass(frozen=True)
@@ -38,21 +89,24 @@ class Estimate:
         On one core as in a laptop of some years ago; nobody knows when a fit finds that there is nothing more to gain.
     memory : float
         Bytes of the whole process at its peak, the image that is given included.
+    at_most : float
+        Seconds, if it does not end by itself.
     """
 
     seconds: float
     memory: float
+    at_most: float = 0.0
 
     def words(self) -> str:
         """Say it in a few words.
 
         >>> Estimate(540, 2.1e9).words()
         'about 9 min on one core, 2.1 GB'
+        >>> Estimate(10, 0.5e9, at_most=200).words()
+        'about 10 s, at most 3 min, on one core, 0.5 GB'
         """
-        time = f"{self.seconds / 60:.0f} min" if self.seconds >= 90 else f"{max(self.seconds, 1):.0f} s"
-        if self.seconds >= 2 * 3600:
-            time = f"{self.seconds / 3600:.0f} h"
-        return f"about {time} on one core, {self.memory / 1e9:.1f} GB"
+        more = f", at most {_time(self.at_most)}," if self.at_most > CLEARLY_MORE * max(self.seconds, 1) else ""
+        return f"about {_time(self.seconds)}{more} on one core, {self.memory / 1e9:.1f} GB"
 
 
 def estimate(
@@ -64,6 +118,7 @@ def estimate(
     preset: str = "fast",
     factor: int = 1,
     lazy: bool = False,
+    plan: Plan = PLAN,
 ) -> Estimate:
     """Estimate what a run will take.
 
@@ -80,20 +135,34 @@ def estimate(
         Of super-resolution.
     lazy : bool
         Whether the image is read region by region.
+    plan : Plan
     """
     size = dict(zip(axes, map(int, shape), strict=True))
     samples, plane = min(size.get("S", 1), 3), size["Y"] * size["X"]
     channels = size.get("C", 1)
     planes = prod(size.get(axis, 1) for axis in "TZ")
     values = prod(shape)
-    held = PROCESS + (0 if lazy else values * itemsize) + 4 * values * factor**2
-    if task == "denoise" and preset in GROUPED and (planes > 1 or plane >= LARGE):
-        pixels = planes * plane
-        seconds = channels * MEMBERS[preset] * (PER_ITERATION * ITERATIONS + PER_PIXEL * samples * pixels)
-        return Estimate(seconds, held + FIT_BYTES + samples * _on_crops(size, planes))
+    results = 2 if plan.uncertainty else 1
+    held = PROCESS + (0 if lazy else values * itemsize) + results * 4 * values * factor**2
+    grouped = task == "denoise" and preset in GROUPED
+    if grouped and (plan.on_crops or plan.has_prior or planes > 1 or plane >= LARGE):
+        members = 1 if plan.has_prior else MEMBERS[preset]  # a prior of several networks takes longer: its file says so
+        usual, each = (0 if plan.has_prior else ITERATIONS * members), channels * PER_ITERATION
+        about, at_most = plan.learning(usual, each, ends_early=not plan.has_prior)
+        applied = channels * members * PER_PIXEL * samples * planes * plane
+        memory = held + FIT_BYTES + samples * _on_crops(size, planes)
+        return Estimate(about + applied, memory, at_most + applied)
     pixels = plane * factor**2
-    seconds = channels * planes * pixels * samples**0.5 * PER_PLANE_PIXEL * AS_A_WHOLE[preset]
-    return Estimate(seconds, held + PLANE_BYTES[preset] * pixels * samples**0.3)
+    each = channels * planes * pixels * samples**0.5 * PER_PLANE_PIXEL[preset]
+    about, at_most = plan.learning(AS_A_WHOLE[task][preset], each, ends_early=grouped)
+    return Estimate(about, held + PLANE_BYTES[preset] * pixels * samples**0.3, at_most)
+
+
+def _time(seconds: float) -> str:
+    """Give a duration in a word or two."""
+    if seconds >= 2 * 3600:
+        return f"{seconds / 3600:.0f} h"
+    return f"{seconds / 60:.0f} min" if seconds >= 90 else f"{max(seconds, 1):.0f} s"
 
 
 def _on_crops(size: dict[str, int], planes: int) -> float:

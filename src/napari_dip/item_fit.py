@@ -154,8 +154,10 @@ class ItemFit:
 
     @property
     def part(self) -> float:
-        """Part of the work that is done, 0 to 1."""
-        return min(self.fit.iteration / self.fit.limits.iterations, 1.0)
+        """Part of the work that is done, 0 to 1: of its plan, or of its time where that ends it sooner."""
+        limits = self.fit.limits
+        of_time = self.seconds / limits.seconds if limits.seconds else 0.0
+        return min(max(self.fit.iteration / limits.iterations, of_time), 1.0)
 
     def look_at(self, item: Item) -> None:
         """There is one plane to look at."""

@@ -103,9 +103,10 @@ class TimeLeft:
             return 0.0
         each = (now.done - self._begin[1]) / (now.iteration - self._begin[0])
         share = sum(self._shares) / len(self._shares) if self._shares else None
-        planned = float(now.iterations)
+        rest = max((now.fit + 1) / now.fits - now.done, 0.0)  # of this fit: a limit of time may cut its plan short
+        planned = min(float(now.iterations), now.iteration + rest / each) if each > 0 else float(now.iterations)
         typical = TYPICAL if now.together == 1 else TYPICAL_OF_STACKS
-        usual = (typical if share is None else share) * min(planned, LONGEST_PLAN)
+        usual = (typical if share is None else share) * min(float(now.iterations), LONGEST_PLAN)
         stop = min(max(usual, FIRST_STOP, PATIENCE * self._best, now.iteration), planned)
         later = (now.fits - now.fit - 1) * (planned - (stop if share is None else share * planned))
         return each * (planned - stop + max(later, 0.0))

@@ -153,6 +153,35 @@ def test_what_changes_nothing_is_gray_and_left_out(viewer, open_dock, picture, p
     restore_steps("denoise", picture, axes="YX", **form.settings())  # refuses settings that do nothing together
 
 
+def test_what_is_said_of_time_and_memory_follows_every_setting(viewer, open_dock):
+    viewer.add_image(np.random.default_rng(0).random((512, 512), np.float32))
+    form = open_dock("Denoise", iterations=0).form
+    told = form.estimate_label.text
+    usual = told()
+    said = {usual}
+    for name, value in (("max_iterations", 5), ("max_iterations", 2_000), ("max_seconds", 15)):
+        form.more[name].value = value
+        said.add(told())
+    assert "about 15 s" in told() and "at most" not in told()
+    form.more["max_iterations"].value = form.more["max_seconds"].value = 0
+    assert told() == usual
+    for widget, value in (
+        (form.everyday["preset"], "paper"),
+        (form.everyday["preset"], "best"),
+        (form.prior.keep, True),
+        (form.prior.file.line_edit, "cells.prior"),
+        (form.prior.update, 50),
+    ):
+        widget.value = value
+        said.add(told())
+    assert len(said) == 9, said
+    form.prior.file.line_edit.value = ""
+    form.everyday["preset"].value, form.prior.keep.value = "fast", False
+    memory = form._estimate((512, 512)).memory
+    form.everyday["uncertainty"].value = True
+    assert form._estimate((512, 512)).memory > memory
+
+
 def test_more_is_closed_at_first(viewer, open_dock):
     assert not open_dock("Denoise").form.collapsible.isExpanded()
 

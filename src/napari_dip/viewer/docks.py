@@ -26,7 +26,7 @@ from napari_dip.viewer.messages import Done, Failed, Job, Outcome, Report
 from napari_dip.viewer.queue import Queue, Turn
 from napari_dip.viewer.result_panel import ResultPanel, is_result
 from napari_dip.viewer.run_panel import RunPanel
-from napari_dip.viewer.runner import BUSY, ENDING, Runner, busy, make_run
+from napari_dip.viewer.runner import BUSY, ENDING, Runner, busy, load_engine, make_run
 from napari_dip.viewer.snapshots import Snapshots
 from napari_dip.viewer.widgets import on_the_form
 
@@ -40,6 +40,8 @@ ENDING_EARLY = ("fast", "best")
 """Presets that end by themselves, in denoising."""
 LOOK = 200
 """Milliseconds between two looks at whether another restoration has ended."""
+LOAD_AFTER = 300
+"""Milliseconds after which the engine is loaded: the dock is shown first."""
 
 
 class Dock(QWidget):  # type: ignore[misc]
@@ -78,6 +80,7 @@ class Dock(QWidget):  # type: ignore[misc]
         self._arrange()
         self._connect()
         self._refresh()
+        QTimer.singleShot(LOAD_AFTER, load_engine)
 
     def run(self) -> None:
         """Start a restoration of what the form says."""
@@ -256,8 +259,7 @@ class Dock(QWidget):  # type: ignore[misc]
             (panel.resume, self.resume),
             (panel.stop, self.stop),
             (panel.cancel, self.cancel),
-            *((widget.changed, self._refresh) for widget in self.form.top),
-            *([(self.form.prior.file.changed, self._refresh)] if self.form.prior else []),
+            *((widget.changed, self._refresh) for widget in self.form.controls),
         ):
             self.links.connect(asked, do)
         for key in ("Ctrl+Return", "Ctrl+Enter"):  # wherever in the dock one is

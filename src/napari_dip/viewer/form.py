@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from napari.layers import Image
 from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
 
 from napari_dip.errors import InputError
-from napari_dip.estimate import estimate
+from napari_dip.estimate import Estimate, Plan, estimate
 from napari_dip.image.axes import outer_axes
 from napari_dip.record import Record
 from napari_dip.settings import OF_PRIOR, STACK, STRENGTH
@@ -135,16 +136,39 @@ class Form:
         """Say what a run will take; empty if that is not known."""
         if not self.plan():
             return ""
-        if self.prior is not None and self.prior.chosen:
-            return "Takes as long as the prior takes to be applied."
-        data, preset = read_data(self.image.value), str(self.everyday["preset"].value)
+        data = read_data(self.image.value)
+        found = self._estimate(data.shape, lazy=not isinstance(data, np.ndarray))
+        return f"The prior is applied in {found.words()}." if self._has_prior else f"Takes {found.words()}."
+
+    def _estimate(self, shape: Sequence[int], *, lazy: bool = False) -> Estimate:
+        """Estimate what a run takes with all that is set, of an image of some shape."""
         factor = self.inputs["factor"].read() if "factor" in self.inputs else 1
-        lazy = not isinstance(data, np.ndarray)
-        itemsize = np.dtype(data.dtype).itemsize
-        found = estimate(
-            self.task.name, self.axes.read(), data.shape, itemsize, preset=preset, factor=factor, lazy=lazy
+        iterations, seconds = (read(self.more[name]) for name in ("max_iterations", "max_seconds"))
+        prior = self.prior
+        if prior is not None and self._has_prior:
+            iterations = int(prior.update.value)
+        plan = Plan(
+            max_iterations=iterations,
+            max_seconds=seconds,
+            uncertainty=self.has_use_for("uncertainty") and bool(self.everyday["uncertainty"].value),
+            on_crops=prior is not None and bool(prior.keep.value),
+            has_prior=self._has_prior,
         )
-        return f"Takes {found.words()}."
+        itemsize, preset = np.dtype(read_data(self.image.value).dtype).itemsize, str(self.everyday["preset"].value)
+        if self._has_prior and preset == "paper":
+            preset = "fast"  # grayed out: the prior says how it was fitted
+        axes = self.axes.read()
+        return estimate(self.task.name, axes, shape, itemsize, preset=preset, factor=factor, lazy=lazy, plan=plan)
+
+    @property
+    def _has_prior(self) -> bool:
+        """Whether a run begins with a fitted prior."""
+        return self.prior is not None and self.prior.chosen is not None
+
+    @property
+    def controls(self) -> list[Widget]:
+        """All widgets whose values a run or what is said of it depends on."""
+        return [*self.top, *self.more.values(), *(self.prior.widgets if self.prior else [])]
 
     @property
     def knobs(self) -> dict[str, Widget]:
@@ -219,8 +243,7 @@ class Form:
         )
         look = describe(source)
         if in_view:
-            preset = str(self.everyday["preset"].value)
-            part = part_in_view(self.viewer, source, self.axes.read(), self.task.name, preset, job.factor)
+            part = part_in_view(self.viewer, source, self.axes.read(), lambda shape: self._estimate(shape).seconds)
             job, look = only(part, job, look)
         return job, enlarge(look, job.axes, job.factor) if job.factor > 1 and job.axes else look
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Generator
+from contextlib import suppress
+from importlib import import_module
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 from weakref import WeakMethod, ref
@@ -36,9 +39,13 @@ ENDING = "The restoration that was cancelled is still ending; try again in a mom
 GRACE = 800
 """Milliseconds after which a run that was cancelled is no longer waited for: while torch is loaded it cannot end."""
 
+ENGINE = ("napari_dip.restore", "torch._dynamo")
+"""Modules that the first run loads; the latter 800 of torch, with the first optimiser that is made."""
+
 log = logging.getLogger("napari_dip")
 
 _current: Control | None = None
+_loading: threading.Thread | None = None
 
 
 def busy() -> bool:
@@ -52,6 +59,23 @@ def cancel_and_wait(seconds: float) -> bool:
         return True
     _current.ask("cancel")
     return _current.over.wait(seconds)
+
+
+def load_engine() -> None:
+    """Load what a first run needs, torch above all, in a thread of its own and once for all docks.
+
+    A process that ends does not wait for the thread; a run that starts meanwhile does.
+    """
+    global _loading
+    if _loading is None:
+        _loading = threading.Thread(target=_load, name="napari-dip loads torch", daemon=True)
+        _loading.start()
+
+
+def _load() -> None:
+    with suppress(Exception):  # the first run reports what is wrong with an installation
+        for name in ENGINE:
+            import_module(name)
 
 
 def make_run(*args: Any, **kwargs: Any) -> Run:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,7 +12,6 @@ from napari.layers import Image, Shapes
 from napari.utils.transforms import Affine
 
 from napari_dip.errors import InputError
-from napari_dip.estimate import estimate
 from napari_dip.viewer.layers import read_data
 from napari_dip.viewer.messages import Job, Painted
 from napari_dip.viewer.placing import matrix_of
@@ -27,7 +26,7 @@ NEXT_TO_NOTHING = 1e-3
 
 
 def part_in_view(
-    viewer: ViewerModel, source: Image, axes: str, task: str, preset: str, factor: int
+    viewer: ViewerModel, source: Image, axes: str, seconds: Callable[[tuple[int, ...]], float]
 ) -> tuple[slice, ...]:
     """Give the part of an image to try: of the plane in view what is seen, or what is drawn in the selected shapes.
 
@@ -37,9 +36,8 @@ def part_in_view(
     source : Image
     axes : str
         One letter for each dimension of its data.
-    task, preset : str
-    factor : int
-        How many times more pixels the result has along Y and X.
+    seconds : callable
+        Gives about how many seconds a part of some shape takes.
 
     Returns
     -------
@@ -71,7 +69,7 @@ def part_in_view(
         if start >= end:
             raise InputError("Nothing of the image is in view; move it there, or restore the whole.")
         found.append((start, end))
-    side = _side(task, axes, found, np.dtype(read_data(source).dtype).itemsize, preset, factor)
+    side = _side(axes, found, seconds)
     return tuple(_around(*pair, side) if axis in "YX" else slice(*pair) for axis, pair in zip(axes, found, strict=True))
 
 
@@ -128,14 +126,14 @@ def _seen(viewer: ViewerModel, source: Image) -> tuple[np.ndarray, np.ndarray]:
     return inside.min(0), inside.max(0)
 
 
-def _side(task: str, axes: str, found: list[tuple[int, int]], itemsize: int, preset: str, factor: int) -> int:
+def _side(axes: str, found: list[tuple[int, int]], seconds: Callable[[tuple[int, ...]], float]) -> int:
     """Give the largest side that is restored in time."""
     for side in SIDES:
         shape = tuple(
             min(end - start, side) if axis in "YX" else end - start
             for axis, (start, end) in zip(axes, found, strict=True)
         )
-        if estimate(task, axes, shape, itemsize, preset=preset, factor=factor).seconds <= SECONDS:
+        if seconds(shape) <= SECONDS:
             return side
     return SIDES[-1]
 
