@@ -34,7 +34,8 @@ AS_A_WHOLE = {
     "inpaint": {"fast": 300, "best": 900, "paper": 6000},
     "super_resolve": {"fast": 400, "best": 800, "paper": 2000},
 }
-"""Iterations of a fit of a whole plane: as planned, and about as many as it takes where it ends by itself."""
+"""Iterations of a fit of a whole plane: as planned, and about as many as it takes where it ends by itself. A task that
+is not listed is taken to be like inpainting."""
 
 
 @dataclass(frozen=True)
@@ -154,7 +155,7 @@ def estimate(
         return Estimate(about + applied, memory, at_most + applied)
     pixels = plane * factor**2
     each = channels * planes * pixels * samples**0.5 * PER_PLANE_PIXEL[preset]
-    about, at_most = plan.learning(AS_A_WHOLE[task][preset], each, ends_early=grouped)
+    about, at_most = plan.learning(AS_A_WHOLE.get(task, AS_A_WHOLE["inpaint"])[preset], each, ends_early=grouped)
     return Estimate(about, held + PLANE_BYTES[preset] * pixels * samples**0.3, at_most)
 
 

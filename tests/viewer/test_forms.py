@@ -117,13 +117,13 @@ def test_boxes_for_numbers_take_numbers_only(qtbot, viewer, open_dock, picture):
     qtbot.keyClicks(box, "a1,5b")
     assert box.text() == "1,5" and dock.form.settings()["sigma"] == 1.5
     box.setText("-3")
-    dock.panel.run_button.click()
-    assert dock.panel.status.text() == "Noise sigma: -3 is not above 0; correct it, or leave the box empty."
+    assert dock.form.hint.text() == "Noise sigma: -3 is not above 0; correct it, or leave the box empty."
     box.clear()
     qtbot.keyClicks(dock.form.more["offset"].native, "-")
-    dock.panel.run_button.click()
-    assert dock.panel.status.text() == "Offset: '-' is not a number; complete it, or leave the box empty."
-    assert dock.panel.state == "ready"
+    assert dock.form.hint.text() == "Offset: '-' is not a number; complete it, or leave the box empty."
+    assert dock.panel.state == "nothing"
+    dock.form.everyday["noise"].value = "gaussian"  # has no offset
+    assert dock.panel.state == "ready" and not dock.form.hint.text()
 
 
 @pytest.mark.parametrize(
@@ -153,7 +153,8 @@ def test_what_changes_nothing_is_gray_and_left_out(viewer, open_dock, picture, p
     restore_steps("denoise", picture, axes="YX", **form.settings())  # refuses settings that do nothing together
 
 
-def test_what_is_said_of_time_and_memory_follows_every_setting(viewer, open_dock):
+def test_what_is_said_of_time_and_memory_follows_every_setting(viewer, open_dock, tmp_path):
+    (tmp_path / "cells.prior").write_bytes(b"")
     viewer.add_image(np.random.default_rng(0).random((512, 512), np.float32))
     form = open_dock("Denoise", iterations=0).form
     told = form.estimate_label.text
@@ -169,7 +170,7 @@ def test_what_is_said_of_time_and_memory_follows_every_setting(viewer, open_dock
         (form.everyday["preset"], "paper"),
         (form.everyday["preset"], "best"),
         (form.prior.keep, True),
-        (form.prior.file.line_edit, "cells.prior"),
+        (form.prior.file.line_edit, str(tmp_path / "cells.prior")),
         (form.prior.update, 50),
     ):
         widget.value = value

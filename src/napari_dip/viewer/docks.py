@@ -23,6 +23,7 @@ from napari_dip.viewer.form import Form
 from napari_dip.viewer.layers import is_users_own, itself
 from napari_dip.viewer.live_layer import LiveLayer
 from napari_dip.viewer.messages import Done, Failed, Job, Outcome, Report
+from napari_dip.viewer.number_boxes import signals_of
 from napari_dip.viewer.queue import Queue, Turn
 from napari_dip.viewer.result_panel import ResultPanel, is_result
 from napari_dip.viewer.run_panel import RunPanel
@@ -259,7 +260,7 @@ class Dock(QWidget):  # type: ignore[misc]
             (panel.resume, self.resume),
             (panel.stop, self.stop),
             (panel.cancel, self.cancel),
-            *((widget.changed, self._refresh) for widget in self.form.controls),
+            *((signal, self._refresh) for widget in self.form.controls for signal in signals_of(widget)),
         ):
             self.links.connect(asked, do)
         for key in ("Ctrl+Return", "Ctrl+Enter"):  # wherever in the dock one is

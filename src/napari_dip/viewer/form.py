@@ -23,10 +23,11 @@ from napari_dip.viewer.axes import AxesField, read_z_step
 from napari_dip.viewer.inputs import KINDS, ImageInput, MaskInput, layer_box, preselect, renew
 from napari_dip.viewer.layers import describe, enlarge, is_users_own, read_data
 from napari_dip.viewer.messages import Beginning, Job
+from napari_dip.viewer.number_boxes import fault, mark, read, write
 from napari_dip.viewer.preferences import Preferences, preferences
 from napari_dip.viewer.priors import PriorFields
 from napari_dip.viewer.trial import only, part_in_view
-from napari_dip.viewer.widgets import EMPTY, collapsible, lay_out, read, setting_widget, write
+from napari_dip.viewer.widgets import EMPTY, collapsible, lay_out, setting_widget
 
 ON_TOP = ("preset", "noise", "uncertainty")
 MORE = (*STRENGTH, "max_iterations", "max_seconds", *STACK, "seed", "device", "threads", "nonfinite")
@@ -123,7 +124,7 @@ class Form:
 
     def missing(self) -> str:
         """Say what has to be there before a run can start; empty if nothing is missing."""
-        return self._missing_input() or self.axes.wrong()
+        return self._missing_input() or self.axes.wrong() or self._fault()
 
     def plan(self) -> str:
         """Say what a run will restore; empty if that is not known."""
@@ -134,7 +135,7 @@ class Form:
 
     def estimate(self) -> str:
         """Say what a run will take; empty if that is not known."""
-        if not self.plan():
+        if not self.plan() or self._fault():
             return ""
         data = read_data(self.image.value)
         found = self._estimate(data.shape, lazy=not isinstance(data, np.ndarray))
@@ -168,7 +169,8 @@ class Form:
     @property
     def controls(self) -> list[Widget]:
         """All widgets whose values a run or what is said of it depends on."""
-        return [*self.top, *self.more.values(), *(self.prior.widgets if self.prior else [])]
+        tools = [box for one in self.masks for box in one.numbers]
+        return [*self.top, *self.more.values(), *(self.prior.widgets if self.prior else []), *tools]
 
     @property
     def knobs(self) -> dict[str, Widget]:
@@ -189,14 +191,15 @@ class Form:
         Raises
         ------
         InputError
-            If one holds half a number.
+            If one holds what is no number, or a number that cannot be.
         """
         values = {name: read(widget) for name, widget in self.knobs.items() if self.has_use_for(name)}
         return {name: value for name, value in values.items() if value is not None}
 
     def remember(self) -> None:
         """Have the next form of this task begin as this one is, if the user prefers that."""
-        preferences().remember(self.task.name, {name: read(widget) for name, widget in self.knobs.items()})
+        readable = {name: widget for name, widget in self.knobs.items() if not fault(widget)}
+        preferences().remember(self.task.name, {name: read(widget) for name, widget in readable.items()})
 
     def apply(self, record: Record) -> None:
         """Set every knob, and number that the task takes, as it was in a run."""
@@ -265,12 +268,28 @@ class Form:
             return "Open an image first (File > Open, or File > Open Sample)."
         return next((words for one in self.inputs.values() if (words := one.missing())), "")
 
+    def _fault(self) -> str:
+        """Say what is wrong with the first box that holds what cannot be; empty if nothing is."""
+        return next((words for words in self._faults().values() if words), "")
+
+    def _faults(self) -> dict[Widget, str]:
+        """Give what is wrong with each box that somebody may type into; of those that change nothing, nothing is."""
+        found = {widget: fault(widget) if self.has_use_for(name) else "" for name, widget in self.knobs.items()}
+        if self.prior is None:
+            return found
+        update = fault(self.prior.update) if self._has_prior else ""
+        return {**found, self.prior.file.line_edit: self.prior.fault(), self.prior.update: update}
+
     def _z_step(self) -> float | None:
         return None if self.image.value is None else read_z_step(self.image.value, self.axes.read())
 
     def _say(self) -> None:
         """Say what is missing, and below the axes what is wrong with them or what they come to."""
-        words, wrong, plan = self._missing_input(), self.axes.wrong(), self.plan()
+        words, wrong, plan = self._missing_input() or self._fault(), self.axes.wrong(), self.plan()
+        tools = [box for one in self.masks for box in one.numbers]
+        for widget, said in {**self._faults(), **{box: fault(box) for box in tools}}.items():
+            mark(widget, said)
+        mark(self.axes.box, wrong)
         plan = plan[:1].upper() + plan[1:]
         if plan and self.axes.guessed and outer_axes(self.axes.read()):
             plan += f".\n{GUESSED}"

@@ -8,7 +8,7 @@ from math import prod
 from typing import Any, Protocol
 
 import numpy as np
-from magicgui.widgets import ComboBox, PushButton, SpinBox, Widget
+from magicgui.widgets import ComboBox, PushButton, Widget
 from napari.components import ViewerModel
 from napari.layers import Image, Labels, Shapes
 from napari.utils.notifications import show_info, show_warning
@@ -18,9 +18,10 @@ from napari_dip.tasks import Input
 from napari_dip.viewer.errand import errand
 from napari_dip.viewer.layers import can_serve, empty_mask, read_data
 from napari_dip.viewer.messages import Painted
+from napari_dip.viewer.number_boxes import MOST, fault, mark, number_or_nothing, number_or_words, read, whole_number
 from napari_dip.viewer.placing import between, drawn, lies_alike, mask_on_image
 from napari_dip.viewer.proposals import PROPOSALS, Proposal, grown, propose
-from napari_dip.viewer.widgets import MOST, number_or_nothing, number_or_words, percent, read
+from napari_dip.viewer.widgets import percent
 
 LOOKED_THROUGH, DRAWN = 2**24, 64
 """Most pixels of a mask, and most shapes, that are looked through whenever it is painted on."""
@@ -124,7 +125,7 @@ class MaskInput:
         )
         self.threshold = number_or_nothing("", 0.0, name="threshold", label="Threshold")
         self.propose_button = PushButton(text="Propose a mask", tooltip="Look for it, and mark it in a new mask.")
-        self.by = SpinBox(name="by", label="By", value=1, min=1, max=99, tooltip="Pixels to grow or shrink by.")
+        self.by = whole_number(1, 99, value=1, name="by", label="By", tooltip="Pixels to grow or shrink by.")
         self.grow_button = PushButton(text="Grow the mask", tooltip="Let all of it reach further, in its plane.")
         self.shrink_button = PushButton(text="Shrink the mask", tooltip="Take its rim off, in its plane.")
         self.kind.changed.connect(self._show_threshold)
@@ -142,8 +143,15 @@ class MaskInput:
             self.shrink_button,
         ]
 
+    @property
+    def numbers(self) -> list[Widget]:
+        """The boxes for numbers."""
+        return [self.label, self.threshold, self.by]
+
     def missing(self) -> str:
         """Ask for a mask, and for something in it that lies on the image."""
+        if words := fault(self.label):
+            return words
         layer, label = self.box.value, int(self.label.value)
         if layer is None:
             return f"Press {self.button.text} and paint over what is to be filled in, or open a Labels layer."
@@ -220,6 +228,9 @@ class MaskInput:
     def grow(self, by: int) -> None:
         """Let the chosen mask reach further in its planes, or less far; undone as painting is."""
         layer = self.box.value
+        if words := fault(self.by):
+            show_warning(words)
+            return
         if not isinstance(layer, Labels) or not isinstance(layer.data, np.ndarray):
             show_warning("Choose a Labels layer as mask first.")
             return
@@ -239,6 +250,7 @@ class MaskInput:
         self.threshold.enabled = one.threshold is not None
         self.threshold.native.setPlaceholderText("" if one.threshold is None else f"{one.threshold:g}")
         self.threshold.tooltip = one.meaning
+        mark(self.threshold, "")
 
     def preselect(self) -> None:
         """Choose the Labels layer that is most likely meant."""

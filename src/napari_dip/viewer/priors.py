@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from magicgui.widgets import CheckBox, FileEdit, SpinBox, Widget
+from magicgui.widgets import CheckBox, FileEdit, Widget
 
 from napari_dip.errors import InputError
 from napari_dip.record import Record
 from napari_dip.viewer.messages import Beginning, Job
+from napari_dip.viewer.number_boxes import whole_number
 
 if TYPE_CHECKING:
     from napari_dip.restore import Run
@@ -42,10 +43,11 @@ class PriorFields:
         )
         self.file.line_edit.native.setPlaceholderText("none: fit anew")
         self.file.line_edit.native.setAccessibleName("File of a fitted prior")
-        self.update = SpinBox(
+        self.update = whole_number(
+            0,
+            MOST,
             name="update",
             label="Update",
-            max=MOST,
             tooltip="Iterations that bring it up to date with this image first: some 50 where the noise differs.",
         )
         self.keep = CheckBox(
@@ -74,6 +76,13 @@ class PriorFields:
         else:
             self.file.line_edit.value = ""
 
+    def fault(self) -> str:
+        """Say that the file is not there; empty if it is, or none is named."""
+        path = self.chosen
+        if path is None or path.is_file():
+            return ""
+        return f"There is no file {path.name!r} for the prior; choose one, or leave the box empty."
+
     def read(self) -> Beginning:
         """Give what a run begins with.
 
@@ -83,8 +92,8 @@ class PriorFields:
             If the file is not there.
         """
         path = self.chosen
-        if path is not None and not path.is_file():
-            raise InputError(f"There is no file {path.name!r} for the prior; choose one, or leave the box empty.")
+        if words := self.fault():
+            raise InputError(words)
         return Beginning(path, int(self.update.value) if path else 0, bool(self.keep.value))
 
 

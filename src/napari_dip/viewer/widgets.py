@@ -7,14 +7,14 @@ from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 from weakref import ref
 
-from magicgui.widgets import CheckBox, ComboBox, FloatSpinBox, LineEdit, PushButton, SpinBox, Widget
-from qtpy.QtCore import QEvent, QObject, QRegularExpression, QSize, Qt
-from qtpy.QtGui import QIcon, QPixmap, QRegularExpressionValidator
-from qtpy.QtWidgets import QAbstractSpinBox, QComboBox, QFormLayout, QLabel, QWidget
+from magicgui.widgets import CheckBox, ComboBox, PushButton, Widget
+from qtpy.QtCore import QEvent, QObject, QSize, Qt
+from qtpy.QtGui import QIcon, QPixmap
+from qtpy.QtWidgets import QAbstractSpinBox, QComboBox, QDoubleSpinBox, QFormLayout, QLabel, QWidget
 from superqt import QCollapsible
 
-from napari_dip.errors import InputError
 from napari_dip.settings import NOISE_KINDS, field
+from napari_dip.viewer.number_boxes import HELP, NumberValidator, number_or_nothing, number_or_words, whole_number
 
 EMPTY = {
     "max_iterations": "as the preset says",
@@ -35,12 +35,6 @@ LABELS = {
 """Choices in words, where the help does not give them in so few."""
 TICKED = {"uncertainty": "as a second layer"}
 """What stands behind a box to tick."""
-MOST = 2**31 - 1
-NUMBER_LIKE = r"[0-9.,+\-eE ]*"
-LEAST = "napari-dip least"
-"""Property of a box: what its number has to be above."""
-HELP = "napari-dip help"
-"""Property of a list: what its tooltip says below the whole of what is chosen."""
 SHOWN = 12
 """Characters that a list shows at the least; of longer ones the middle is left out."""
 
@@ -61,67 +55,14 @@ def setting_widget(name: str) -> Widget:
         return box
     low, high = _bounds(knob.metadata)
     if not optional:
-        return SpinBox(value=knob.default, min=int(low), max=int(high), **common)
+        return whole_number(int(low), int(high), value=knob.default, **common)
     if math.isinf(high):  # a quantity in units of the image: any step of a spin box would be wrong
         return number_or_nothing(EMPTY.get(name, "auto"), low, **common)
     nothing = int(low) - 1 if kind is int else 0
-    spin = number_or_words(EMPTY.get(name, "auto"), high, nothing, **common)
+    spin = number_or_words(EMPTY.get(name, "auto"), int(high), nothing, **common)
     if isinstance(knob.json_schema_extra, dict) and "unit" in knob.json_schema_extra:
         spin.native.setSuffix(f" {knob.json_schema_extra['unit']}")
     return spin
-
-
-def number_or_words(words: str, high: float, nothing: int = 0, **common: Any) -> FloatSpinBox:
-    """Make a box for whole numbers that shows words in place of the least, which stands for none."""
-    # of the spin boxes that magicgui has, only this one can
-    spin = FloatSpinBox(value=nothing, min=nothing, max=high, step=1, **common)
-    spin.native.setDecimals(0)
-    spin.native.setSpecialValueText(words)
-    return spin
-
-
-def number_or_nothing(words: str, low: float, **common: Any) -> LineEdit:
-    """Make a box for any number, 0 and negative ones too, that shows words in gray while it is empty."""
-    box = LineEdit(**common)
-    # a comma and a minus are let in, even where they are wrong: dropped, 1,5 would be 15 without a word
-    box.native.setValidator(QRegularExpressionValidator(QRegularExpression(NUMBER_LIKE), box.native))
-    box.native.setPlaceholderText(words)
-    box.native.setProperty(LEAST, low)
-    return box
-
-
-def read(widget: Widget) -> Any:
-    """Give the value of a knob's widget, None where it is left out.
-
-    Raises
-    ------
-    InputError
-        If it holds half a number, such as "-", or one that is too low.
-    """
-    if isinstance(widget, FloatSpinBox):
-        return int(widget.value) if widget.value > widget.min else None
-    if not isinstance(widget, LineEdit):
-        return widget.value
-    text = widget.value.strip()
-    if not text:
-        return None
-    try:
-        number = float(text.replace(",", "."))
-    except ValueError:
-        raise InputError(f"{widget.label}: {text!r} is not a number; complete it, or leave the box empty.") from None
-    if (least := widget.native.property(LEAST)) is not None and not number > least:
-        raise InputError(f"{widget.label}: {text} is not above {least:g}; correct it, or leave the box empty.")
-    return number
-
-
-def write(widget: Widget, value: Any) -> None:
-    """Set a knob's widget to a value; None leaves it out."""
-    if isinstance(widget, FloatSpinBox):
-        widget.value = widget.min if value is None else value
-    elif isinstance(widget, LineEdit):
-        widget.value = "" if value is None else repr(value)
-    elif value is not None:
-        widget.value = value
 
 
 def percent(part: float) -> str:
@@ -193,6 +134,8 @@ def tame(native: QWidget) -> None:
         return
     native.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
     native.installEventFilter(_WheelFilter(native))
+    if isinstance(native, QDoubleSpinBox):
+        native.lineEdit().setValidator(NumberValidator(native))
     if isinstance(native, QComboBox):
         native.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         native.setMinimumContentsLength(SHOWN)
