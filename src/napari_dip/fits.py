@@ -33,7 +33,9 @@ def fit_of(
     source = request.source
     items = [source.items[number] for number in numbers]
     if not is_shared(request, items):
-        return ItemFit(request, items[0], source.plane(items[0]), seconds=seconds, script=script)
+        whole = None if request.whole is None else request.whole.plane(request.whole.items[numbers[0]])
+        plane = source.plane(items[0], None if whole is None else whole.scaling)
+        return ItemFit(request, items[0], plane, whole=whole, seconds=seconds, script=script)
     group = plan_groups(source.outer, items)[0]
     return StackFit(request, group, seconds=seconds, script=script)
 

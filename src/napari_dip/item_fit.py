@@ -56,6 +56,9 @@ class ItemFit:
     ----------
     request : Request
     item : Item
+    plane : Plane
+    whole : Plane, optional
+        What that is a part of, in the same range: the noise is estimated from it.
     seconds : float, optional
         Computing time that it may take.
     script : PlaneRecord, optional
@@ -72,18 +75,20 @@ class ItemFit:
         item: Item,
         plane: Plane,
         *,
+        whole: Plane | None = None,
         seconds: float | None = None,
         script: PlaneRecord | None = None,
     ):
-        self.request, self.item, self.plane = request, item, plane
+        self.request, self.item, self.plane, self.whole = request, item, plane, whole
         settings, device = request.settings, request.device
         self.preset = choose(settings.preset, request.task.name, plane.observed, request.inputs, settings.noise)
         model = forward_model.build(
             request.task.forward_model, plane.observed.shape, request.inputs, lobes=self.preset.lobes, device=device
         )
         known = known_noise(settings, plane.scaling.low, plane.scaling.span, plane.scaling.top)
+        noise = self._noise_of_whole(self.preset, known)
         observation = observe(
-            self.preset, plane.values, plane.observed, forward_model=model, known=known, device=device
+            self.preset, plane.values, plane.observed, forward_model=model, known=known, noise=noise, device=device
         )
         self.noise, self.observation = observation.noise, observation
         self.residual: Residual | None = None  # of what was finished last
@@ -94,6 +99,10 @@ class ItemFit:
         self.left = [item]
         self.done: list[Item] = []
         self.announced = True  # it is restored in no time
+
+    def _noise_of_whole(self, preset: Preset, known: KnownNoise) -> NoiseModel | None:
+        """Estimate the noise of what the plane is a part of; None where it is no part."""
+        return None if self.whole is None else preset.noise_model(self.whole.values, self.whole.observed, known)
 
     def _fit_to(
         self,
@@ -125,7 +134,8 @@ class ItemFit:
             return None
         plane, values = self.plane, observation.values
         known = KnownNoise(top=plane.scaling.top)
-        noisy = observe(preset.denoising, plane.values, plane.observed, known=known, device=self.request.device)
+        noise, device = self._noise_of_whole(preset.denoising, known), self.request.device
+        noisy = observe(preset.denoising, plane.values, plane.observed, known=known, noise=noise, device=device)
         if not preset.sure.suspects(noisy):
             return None
         denoising = self._fit_to(preset.denoising, noisy, None, None, first)

@@ -32,6 +32,8 @@ class Request:
         Weights to begin with.
     on_crops : bool
         Whether even a small plane is fitted on crops, so that its weights can be applied elsewhere.
+    whole : Source, optional
+        What the image is a part of: range and noise of a plane that is fitted by itself are those of the whole.
     """
 
     task: Task
@@ -41,6 +43,7 @@ class Request:
     device: str
     start: Start | None = None
     on_crops: bool = False
+    whole: Source | None = None
 
     @property
     def factor(self) -> int:

@@ -130,3 +130,49 @@ def test_what_goes_wrong_is_told_and_the_button_comes_back(qtbot, viewer, open_d
     assert not masks.propose_button.enabled
     qtbot.waitUntil(lambda: masks.propose_button.enabled, timeout=30_000)
     assert len(notes) == 2
+
+
+def test_proposals_go_to_the_one_mask_and_leave_alone_what_is_painted(qtbot, viewer, open_dock, picture):
+    image = picture.copy()
+    image[12, 20], image[20, :] = 60000, 5000
+    viewer.add_image(image, name="cells")
+    users = viewer.add_labels(np.full(picture.shape, 7), name="segmented")
+    dock = open_dock("Inpaint")
+    masks = dock.form.masks[0]
+
+    def propose_it(kind, threshold=""):
+        masks.kind.value, masks.threshold.value = kind, threshold
+        masks.propose_button.native.click()
+        assert not masks.propose_button.native.isEnabled()
+        qtbot.waitUntil(masks.propose_button.native.isEnabled, timeout=30_000)
+
+    propose_it(PIXELS)
+    mask = dock.form.mask.value
+    assert mask.name == "cells mask" and np.argwhere(mask.data).tolist() == [[12, 20]]
+    assert (users.data == 7).all()  # a layer that was not made here is left as it is
+    mask.paint((4, 4), 1)
+    painted = mask.data == 1
+    propose_it(STRIPES)
+    assert dock.form.mask.value == mask and len(viewer.layers) == 3
+    assert mask.data[20].all() and mask.data[12, 20] and (mask.data[painted] == 1).all()
+    propose_it(STRIPES, "1e9")  # nothing is found any more
+    assert not mask.data[20].any() and mask.data[12, 20] and (mask.data[painted] == 1).all()
+    mask.undo()
+    assert mask.data[20].all()
+    dock.form.mask.value = users
+    dock.form.label.value = 7
+    propose_it(PIXELS)
+    assert dock.form.mask.value == mask and len(viewer.layers) == 3 and dock.form.label.value == 0
+
+
+def test_a_proposal_lies_on_the_image_that_was_chosen_when_it_was_asked_for(qtbot, viewer, open_dock, picture):
+    for name in ("one", "two"):
+        viewer.add_image(picture, name=name)
+    viewer.layers["one"].data[12, 20] = 60000
+    viewer.layers["two"].translate = (50, 0)
+    dock = open_dock("Inpaint")
+    dock.form.image.value = viewer.layers["one"]
+    dock.form.masks[0].propose_button.native.click()
+    dock.form.image.value = viewer.layers["two"]
+    qtbot.waitUntil(lambda: len(viewer.layers) == 3, timeout=30_000)
+    assert viewer.layers[-1].name == "one mask" and viewer.layers[-1].translate[0] == 0

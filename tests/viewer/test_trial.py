@@ -109,3 +109,37 @@ def test_colours_channels_and_enlarging(viewer, open_dock, run_try, picture, mon
     assert part.data.shape == (32, 32, 3)
     low, high = (rgb.world_to_data(one) for one in part.extent.world)
     assert np.allclose(np.subtract(high, low), 16, atol=1.1)
+
+
+def test_a_view_of_x_and_z_says_what_to_change(viewer, open_dock, run_try, large):
+    stack = np.stack([large[:48, :56] + 10 * n for n in range(24)])
+    image = viewer.add_image(stack, name="stack", axis_labels=("z", "y", "x"))
+    dock = open_dock("Denoise")
+    for order, words in (((1, 0, 2), "Z and X"), ((2, 0, 1), "Z and Y")):
+        viewer.dims.order = order
+        dock.panel.try_button.click()
+        assert f"The view shows {words}" in dock.panel.status.text() and len(viewer.layers) == 1
+        assert "change the order of the axes" in dock.panel.status.text() and dock.panel.state == "ready"
+    viewer.dims.order = (0, 2, 1)  # transposed: all of the plane is seen
+    assert run_try(dock).data.shape == (1, 48, 56)
+    viewer.dims.order = (0, 1, 2)
+    viewer.dims.ndisplay = 3
+    assert run_try(dock).data.shape == (1, 48, 56)
+    assert dock.form.image.value == image
+
+
+def test_a_part_has_the_noise_and_the_range_of_its_plane(viewer, open_dock, run_try, run_to_end, monkeypatch):
+    """What lies in view may be too uniform to show that the noise grows with brightness."""
+    monkeypatch.setattr(trial, "SIDES", (48,))
+    photons = np.repeat(np.linspace(2, 400, 160)[None], 160, 0)
+    image = viewer.add_image((1.5 * np.random.default_rng(0).poisson(photons) + 100).astype("float32"), name="cells")
+    dock = open_dock("Denoise")
+    image.corner_pixels = np.array([[0, 100], [47, 147]])
+    part = run_try(dock)
+    run_to_end(dock)
+    whole = viewer.layers["cells denoised"].metadata["napari-dip"]["planes"][0]
+    found = part.metadata["napari-dip"]["planes"][0]
+    assert found["noise"] == whole["noise"]
+    for name in ("sigma", "gain", "offset"):
+        assert found["noise_variance"][name] == pytest.approx(whole["noise_variance"][name], rel=1e-6)
+    assert whole["noise_variance"]["gain"] == pytest.approx(1.5, rel=0.2)

@@ -420,6 +420,7 @@ def observe(
     *,
     forward_model: ForwardModel | None = None,
     known: KnownNoise | None = None,
+    noise: NoiseModel | None = None,
     device: str = "cpu",
 ) -> Observation:
     """Gather what is known of an image, its noise included.
@@ -434,12 +435,14 @@ def observe(
         Left out, the identity.
     known : KnownNoise, optional
         What need not be found.
+    noise : NoiseModel, optional
+        Left out, as the preset finds it in the planes.
     """
     return Observation(
         torch.from_numpy(planes[None]).to(device),
         torch.from_numpy(observed[None, None].astype(np.float32)).to(device),
         forward_model or Identity(),
-        preset.noise_model(planes, observed, known),
+        noise or preset.noise_model(planes, observed, known),
     )
 
 

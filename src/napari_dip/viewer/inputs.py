@@ -16,13 +16,15 @@ from napari.utils.notifications import show_info, show_warning
 from napari_dip.errors import InputError
 from napari_dip.tasks import Input
 from napari_dip.viewer.errand import errand
-from napari_dip.viewer.layers import can_serve, empty_mask, read_data
+from napari_dip.viewer.layers import OWN_MASK, can_serve, empty_mask, itself, read_data
 from napari_dip.viewer.messages import Painted
 from napari_dip.viewer.number_boxes import MOST, fault, mark, number_or_nothing, number_or_words, read, whole_number
 from napari_dip.viewer.placing import between, drawn, lies_alike, mask_on_image
 from napari_dip.viewer.proposals import PROPOSALS, Proposal, grown, propose
 from napari_dip.viewer.widgets import percent
 
+FIRST_LABEL = 2
+"""Label of the first kind that may be proposed: each has its own, and 1 is what is painted with."""
 LOOKED_THROUGH, DRAWN = 2**24, 64
 """Most pixels of a mask, and most shapes, that are looked through whenever it is painted on."""
 
@@ -121,10 +123,12 @@ class MaskInput:
             name="propose",
             label="Propose",
             choices=[(one.title, one.name) for one in PROPOSALS],
-            tooltip="What may be wrong in the image. It becomes a new mask, to be painted on before Run.",
+            tooltip="What may be wrong in the image. It is marked in a mask, to be painted on before Run.",
         )
         self.threshold = number_or_nothing("", 0.0, name="threshold", label="Threshold")
-        self.propose_button = PushButton(text="Propose a mask", tooltip="Look for it, and mark it in a new mask.")
+        self.propose_button = PushButton(
+            text="Propose a mask", tooltip="Look for it, and mark it in the mask; what was painted stays."
+        )
         self.by = whole_number(1, 99, value=1, name="by", label="By", tooltip="Pixels to grow or shrink by.")
         self.grow_button = PushButton(text="Grow the mask", tooltip="Let all of it reach further, in its plane.")
         self.shrink_button = PushButton(text="Shrink the mask", tooltip="Take its rim off, in its plane.")
@@ -199,7 +203,7 @@ class MaskInput:
         return mask_on_image(self._painted()) if quick else None
 
     def propose(self) -> None:
-        """Look for what is chosen, off the GUI thread, and mark it in a new mask."""
+        """Look for what is chosen, off the GUI thread, and mark it in the mask that was made for this image."""
         source = self.image.value
         if source is None:
             return
@@ -216,14 +220,34 @@ class MaskInput:
         limit = one.threshold or 0.0 if threshold is None else threshold
 
         def end(found: np.ndarray) -> None:
+            mask = self._mask_of(source)
             if not found.any():
                 show_info("Nothing of that kind was found; another threshold may find more.")
-                return
-            self.add()
-            mask = self.box.value
-            mask.data = found.astype(mask.data.dtype)
+            elif mask is None:
+                mask = self._add(source)
+            if mask is not None:
+                self.box.value = mask
+                self._label(mask, found, FIRST_LABEL + PROPOSALS.index(one))
 
         errand(lambda: propose(data, axes, one.name, limit), end, self.propose_button.native)
+
+    def _mask_of(self, source: Image) -> Any:
+        """Give the mask on an image that proposals go to: the chosen one or another that was made here, or None."""
+        shape = tuple(read_data(source).shape[: source.ndim])
+        for layer in (self.box.value, *reversed(self.box.choices)):
+            made_here = isinstance(itself(layer), Labels) and OWN_MASK in layer.metadata
+            if made_here and layer.data.shape == shape and lies_alike(between(source, layer), shape):
+                return layer
+        return None
+
+    def _label(self, mask: Any, found: np.ndarray, number: int) -> None:
+        """Give pixels a label, and take it from those that had it before; what is painted stays and counts, too."""
+        self.label.value = 0
+        after = np.where(mask.data == number, 0, mask.data)
+        after[found & (after == 0)] = number
+        changed = np.nonzero(after != mask.data)
+        if changed[0].size:
+            mask.data_setitem(changed, after[changed])
 
     def grow(self, by: int) -> None:
         """Let the chosen mask reach further in its planes, or less far; undone as painting is."""
@@ -288,15 +312,17 @@ class MaskInput:
 
     def add(self, *_: Any) -> None:
         """Add an empty mask on the image, ready to be painted."""
-        source = self.image.value
-        if source is None:
-            return
+        if self.image.value is not None:
+            self._add(self.image.value)
+
+    def _add(self, source: Image) -> Any:
         mask = empty_mask(source, (layer.name for layer in self.viewer.layers))
         self.viewer.add_layer(mask)
         self.box.reset_choices()
         self.box.value = mask
         self.viewer.layers.selection.active = mask
         mask.mode = "paint"
+        return mask
 
 
 KINDS: dict[str, Callable[[Input, ViewerModel, ComboBox], InputWidgets]] = {

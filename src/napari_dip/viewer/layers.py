@@ -20,6 +20,8 @@ LOOKED_AT = 2**20
 GRAY_LOOK = ("colormap", "iso_threshold", "attenuation")
 RECORD, SHOWS = "napari-dip", "napari-dip shows"
 """Where a layer has the record of a run, and what it shows of it, unless that is the result."""
+OWN_MASK = "napari-dip mask"
+"""In the metadata of a mask that was made here, so that proposals may be written into it."""
 
 
 def itself(layer: Any) -> Any:
@@ -224,6 +226,7 @@ def empty_mask(source: Image, taken: Iterable[str]) -> Labels:
         np.zeros(shape[:-1] if source.rgb else shape, np.uint8),
         name=unique_name(f"{source.name} mask", taken),
         affine=np.array(source.affine.affine_matrix),
+        metadata={OWN_MASK: True},
         **place,
     )
     mask.brush_size = max(3, round(min(shape[:-1][-2:] if source.rgb else shape[-2:]) / 50))

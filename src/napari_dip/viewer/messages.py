@@ -83,6 +83,8 @@ class Job:
         Whether the layer shows its last axis as colours, whatever that axis is called.
     is_part : bool
         Whether the image is a part of a layer, which is tried first.
+    around : array, optional
+        What that is a part of, and its noise is estimated from.
     run : napari_dip.Run, optional
         That has ended, and is to go on for `more` iterations.
     more : int
@@ -99,6 +101,7 @@ class Job:
     inputs: dict[str, Any] = field(default_factory=dict)
     rgb: bool = False
     is_part: bool = False
+    around: Any = None
     run: Any = None
     more: int = 0
     picture_every: float = PICTURE_EVERY

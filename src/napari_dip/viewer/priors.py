@@ -116,16 +116,19 @@ def save(run: Run, path: Path) -> str:
 
 
 def begun(job: Job, out: np.ndarray | None, inputs: dict[str, Any], restore_steps: Callable[..., Run]) -> Run:
-    """Make the run of a job, with a prior if it begins with one."""
+    """Make the run of a job: with a prior if it begins with one, with the noise of the whole if it is of a part."""
     start = job.beginning
-    if start.prior is None and not start.keep:
+    if start.prior is None and not start.keep and job.around is None:
         return restore_steps(job.task, job.image, axes=job.axes, out=out, **inputs, **job.settings)
     from napari_dip.fitted_prior import load_prior
     from napari_dip.restore import Run, checked
 
+    given = {**inputs, **job.settings}
     if start.prior is None:
-        request = replace(checked(job.task, job.image, job.axes, {**inputs, **job.settings}), on_crops=True)
+        request = replace(checked(job.task, job.image, job.axes, given), on_crops=start.keep)
     else:
         prior = load_prior(start.prior)
         request = prior.request(job.image, job.axes, start.update, job.settings, on_crops=start.keep)
+    if job.around is not None:
+        request = replace(request, whole=checked(job.task, job.around, job.axes, given).source)
     return Run(request, out=out)

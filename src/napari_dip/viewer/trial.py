@@ -21,6 +21,8 @@ SECONDS = 12.0
 SIDES = (512, 384, 256, 192, 128, 96, 64, 48, 32)
 """Pixels along Y and X that a part may have at the most."""
 SUFFIX = "(part)"
+AROUND = 1024
+"""Pixels along Y and X around a part that its noise is estimated from, at the most; of these it takes two seconds."""
 NEXT_TO_NOTHING = 1e-3
 """Of a pixel: what a way through the world and back may add."""
 
@@ -48,11 +50,12 @@ def part_in_view(
     Raises
     ------
     InputError
-        If nothing of the image is there.
+        If nothing of the image is there, or the view does not show its planes.
     """
     shape = read_data(source).shape
     if len(axes) != len(shape):
         raise InputError("Say first what the axes of the image are.")
+    _check_view(viewer, source, axes)
     low, high = _seen(viewer, source)
     found = []
     for place, (axis, size) in enumerate(zip(axes, shape, strict=True)):
@@ -91,7 +94,7 @@ def only(part: tuple[slice, ...], job: Job, look: dict[str, Any]) -> tuple[Job, 
         for name, value in job.inputs.items()
     }
     cut = replace(job, image=job.image[part], title=f"{job.title} {SUFFIX}", inputs=inputs, is_part=True)
-    cut = replace(cut, beginning=replace(job.beginning, keep=False))
+    cut = replace(cut, around=_around_part(job, part), beginning=replace(job.beginning, keep=False))
     return cut, {**look, "translate": moved(look, [one.start for one in part[:n]])}
 
 
@@ -100,6 +103,24 @@ def moved(look: dict[str, Any], start: Sequence[float]) -> np.ndarray:
     inner = Affine(scale=look["scale"], rotate=look["rotate"], shear=look["shear"], ndim=len(look["scale"]))
     there: np.ndarray = np.asarray(look["translate"]) + inner.linear_matrix @ np.asarray(start, float)
     return there
+
+
+def _check_view(viewer: ViewerModel, source: Image, axes: str) -> None:
+    """Refuse a view of X and Z, and the like: planes of Y and X are restored, and of one of them that shows a line.
+
+    Raises
+    ------
+    InputError
+    """
+    if viewer.dims.ndisplay != 2:
+        return
+    shown = [axis - viewer.dims.ndim + source.ndim for axis in viewer.dims.displayed]
+    letters = [axes[axis] if 0 <= axis < source.ndim else "another axis" for axis in shown]
+    if set(letters) != {"Y", "X"}:
+        raise InputError(
+            f"The view shows {' and '.join(letters)}, but what is tried is a plane of Y and X: change the order of the "
+            "axes below the layer list until these are seen, or restore the whole."
+        )
 
 
 def _seen(viewer: ViewerModel, source: Image) -> tuple[np.ndarray, np.ndarray]:
@@ -136,6 +157,21 @@ def _side(axes: str, found: list[tuple[int, int]], seconds: Callable[[tuple[int,
         if seconds(shape) <= SECONDS:
             return side
     return SIDES[-1]
+
+
+def _around_part(job: Job, part: tuple[slice, ...]) -> Any:
+    """Give what the noise of a part is estimated from: so much of its plane; None where the part is all of that.
+
+    What is filled in by a mask is reckoned with a noise that is not estimated.
+    """
+    axes, shape = job.axes or "", job.image.shape
+    if any(isinstance(value, Painted) for value in job.inputs.values()):
+        return None
+    large = []
+    for axis, size, one in zip(axes, shape, part, strict=True):
+        first = min(max((one.start + one.stop - AROUND) // 2, 0), max(size - AROUND, 0))
+        large.append(slice(first, min(first + AROUND, size)) if axis in "YX" else one)
+    return None if tuple(large) == part else job.image[tuple(large)]
 
 
 def _around(start: int, end: int, side: int) -> slice:
