@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from magicgui.widgets import FloatSpinBox, LineEdit
 
-from napari_dip.viewer.number_boxes import FRAME
+FRAME = "border: 2px solid"
 
 ANY = {
     "1e400": "1e400 is not a finite number",
@@ -44,7 +44,7 @@ def enter(qtbot, box, text):
 
 def is_marked(dock, box, words):
     """Whether a box is marked; those that a run depends on hold it up, too."""
-    marked = box.native.styleSheet() == FRAME and words in box.native.toolTip()
+    marked = FRAME in box.native.styleSheet() and words in box.native.toolTip()
     tool = any(box in mask.tools for mask in dock.form.masks)
     return marked and (tool or (words in dock.form.hint.text() and not dock.panel.run_button.isEnabled()))
 
@@ -52,6 +52,15 @@ def is_marked(dock, box, words):
 def is_plain(dock, box):
     native = box.native
     return not native.styleSheet() and native.toolTip() == (box.tooltip or "") and dock.panel.run_button.isEnabled()
+
+
+def test_the_text_of_a_number_shows_what_is_wrong_with_it(qtbot, dock):
+    box = dock.form.more["threads"]
+    text = box.native.lineEdit()
+    enter(qtbot, box, "1,5")
+    assert "is not a whole number" in text.toolTip() == text.accessibleDescription()
+    enter(qtbot, box, "2")
+    assert text.toolTip() == box.tooltip == text.accessibleDescription()
 
 
 def test_a_box_for_any_number(qtbot, dock):
@@ -104,6 +113,6 @@ def test_axes_that_cannot_be_are_marked_too(viewer, open_dock, picture):
     dock = open_dock("Denoise")
     box = dock.form.axes.box
     box.value = "QX"
-    assert box.native.styleSheet() == FRAME and "hold 'Q'" in box.native.toolTip()
+    assert FRAME in box.native.styleSheet() and "hold 'Q'" in box.native.toolTip()
     box.value = "yx"
     assert not box.native.styleSheet() and box.native.toolTip() == box.tooltip

@@ -320,6 +320,7 @@ class Form:
         self.mask_tools = collapsible()
         self.mask_tools.toggled.connect(self._name_tools)
         self._name_tools(False)
+        self.mask_tools.toggleButton().setToolTip("Find what may be wrong in the image, and let a mask grow or shrink.")
         self.mask_tools.addWidget(lay_out([tool for mask in self.masks for tool in mask.tools]))
         self.mask_tools.setVisible(bool(self.masks))
         layout = QVBoxLayout(native)

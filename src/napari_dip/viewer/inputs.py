@@ -25,6 +25,7 @@ from napari_dip.viewer.widgets import percent
 
 FIRST_LABEL = 2
 """Label of the first kind that may be proposed: each has its own, and 1 is what is painted with."""
+NO_THRESHOLD = "There is nothing to set for this kind."
 LOOKED_THROUGH, DRAWN = 2**24, 64
 """Most pixels of a mask, and most shapes, that are looked through whenever it is painted on."""
 
@@ -273,8 +274,9 @@ class MaskInput:
         one = self._proposal
         self.threshold.enabled = one.threshold is not None
         self.threshold.native.setPlaceholderText("" if one.threshold is None else f"{one.threshold:g}")
-        self.threshold.tooltip = one.meaning
         mark(self.threshold, "")
+        self.threshold.tooltip = one.meaning[:1].upper() + one.meaning[1:] if one.meaning else NO_THRESHOLD
+        self.threshold.native.setAccessibleDescription(self.threshold.tooltip)
 
     def preselect(self) -> None:
         """Choose the Labels layer that is most likely meant."""

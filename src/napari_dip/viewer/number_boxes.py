@@ -21,7 +21,7 @@ FAULT = "napari-dip fault"
 """Property of a box: what is wrong with its content."""
 HELP = "napari-dip help"
 """Property of a box: its tooltip, without what is wrong, or what is chosen."""
-FRAME = "border: 2px solid #e5484d;"
+FRAME = "{} {{ border: 2px solid #e5484d; }}"
 """Of a box with a fault."""
 
 
@@ -110,10 +110,13 @@ def mark(widget: Widget, words: str) -> None:
         return
     if not native.property(FAULT):
         native.setProperty(HELP, native.toolTip())
+    is_spin_box = isinstance(native, QAbstractSpinBox)
+    frame = FRAME.format("QDoubleSpinBox" if is_spin_box else "QLineEdit")
     native.setProperty(FAULT, words)
-    native.setStyleSheet(FRAME if words else "")
-    native.setToolTip(words or native.property(HELP))
-    native.setAccessibleDescription(words or native.property(HELP))
+    native.setStyleSheet(frame if words else "")
+    for part in (native, *([native.lineEdit()] if is_spin_box else [])):
+        part.setToolTip(words or native.property(HELP))
+        part.setAccessibleDescription(words or native.property(HELP))
 
 
 def signals_of(widget: Widget) -> list[Any]:

@@ -52,6 +52,8 @@ class Queue(QGroupBox):  # type: ignore[misc]
         super().__init__("Queue")
         self.turns: list[Turn] = []
         self.rows = QListWidget()
+        self.rows.setAccessibleName("Layers in the queue")
+        self.rows.setToolTip("Layers that are restored one after the other, and what became of them.")
         self.rows.setFixedHeight(ROWS * (self.rows.fontMetrics().lineSpacing() + 6))
         self.rows.setSelectionMode(QListWidget.SelectionMode.ExtendedSelection)
         self.counts = QLabel()

@@ -66,6 +66,7 @@ class RunPanel(QWidget):  # type: ignore[misc]
         self.bar.setTextVisible(False)
         self.bar.setFixedHeight(10)
         self.bar.setAccessibleName("Progress of the run")
+        self.bar.setToolTip("How much of the run is done, as far as can be foreseen.")
         self.status = QLabel()
         self.status.setAccessibleName("What the run does")
         self.status.setWordWrap(True)

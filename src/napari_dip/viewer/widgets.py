@@ -10,7 +10,16 @@ from weakref import ref
 from magicgui.widgets import CheckBox, ComboBox, PushButton, Widget
 from qtpy.QtCore import QEvent, QObject, QSize, Qt
 from qtpy.QtGui import QIcon, QPixmap
-from qtpy.QtWidgets import QAbstractSpinBox, QComboBox, QDoubleSpinBox, QFormLayout, QLabel, QWidget
+from qtpy.QtWidgets import (
+    QAbstractSpinBox,
+    QComboBox,
+    QDoubleSpinBox,
+    QFormLayout,
+    QLabel,
+    QLineEdit,
+    QPushButton,
+    QWidget,
+)
 from superqt import QCollapsible
 
 from napari_dip.settings import NOISE_KINDS, field
@@ -98,11 +107,21 @@ def lay_out(widgets: list[Widget | QWidget]) -> QWidget:
         label = QLabel("" if isinstance(widget, PushButton) else widget.label)
         label.setToolTip(widget.tooltip or "")
         label.setBuddy(widget.native)
-        widget.native.setAccessibleName(widget.label)
-        widget.native.setAccessibleDescription(widget.tooltip or "")
         rows.addRow(label, widget.native)
         tame(widget.native)
+        name_parts(widget.native, widget.label, widget.tooltip or "")
     return native
+
+
+def name_parts(native: QWidget, name: str, tip: str) -> None:
+    """Give a box an accessible name and a help, and whatever in it takes the focus: the text of a number, a button."""
+    native.setAccessibleName(name)
+    for part in (native, *native.findChildren(QLineEdit), *native.findChildren(QPushButton)):
+        if not part.accessibleName():
+            part.setAccessibleName(f"{name}: {part.text()}" if isinstance(part, QPushButton) else name)
+        if not part.toolTip():
+            part.setToolTip(tip)
+        part.setAccessibleDescription(tip)
 
 
 def collapsible() -> QCollapsible:
