@@ -53,8 +53,11 @@ def write_layer(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
         If it cannot be written there.
     """
     target, array = Path(path), np.asarray(data[0] if meta.get("multiscale") else data)
-    record = (meta.get("metadata") or {}).get("napari-dip")
+    said = meta.get("metadata") or {}
+    record = said.get("napari-dip")
     axes = axes_of(array, meta, record)
+    if "napari-dip shows" in said:  # an uncertainty, a part: the record is that of a result, which would not repeat it
+        record = None
     picture = Picture(array, Metadata(axes, *_steps(axes, meta), dialect=_dialect(axes)))
     files.check_output(target, [], force=True)
     files.check_fits(target, picture, axes)

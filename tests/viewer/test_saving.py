@@ -67,6 +67,12 @@ def test_any_image_layer_can_be_saved(tmp_path, viewer, picture):
     np.testing.assert_array_equal(found.array, colours)
 
 
+def test_what_only_shows_a_run_is_saved_without_its_record(tmp_path, viewer, result):
+    shown = viewer.add_image(result.data, name="part", metadata={**result.metadata, "napari-dip shows": "part"})
+    assert shown.save(str(tmp_path / "part.tif"), plugin="napari-dip")
+    assert [file.name for file in tmp_path.iterdir()] == ["part.tif"]
+
+
 def test_a_record_without_its_image_is_told(tmp_path, viewer, result):
     viewer.layers.selection = {result}
     image, record = viewer.layers.save(str(tmp_path / "a.tif"), selected=True, plugin="napari-dip")
