@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from napari.layers import Image, Labels
+from napari.layers import Image, Labels, Shapes
 
-from napari_dip.viewer.placing import between, lies_alike, resampled
+from napari_dip.viewer.placing import between, drawn, drawn_part, lies_alike, lies_on, resampled
 
 
 @pytest.fixture
@@ -92,3 +92,16 @@ def test_layers_that_lie_alike_need_no_resampling():
     image = Image(np.zeros((6, 7)), scale=(0.7, 0.3), rotate=20)
     assert lies_alike(between(image, Labels(np.zeros((6, 7), int), scale=(0.7, 0.3), rotate=20)), (6, 7))
     assert not lies_alike(between(image, Labels(np.zeros((6, 7), int), scale=(0.7, 0.3))), (6, 7))
+
+
+def test_a_coarse_grid_tells_about_which_part_is_drawn_on():
+    image = Image(np.zeros((900, 700), np.uint8), scale=(0.5, 0.5), translate=(10, 20))
+    corners = [[100, 100], [100, 500], [600, 300]], [[700, 50], [700, 150], [850, 150], [850, 50]]
+    shapes = Shapes([[image.data_to_world(one) for one in some] for some in corners], shape_type="polygon")
+    labels = drawn(shapes, image, (900, 700))
+    for label in (0, 1, 2):
+        exact = ((labels == label) if label else labels > 0).mean()
+        assert drawn_part(shapes, image, (900, 700), label) == pytest.approx(exact, rel=0.05)
+    assert lies_on(shapes, image, (900, 700))
+    shapes.translate = (5000, 0)
+    assert not lies_on(shapes, image, (900, 700))

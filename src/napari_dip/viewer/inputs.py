@@ -19,14 +19,14 @@ from napari_dip.viewer.errand import errand
 from napari_dip.viewer.layers import OWN_MASK, can_serve, empty_mask, itself, read_data
 from napari_dip.viewer.messages import Painted
 from napari_dip.viewer.number_boxes import MOST, fault, mark, number_or_nothing, number_or_words, read, whole_number
-from napari_dip.viewer.placing import between, drawn, lies_alike, mask_on_image
+from napari_dip.viewer.placing import ELSEWHERE, between, drawn, drawn_part, lies_alike, lies_on, mask_on_image
 from napari_dip.viewer.proposals import PROPOSALS, Proposal, grown, propose
 from napari_dip.viewer.widgets import percent
 
 FIRST_LABEL = 2
 """Label of the first kind that may be proposed: each has its own, and 1 is what is painted with."""
 NO_THRESHOLD = "There is nothing to set for this kind."
-LOOKED_THROUGH, DRAWN = 2**24, 64
+LOOKED_THROUGH, DRAWN = 2**24, 20
 """Most pixels of a mask, and most shapes, that are looked through whenever it is painted on."""
 
 
@@ -160,10 +160,9 @@ class MaskInput:
         layer, label = self.box.value, int(self.label.value)
         if layer is None:
             return f"Press {self.button.text} and paint over what is to be filled in, or open a Labels layer."
-        if isinstance(layer, Shapes) and len(layer.data) <= max(label - 1, 0):
-            few = f"The layer “{layer.name}” has {len(layer.data)} shapes; give a lower number, or 0 for all of them."
-            return few if layer.data else "Nothing is drawn in the mask: draw over what is to be filled in."
         try:
+            if isinstance(layer, Shapes):
+                return self._missing_shapes(layer, label)
             mask = self.mask_on_image()
         except InputError as error:
             return str(error)
@@ -171,13 +170,28 @@ class MaskInput:
             return ""  # of what is lazy or large the run will say so
         if mask.any():
             return "The mask covers the whole image; leave some pixels to restore the others from."
-        if label and not isinstance(layer, Shapes) and layer.data.any():
+        if label and layer.data.any():
             return f"Nothing in the mask has the label {label}; give another number, or 0 for every label."
         return "The mask is empty: paint over what is to be filled in."
 
+    def _missing_shapes(self, layer: Shapes, label: int) -> str:
+        image = self.image.value
+        if not layer.data:
+            return "Nothing is drawn in the mask: draw over what is to be filled in."
+        if len(layer.data) < label:
+            return f"The layer “{layer.name}” has {len(layer.data)} shapes; give a lower number, or 0 for all of them."
+        there = image is None or lies_on(layer, image, read_data(image).shape[: image.ndim])
+        return "" if there else ELSEWHERE
+
     def coverage(self) -> str:
         """Say how much of the image is to be filled in; empty where that is not known at once."""
+        image, layer = self.image.value, self.box.value
         try:
+            if isinstance(layer, Shapes) and image is not None:
+                few = 0 < len(layer.data) <= DRAWN
+                shape = read_data(image).shape[: image.ndim]
+                part = drawn_part(layer, image, shape, int(self.label.value)) if few else 0.0
+                return f"The mask covers about {percent(part)} of the image." if part else ""
             mask = self.mask_on_image()
         except InputError:
             return ""
@@ -185,7 +199,7 @@ class MaskInput:
         return f"The mask covers {percent(part)} of the image." if part else ""
 
     def mask_on_image(self) -> np.ndarray | None:
-        """Give what a run would fill in; None where there is nothing, or too much to look at after each stroke.
+        """Give what a run would fill in of labels; None where there are none, or too many to look at after each stroke.
 
         Raises
         ------
@@ -195,12 +209,8 @@ class MaskInput:
         image, layer = self.image.value, self.box.value
         if image is None or layer is None:
             return None
-        pixels = prod(read_data(image).shape[: image.ndim])
-        if isinstance(layer, Shapes):
-            quick = len(layer.data) <= DRAWN and pixels <= LOOKED_THROUGH
-        else:
-            data = read_data(layer)
-            quick = isinstance(data, np.ndarray) and 0 < data.size <= LOOKED_THROUGH and pixels <= LOOKED_THROUGH
+        pixels, data = prod(read_data(image).shape[: image.ndim]), read_data(layer)
+        quick = isinstance(data, np.ndarray) and 0 < data.size <= LOOKED_THROUGH and pixels <= LOOKED_THROUGH
         return mask_on_image(self._painted()) if quick else None
 
     def propose(self) -> None:
