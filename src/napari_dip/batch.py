@@ -11,8 +11,8 @@ from napari_dip import record as records
 from napari_dip.errors import InputError
 from napari_dip.estimate import estimate
 from napari_dip.files import formats as files
+from napari_dip.image.arrays import digest_of
 from napari_dip.image.axes import guess_axes
-from napari_dip.image.source import digest_of
 from napari_dip.settings import Settings, read_settings
 from napari_dip.summary import plan
 from napari_dip.tasks import Task, task_named

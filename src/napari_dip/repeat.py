@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from napari_dip import record as records
 from napari_dip.errors import InputError, reason
 from napari_dip.files import formats as files
-from napari_dip.image.source import digest_of
+from napari_dip.image.arrays import digest_of
 from napari_dip.tasks import Task, task_named
 
 if TYPE_CHECKING:

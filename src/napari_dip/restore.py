@@ -15,7 +15,8 @@ from napari_dip import checkpoint
 from napari_dip import record as records
 from napari_dip.errors import InputError
 from napari_dip.fits import plan
-from napari_dip.image.source import Source, read_array
+from napari_dip.image.arrays import read_array
+from napari_dip.image.source import Source
 from napari_dip.noise_settings import check_noise
 from napari_dip.prior.weights import HasWeights, Start
 from napari_dip.record import PlaneRecord, Record

@@ -20,8 +20,8 @@ from napari_dip.files import formats as files
 from napari_dip.files.imagej import takes
 from napari_dip.files.metadata import NAMES, Metadata, Picture
 from napari_dip.files.ngff import LENGTHS, WORDS
+from napari_dip.image.arrays import digest_of
 from napari_dip.image.axes import guess_axes, letters_of
-from napari_dip.image.source import digest_of
 
 LayerData = tuple[Any, dict[str, Any], str]
 
