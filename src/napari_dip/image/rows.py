@@ -10,24 +10,29 @@ import numpy as np
 
 from napari_dip.image.cancellation import check_cancelled
 
-READ = 2**20
-"""Pixels of a plane that are read at a time, at the least: between two reads, cancellation is heard."""
+READ, AT_ONCE = 2**20, 2**23
+"""Pixels of a plane that are read at a time at the least, and of one that is read at once where it is only stored, not
+computed: cancellation is heard between two reads."""
 
 
 def bounds_of(array: Any, axes: str, size: tuple[int, int]) -> list[int]:
     """Give the rows at which the parts of a plane end that are read together: whole chunks of the array.
 
     >>> import numpy as np
-    >>> bounds_of(np.zeros((4096, 1024)), "YX", (4096, 1024))
-    [1024, 2048, 3072, 4096]
+    >>> bounds_of(np.zeros((16384, 1024)), "YX", (16384, 1024))[:2]
+    [1024, 2048]
     """
     height, width = size
-    least = max(READ // width, 1)
     chunks = getattr(array, "chunks", None)
-    along = chunks[axes.index("Y")] if chunks else least
-    lengths = along if isinstance(along, tuple | list) else [along] * (height // along) + [height % along]
+    along = chunks[axes.index("Y")] if chunks else 1
+    if isinstance(along, tuple):  # dask's: each has a length of its own
+        lengths = list(along)
+    elif height * width <= AT_ONCE:
+        return [height]
+    else:
+        lengths = [along] * (height // along) + [height % along]
+    least, start = max(READ // width, 1), 0
     found: list[int] = []
-    start = 0
     for end in accumulate(int(n) for n in lengths if n):
         if end - start >= least or end == height:
             found.append(end)
