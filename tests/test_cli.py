@@ -491,9 +491,7 @@ def test_every_type_of_value_is_restored(in_this_process, tmp_path, dtype):
         tifffile.imwrite(tmp_path / "in.tif", image)
     for source in tmp_path.glob("in.*"):
         target = tmp_path / "out.tif"
-        status, _, errors = in_this_process(
-            "denoise", source, target, "--force", "--max-iterations", 1, "--threads", 1
-        )
+        status, _, errors = in_this_process("denoise", source, target, "--force", "--max-iterations", 1, "--threads", 1)
         assert status == 0, errors
         assert np.isfinite(tifffile.imread(target)).all()
 

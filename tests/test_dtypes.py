@@ -18,7 +18,11 @@ PLAIN = {"bool": "uint8", "float16": "float32", "longdouble": "float64"}
 """Types that nothing computes with, and others that hold the same values."""
 DTYPES = [
     *PLAIN,
-    *(f"{order}{kind}" for order in "<>" for kind in ("i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "f2", "f4", "f8")),
+    *(
+        f"{order}{kind}"
+        for order in "<>"
+        for kind in ("i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "f2", "f4", "f8")
+    ),
 ]
 
 

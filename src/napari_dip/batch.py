@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from napari_dip import record as records
 from napari_dip.errors import InputError
-from napari_dip.estimate import estimate
+from napari_dip.estimate import estimate_run
 from napari_dip.files import formats as files
 from napari_dip.image.arrays import digest_of
 from napari_dip.image.axes import guess_axes
@@ -194,8 +194,7 @@ def _restored(
     if announce is not None:
         image = run.request.source
         size = image.array.shape
-        preset, itemsize = run.request.settings.preset, image.array.dtype.itemsize
-        takes = estimate(row.name, image.axes, size, itemsize, preset=preset, factor=run.request.factor)
+        takes = estimate_run(row, image.array, image.axes, run.request.factor, run.request.settings)
         announce(f"{plan(image.axes, size, run.request.factor)}; takes {takes.words()}")
     run.walk(watch)
     result = _write(run, picture, made, needed, begun, unit, same)
@@ -251,7 +250,8 @@ def _requested(
 
     kept = "saved prior" in made
     if prior is None:
-        return replace(checked(task.name, image, axes, given), on_crops=kept)
+        in_memory = files.format_of(made["output"]).begin is None
+        return replace(checked(task.name, image, axes, given, keeps_result=in_memory), on_crops=kept)
     return load_prior(prior).request(image, axes, update, given, on_crops=kept)
 
 

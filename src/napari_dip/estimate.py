@@ -5,6 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
+from typing import Any
+
+from napari_dip.errors import InputError
+from napari_dip.memory import free_memory
+from napari_dip.settings import Settings
+from napari_dip.tasks import Task
 
 GROUPED = ("fast", "best")
 """Presets that fit planes together."""
@@ -19,6 +25,10 @@ POOL, BLOCK, HALO = 2**23, 2**21, 96
 POOL_BYTES, ALONE_BYTES, TOGETHER_BYTES, TILE_BYTES, FIT_BYTES = 24, 230, 26, 600, 0.08e9
 """Bytes a pixel that is learned from, of a block at work (of one plane, of several), and of a tile; and those of an
 iteration on crops. Measured: benchmarks/RESULTS.md, "Volumes, series, large images"."""
+KEPT, WHOLE, STRIP, SCAN_HALO = 2**29, 2**23, 2**22, 64
+"""Bytes of a lazy image that are kept, and pixels that are scanned at a time, as in `napari_dip.image`."""
+SCAN_BYTES, SHOWN_BYTES = 120, 16
+"""Bytes a pixel of what is scanned at a time, and of a plane in a viewer."""
 TILE = 640
 """Side of a tile of the network with its halo."""
 PER_ITERATION, PER_PIXEL, PER_PLANE_PIXEL = 0.3, 22e-6, 6e-6
@@ -38,10 +48,19 @@ class Estimate:
         On one core as in a laptop of some years ago; nobody knows when a fit finds that there is nothing more to gain.
     memory : float
         Bytes of the whole process at its peak, the image that is given included.
+    present : float
+        Bytes of them that are taken before it begins: by the process, and by an image that is in memory.
+    held : float
+        Bytes of the image and its results, which are in memory wherever the work is done.
+    result : float
+        Bytes of one result.
     """
 
     seconds: float
     memory: float
+    present: float = 0.0
+    held: float = 0.0
+    result: float = 0.0
 
     def words(self) -> str:
         """Say it in a few words.
@@ -64,6 +83,8 @@ def estimate(
     preset: str = "fast",
     factor: int = 1,
     lazy: bool = False,
+    shown: bool = False,
+    uncertainty: bool = False,
 ) -> Estimate:
     """Estimate what a run will take.
 
@@ -80,20 +101,83 @@ def estimate(
         Of super-resolution.
     lazy : bool
         Whether the image is read region by region.
+    shown : bool
+        Whether a viewer shows image and result.
+    uncertainty : bool
+        Whether there is a second result.
     """
     size = dict(zip(axes, map(int, shape), strict=True))
     samples, plane = min(size.get("S", 1), 3), size["Y"] * size["X"]
     channels = size.get("C", 1)
     planes = prod(size.get(axis, 1) for axis in "TZ")
     values = prod(shape)
-    held = PROCESS + (0 if lazy else values * itemsize) + 4 * values * factor**2
+    result, image = 4.0 * values * factor**2, values * itemsize
+    held = result * (1 + uncertainty) + (image if not lazy or image <= KEPT else 0)
+    if shown:  # the layer has a second one while a preview is on its way, and napari draws planes
+        held += result + SHOWN_BYTES * samples * plane * factor**2
+    scanned = SCAN_BYTES * _scanned(size)
     if task == "denoise" and preset in GROUPED and (planes > 1 or plane >= LARGE):
         pixels = planes * plane
         seconds = channels * MEMBERS[preset] * (PER_ITERATION * ITERATIONS + PER_PIXEL * samples * pixels)
-        return Estimate(seconds, held + FIT_BYTES + samples * _on_crops(size, planes))
-    pixels = plane * factor**2
-    seconds = channels * planes * pixels * samples**0.5 * PER_PLANE_PIXEL * AS_A_WHOLE[preset]
-    return Estimate(seconds, held + PLANE_BYTES[preset] * pixels * samples**0.3)
+        work = FIT_BYTES + samples * _on_crops(size, planes)
+    else:
+        pixels = plane * factor**2
+        seconds = channels * planes * pixels * samples**0.5 * PER_PLANE_PIXEL * AS_A_WHOLE[preset]
+        work = PLANE_BYTES[preset] * pixels * samples**0.3
+    present = PROCESS + (0 if lazy else image)
+    return Estimate(seconds, PROCESS + held + max(work, scanned), present, held, result)
+
+
+def estimate_run(
+    task: Task, array: Any, axes: str, factor: int | None, settings: Settings, *, shown: bool = False
+) -> Estimate:
+    """Estimate what a run of a task on an array will take, with these settings; as `estimate` does."""
+    import numpy as np
+
+    return estimate(
+        task.name,
+        axes,
+        array.shape,
+        np.dtype(array.dtype).itemsize,
+        preset=settings.preset,
+        factor=factor or 1,
+        lazy=not isinstance(array, np.ndarray),
+        shown=shown,
+        uncertainty=settings.uncertainty,
+    )
+
+
+def check_memory(task: Task, found: Estimate, device: str = "cpu", *, elsewhere: float = 0.0) -> None:
+    """Refuse what needs more memory than is free, before any of it is taken.
+
+    Parameters
+    ----------
+    task : Task
+    found : Estimate
+    device : str
+        Of torch: the memory of another one than the CPU is no matter here.
+    elsewhere : float
+        Bytes of it that are not taken here, such as a result that is written to a file.
+
+    Raises
+    ------
+    InputError
+        Offers other ways.
+    """
+    free, total = free_memory(), found.memory if device == "cpu" else PROCESS + found.held
+    more = total - found.present - elsewhere
+    if free is None or more <= free:
+        return
+    way = "restore it part by part"
+    if task.keeps:
+        way += ", or save it as OME-Zarr and use `napari-dip batch --blocks`, which needs little memory at any size"
+    raise InputError(f"This needs {more / 1e9:.1f} GB of memory, and {free / 1e9:.1f} GB are free; {way}.")
+
+
+def _scanned(size: dict[str, int]) -> float:
+    """Pixels of a plane that are scanned at a time."""
+    plane = size["Y"] * size["X"]
+    return plane if plane <= WHOLE else min(plane, STRIP + 2 * SCAN_HALO * size["X"])
 
 
 def _on_crops(size: dict[str, int], planes: int) -> float:

@@ -216,7 +216,7 @@ def fit(task: str, images: Any, *, axes: str | None = None, **settings: Any) -> 
     given = list(images) if isinstance(images, list | tuple) else [images]
     if not given:
         raise InputError("There is no image to fit to; give one or more.")
-    requests = [checked(task, image, axes, dict(settings)) for image in given]
+    requests = [checked(task, image, axes, dict(settings), keeps_result=False) for image in given]
     first = requests[0].source
     like = Start(Weights((None,) * first.sizes.get("C", 1), first.samples))
     for request in requests[1:]:

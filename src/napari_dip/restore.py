@@ -14,9 +14,10 @@ import torch
 from napari_dip import checkpoint
 from napari_dip import record as records
 from napari_dip.errors import InputError
+from napari_dip.estimate import check_memory, estimate_run
 from napari_dip.fits import plan
-from napari_dip.image.arrays import read_array
-from napari_dip.image.source import Source
+from napari_dip.image.arrays import as_array, read_array
+from napari_dip.image.source import Source, axes_of_image
 from napari_dip.noise_settings import check_noise
 from napari_dip.prior.weights import HasWeights, Start
 from napari_dip.record import PlaneRecord, Record
@@ -153,7 +154,7 @@ def restore_steps(task: str, image: Any, *, axes: str | None = None, out: Any = 
     InputError
         As the function of that name does.
     """
-    return Run(checked(task, image, axes, given), out=out)
+    return Run(checked(task, image, axes, given, keeps_result=out is None), out=out)
 
 
 def replay(
@@ -234,13 +235,22 @@ def load_run(path: str | Path, image: Any, *, prior: HasWeights | None = None, *
     return run
 
 
-def checked(task: str, image: Any, axes: str | None, given: dict[str, Any]) -> Request:
+def checked(task: str, image: Any, axes: str | None, given: dict[str, Any], *, keeps_result: bool = True) -> Request:
     """Check all that was given.
+
+    Parameters
+    ----------
+    task, image, axes
+        As in `restore_steps`.
+    given : dict
+        Inputs and settings.
+    keeps_result : bool
+        Whether the result takes memory that has to be free.
 
     Raises
     ------
     InputError
-        If anything of it cannot be used.
+        If anything of it cannot be used, or it needs more memory than there is.
     """
     row = task_named(task)
     known = {one.name for other in TASKS for one in other.inputs}
@@ -249,10 +259,13 @@ def checked(task: str, image: Any, axes: str | None, given: dict[str, Any]) -> R
     row.check(settings, inputs)
     mask = next((inputs.pop(one.name) for one in row.inputs if one.kind == "mask"), None)
     inputs |= {one.name: read_array(one.name, inputs[one.name]) for one in row.inputs if one.kind == "image"}
-    suspects = row.suspects if settings.preset != "paper" else ()
-    source = Source(image, axes, mask, allow_nonfinite=settings.nonfinite == "inpaint", suspects=suspects)
+    suspects, device = row.suspects if settings.preset != "paper" else (), choose_device(settings.device)
+    array = as_array(image)
+    found = estimate_run(row, array, axes_of_image(array, axes), inputs.get("factor"), settings)
+    check_memory(row, found, device, elsewhere=0 if keeps_result else found.result)
+    source = Source(array, axes, mask, allow_nonfinite=settings.nonfinite == "inpaint", suspects=suspects)
     check_noise(settings, *source.range)
-    return Request(row, source, inputs, settings, choose_device(settings.device))
+    return Request(row, source, inputs, settings, device)
 
 
 def _repeated(

@@ -112,6 +112,11 @@ class Run:
         return bool(self.state.fitted)
 
     @property
+    def output(self) -> Any:
+        """The array that the image is written to, NaN where nothing is restored yet."""
+        return self.state.image.array
+
+    @property
     def result(self) -> Restoration:
         """The restored image with its record; a run that is not over goes on to its end first."""
         for _ in self:

@@ -159,6 +159,7 @@ class Source:
             return computable(self._stored(item))
         key = item.index, repr(item.read_region(self.size))
         if key not in self._lately:
+            check_cancelled()
             self._lately[key] = computable(self._stored(item))
             while len(self._lately) > LATELY or self._is_much(self._lately):
                 del self._lately[next(iter(self._lately))]

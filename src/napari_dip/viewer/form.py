@@ -12,7 +12,7 @@ from napari.layers import Image
 from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
 
 from napari_dip.errors import InputError
-from napari_dip.estimate import estimate
+from napari_dip.estimate import Estimate, check_memory, estimate
 from napari_dip.image.axes import outer_axes
 from napari_dip.record import Record
 from napari_dip.settings import OF_PRIOR, STACK, STRENGTH
@@ -137,14 +137,7 @@ class Form:
             return ""
         if self.prior is not None and self.prior.chosen:
             return "Takes as long as the prior takes to be applied."
-        data, preset = read_data(self.image.value), str(self.everyday["preset"].value)
-        factor = self.inputs["factor"].read() if "factor" in self.inputs else 1
-        lazy = not isinstance(data, np.ndarray)
-        itemsize = np.dtype(data.dtype).itemsize
-        found = estimate(
-            self.task.name, self.axes.read(), data.shape, itemsize, preset=preset, factor=factor, lazy=lazy
-        )
-        return f"Takes {found.words()}."
+        return f"Takes {self._estimated().words()}."
 
     @property
     def knobs(self) -> dict[str, Widget]:
@@ -197,10 +190,12 @@ class Form:
         Raises
         ------
         InputError
-            If something is missing.
+            If something is missing, or the whole needs more memory than is free.
         """
         if self.missing():
             raise InputError(self.missing())
+        if not in_view:
+            check_memory(self.task, self._estimated())
         source = self.image.value
         inputs = {name: one.read() for name, one in self.inputs.items()}
         settings = self.settings()
@@ -223,6 +218,20 @@ class Form:
             part = part_in_view(self.viewer, source, self.axes.read(), self.task.name, preset, job.factor)
             job, look = only(part, job, look)
         return job, enlarge(look, job.axes, job.factor) if job.factor > 1 and job.axes else look
+
+    def _estimated(self) -> Estimate:
+        """Estimate what a run of the whole image will take."""
+        data, preset = read_data(self.image.value), str(self.everyday["preset"].value)
+        return estimate(
+            self.task.name,
+            self.axes.read(),
+            data.shape,
+            np.dtype(data.dtype).itemsize,
+            preset=preset,
+            factor=self.inputs["factor"].read() if "factor" in self.inputs else 1,
+            lazy=not isinstance(data, np.ndarray),
+            shown=True,
+        )
 
     def _begin_with(self, prefer: Preferences) -> None:
         for name, value in {**prefer.settings, **prefer.last(self.task.name)}.items():

@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from magicgui.widgets import CheckBox, FileEdit, SpinBox, Widget
 
 from napari_dip.errors import InputError
@@ -106,11 +105,11 @@ def save(run: Run, path: Path) -> str:
     return f"The prior is saved as “{path.name}”; choose it under More to restore images like this one."
 
 
-def begun(job: Job, out: np.ndarray | None, inputs: dict[str, Any], restore_steps: Callable[..., Run]) -> Run:
+def begun(job: Job, inputs: dict[str, Any], restore_steps: Callable[..., Run]) -> Run:
     """Make the run of a job, with a prior if it begins with one."""
     start = job.beginning
     if start.prior is None and not start.keep:
-        return restore_steps(job.task, job.image, axes=job.axes, out=out, **inputs, **job.settings)
+        return restore_steps(job.task, job.image, axes=job.axes, **inputs, **job.settings)
     from napari_dip.fitted_prior import load_prior
     from napari_dip.restore import Run, checked
 
@@ -119,4 +118,4 @@ def begun(job: Job, out: np.ndarray | None, inputs: dict[str, Any], restore_step
     else:
         prior = load_prior(start.prior)
         request = prior.request(job.image, job.axes, start.update, job.settings, on_crops=start.keep)
-    return Run(request, out=out)
+    return Run(request)

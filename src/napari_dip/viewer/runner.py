@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 from weakref import WeakMethod, ref
@@ -13,8 +13,9 @@ from napari.qt.threading import create_worker
 from qtpy.QtCore import Qt, QTimer
 
 from napari_dip.errors import InputError, in_words
+from napari_dip.image.cancellation import PreparationCancelled, cancel_if
 from napari_dip.viewer.first_pictures import EARLY, shown_for
-from napari_dip.viewer.layers import displayable, place_of, read_mask, result_shape, without_colours
+from napari_dip.viewer.layers import displayable, place_of, read_mask, without_colours
 from napari_dip.viewer.messages import Cancelled, Control, Done, Failed, Job, Outcome, Painted, Picture, Report, Stopped
 from napari_dip.viewer.placing import resampled
 from napari_dip.viewer.priors import begun
@@ -176,11 +177,16 @@ def _guarded(job: Job, control: Control, restore_steps: Callable[..., Run]) -> G
 
 
 def _run(job: Job, control: Control, restore_steps: Callable[..., Run]) -> Generator[Report | None, None, Outcome]:
-    run, out = _begun(job, restore_steps)
+    try:
+        with cancel_if(lambda: control.wish == "cancel"):
+            run, out = _begun(job, restore_steps)
+    except PreparationCancelled:
+        return Cancelled()
     clock = _Clock(job, control, out)
     turned: tuple[tuple[int, ...], int] = (), -1
     run.interrupted = control.news.is_set
-    for now in run:
+    steps = iter(run)
+    while (now := _step(steps, control)) is not None:
         control.news.clear()
         clock.note(now)
         wanted = control.looked_at, now.fit  # each fit has to be told: it knows only of its own planes
@@ -200,10 +206,22 @@ def _run(job: Job, control: Control, restore_steps: Callable[..., Run]) -> Gener
             return Cancelled()
         if control.wish != "go":
             run.stop(now=control.wish == "keep")
+    if control.wish == "cancel":
+        run.close()
+        return Cancelled()
     result = run.result
     kind = Stopped if result.record["stopped_by"] == "asked" else Done
     spread = None if result.uncertainty is None else without_colours(result.uncertainty, rgb=job.rgb)
     return kind(displayable(result.image, job.image.dtype, rgb=job.rgb), result.record, spread, run)
+
+
+def _step(steps: Iterator[Progress], control: Control) -> Progress | None:
+    """Do an iteration; None once there is nothing more to do, or the run was cancelled while it read its image."""
+    try:
+        with cancel_if(lambda: control.wish == "cancel"):
+            return next(steps, None)
+    except PreparationCancelled:
+        return None
 
 
 def _begun(job: Job, restore_steps: Callable[..., Run]) -> tuple[Run, np.ndarray | None]:
@@ -211,10 +229,8 @@ def _begun(job: Job, restore_steps: Callable[..., Run]) -> tuple[Run, np.ndarray
     if job.run is not None:
         job.run.extend(job.more)
         return job.run, None  # what it writes to from now on is its own: the result of before stays as it is
-    # axes that nobody knows are refused before anything is written
-    out = None if job.axes is None else np.empty(result_shape(job.image.shape, job.axes, job.factor), np.float32)
-    inputs = {name: _read(value) for name, value in job.inputs.items()}
-    return begun(job, out, inputs, restore_steps), out
+    run = begun(job, {name: _read(value) for name, value in job.inputs.items()}, restore_steps)
+    return run, run.output
 
 
 def _read(value: Any) -> Any:
