@@ -135,6 +135,7 @@ class Source:
         self.mask = None if mask is None else self._read_mask(mask)
         self._lately: dict[tuple[tuple[int, ...], str], np.ndarray] = {}
         self._kept: dict[tuple[int, ...], np.ndarray] = {}
+        self._store: np.ndarray | None = None
         self._keeps = not isinstance(self.array, np.ndarray) and self.array.nbytes <= keep
         self.colours = range(min(self.sizes.get("S", 1), 3))
         self.samples_of = {sample: sample for sample in self.colours}
@@ -321,7 +322,7 @@ class Source:
                 digest.update(np.ascontiguousarray(part).data)
             if self._keeps or not alone:
                 if not whole:
-                    whole.append(np.empty((len(part), *self.size), part.dtype))
+                    whole.append(self._room(item, part))
                 whole[0][:, start : start + part.shape[1]] = part
                 if start + part.shape[1] == self.size[0]:
                     self._kept[item.index] = whole[0]
@@ -338,6 +339,17 @@ class Source:
             return self._checked(here, values, allow_nonfinite)
 
         return look
+
+    def _room(self, item: Item, part: np.ndarray) -> np.ndarray:
+        """Give an array to keep a plane in, of which this is a part.
+
+        All that are kept share one, so that its memory is given back as a whole.
+        """
+        if not self._keeps:
+            return np.empty((len(part), *self.size), part.dtype)
+        if self._store is None:
+            self._store = np.empty((len(self.items), len(part), *self.size), part.dtype)
+        return np.asarray(self._store[item.number])
 
     def _checked(self, item: Item, whole: np.ndarray, allow_nonfinite: bool) -> Look:
         """Tell what is known of a region (samples, y, x), and refuse what cannot be."""
