@@ -27,8 +27,8 @@ POOL_BYTES, ALONE_BYTES, TOGETHER_BYTES, TILE_BYTES, FIT_BYTES = 24, 230, 26, 60
 iteration on crops. Measured: benchmarks/RESULTS.md, "Volumes, series, large images"."""
 KEPT, WHOLE, STRIP, SCAN_HALO = 2**29, 2**23, 2**22, 64
 """Bytes of a lazy image that are kept, and pixels that are scanned at a time, as in `napari_dip.image`."""
-SCAN_BYTES, SHOWN_BYTES = 120, 16
-"""Bytes a pixel of what is scanned at a time, and of a plane in a viewer."""
+SCAN_BYTES, SHOWN_BYTES, LAZY_BYTES = 120, 16, 0.25e9
+"""Bytes a pixel of what is scanned at a time, and of a plane in a viewer; those of reading what is lazy."""
 TILE = 640
 """Side of a tile of the network with its halo."""
 PER_ITERATION, PER_PIXEL, PER_PLANE_PIXEL = 0.3, 22e-6, 6e-6
@@ -112,7 +112,7 @@ def estimate(
     planes = prod(size.get(axis, 1) for axis in "TZ")
     values = prod(shape)
     result, image = 4.0 * values * factor**2, values * itemsize
-    held = result * (1 + uncertainty) + (image if not lazy or image <= KEPT else 0)
+    held = result * (1 + uncertainty) + (image if not lazy or image <= KEPT else 0) + LAZY_BYTES * lazy
     if shown:  # the layer has a second one while a preview is on its way, and napari draws planes
         held += result + SHOWN_BYTES * samples * plane * factor**2
     scanned = SCAN_BYTES * _scanned(size)

@@ -7,8 +7,9 @@ Napari's own reader of TIFF files knows no pixel size, and another one for all o
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from napari_dip import record as records
 from napari_dip.errors import InputError
 from napari_dip.files import formats as files
 from napari_dip.files.imagej import takes
-from napari_dip.files.metadata import NAMES, Metadata, Picture
+from napari_dip.files.metadata import NAMES, Metadata, Picture, as_size
 from napari_dip.files.ngff import LENGTHS, WORDS
 from napari_dip.image.arrays import digest_of
 from napari_dip.image.axes import guess_axes, letters_of
@@ -27,6 +28,8 @@ LayerData = tuple[Any, dict[str, Any], str]
 
 ENDING = ".dip.json"
 """Of the record beside an image."""
+PIXEL_SIZE = "napari-dip pixel size"
+"""Where the metadata of a layer have the pixel size of the file that it was made from."""
 
 
 def write_layer(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
@@ -55,7 +58,7 @@ def write_layer(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
     target, array = Path(path), np.asarray(data[0] if meta.get("multiscale") else data)
     record = (meta.get("metadata") or {}).get("napari-dip")
     axes = axes_of(array, meta, record)
-    picture = Picture(array, Metadata(axes, *_steps(axes, meta), dialect=_dialect(axes)))
+    picture = Picture(array, replace(_pixels(axes, meta), axes=axes, dialect=_dialect(axes)))
     files.check_output(target, [], force=True)
     files.check_fits(target, picture, axes)
     beside = _beside(target)
@@ -162,6 +165,35 @@ def _told(record: Any, target: Path, array: np.ndarray) -> Any:
     if array.dtype == np.float32:
         found["result"] = {"image": digest_of(array)}
     return found
+
+
+def pixel_size_in(meta: Mapping[str, Any]) -> Metadata | None:
+    """Give the pixel size that the metadata of a layer hold; None if there is none, or the layer has its own by now.
+
+    Parameters
+    ----------
+    meta : mapping
+        What napari says of the layer: `metadata`, `scale`, `units`.
+    """
+    said = (meta.get("metadata") or {}).get(PIXEL_SIZE)
+    step, scale, units = (said.get(name) if isinstance(said, Mapping) else None for name in ("step", "scale", "units"))
+    if not isinstance(step, Mapping) or not isinstance(said, Mapping):
+        return None
+    if list(meta.get("scale", ())) != list(scale or ()) or any(map(_symbol, meta.get("units") or ())):
+        return None  # somebody has set it since
+    sizes = {axis: size for axis, given in step.items() if axis in ("T", "Z", "Y", "X") and (size := as_size(given))}
+    named = {axis: str(other) for axis, other in units.items()} if isinstance(units, Mapping) else {}
+    unit = said.get("unit")
+    return Metadata(step=sizes, unit=None if unit is None else str(unit), units=named) if sizes else None
+
+
+def _pixels(axes: str, meta: dict[str, Any]) -> Metadata:
+    """Give the pixel size of a layer: that of the file that it was made from, or its own."""
+    kept = pixel_size_in(meta)
+    if kept is None:
+        step, unit = _steps(axes, meta)
+        return Metadata(step=step, unit=unit)
+    return replace(kept, step={axis: size for axis, size in kept.step.items() if axis in axes})
 
 
 def _steps(axes: str, meta: dict[str, Any]) -> tuple[dict[str, float], str | None]:

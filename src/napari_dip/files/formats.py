@@ -142,9 +142,9 @@ def count_images(path: Path) -> int:
 
 
 def peek(path: Path) -> tuple[tuple[int, ...], Metadata] | None:
-    """Give shape and metadata of an image file, without reading its values; None if it does not say what its axes are.
+    """Give shape and metadata of an image file, without reading its values; see `Format`.
 
-    Nor is anything said of a file that cannot be read, or not as cheaply as that.
+    None for a file that cannot be read, or not as cheaply as that.
     """
     try:
         look = format_of(path, READ).peek

@@ -74,7 +74,9 @@ def count(path: Path) -> int:
 
 
 def peek(path: Path) -> tuple[tuple[int, ...], Metadata] | None:
-    """Read shape and metadata of the largest image without its values; None where a file does not say its axes.
+    """Read shape and metadata of the largest image without its values; None where they are known only by reading it.
+
+    Of a file that does not say its axes, they are those of its first page.
 
     Raises
     ------
@@ -84,11 +86,16 @@ def peek(path: Path) -> tuple[tuple[int, ...], Metadata] | None:
     import tifffile
 
     with tifffile.TiffFile(path) as file:
+        kinds = tifffile.PHOTOMETRIC
         if not (file.is_imagej or file.is_ome or file.is_shaped):
-            return None  # to know its shape, all of its pages would have to be read
+            # to know the shape of all, all of its pages would have to be read
+            page = file.pages.first
+            white = page.photometric == kinds.MINISWHITE
+            plain, _ = _read_metadata(file, page, white=white, number=0)
+            return None if _orientation(page) != 1 else (page.shape, plain)
         series = _full_image(file)
         kept = [(n, a) for n, a in zip(series.shape, series.axes, strict=True) if n > 1 or a in "YXS"]
-        page, kinds = series.keyframe, tifffile.PHOTOMETRIC
+        page = series.keyframe
         if _orientation(page) != 1 or dict(kept).get(4) == "S":
             return None  # it is turned, and its samples are looked at, in reading
         known = _known_axes("".join(a for _, a in kept), has_samples=page.photometric in (kinds.RGB, kinds.YCBCR))

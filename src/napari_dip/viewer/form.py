@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,10 +19,11 @@ from napari_dip.record import Record
 from napari_dip.settings import OF_PRIOR, STACK, STRENGTH
 from napari_dip.summary import plan
 from napari_dip.tasks import Task
-from napari_dip.viewer.axes import AxesField, read_z_step
+from napari_dip.viewer.axes import AxesField
 from napari_dip.viewer.inputs import KINDS, MaskInput, layer_box, preselect, renew
 from napari_dip.viewer.layers import describe, enlarge, read_data
 from napari_dip.viewer.messages import Beginning, Job
+from napari_dip.viewer.pixel_size import entry_for_result, read_z_step
 from napari_dip.viewer.preferences import Preferences, preferences
 from napari_dip.viewer.priors import PriorFields
 from napari_dip.viewer.trial import only, part_in_view
@@ -217,7 +219,9 @@ class Form:
             preset = str(self.everyday["preset"].value)
             part = part_in_view(self.viewer, source, self.axes.read(), self.task.name, preset, job.factor)
             job, look = only(part, job, look)
-        return job, enlarge(look, job.axes, job.factor) if job.factor > 1 and job.axes else look
+        if job.factor > 1 and job.axes:
+            look = enlarge(look, job.axes, job.factor)
+        return replace(job, metadata=entry_for_result(source, job.axes or "", job.factor, look["scale"])), look
 
     def _estimated(self) -> Estimate:
         """Estimate what a run of the whole image will take."""

@@ -80,6 +80,8 @@ class LiveLayer:
         layer.metadata = {**layer.metadata, "napari-dip": outcome.record, **shows}
         self.stop_listening()
         second = self._add_above(layer, outcome)
+        for one in filter(None, (layer, second)):
+            one.metadata = {**one.metadata, **self.job.metadata}
         if itself(self.viewer.layers.selection.active) is (
             self._source() or layer
         ):  # contrast, Save and Delete are of what is seen

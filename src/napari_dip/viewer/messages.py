@@ -89,6 +89,8 @@ class Job:
     picture_every : float
         Seconds between pictures, at the least.
     beginning : Beginning
+    metadata : dict
+        What the layers of a result hold beside its record, such as the pixel size of the file of the image.
     """
 
     task: str
@@ -103,6 +105,7 @@ class Job:
     more: int = 0
     picture_every: float = PICTURE_EVERY
     beginning: Beginning = Beginning()
+    metadata: dict[str, Any] = field(default_factory=dict)
 
     @property
     def factor(self) -> int:
