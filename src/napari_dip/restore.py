@@ -49,10 +49,11 @@ def denoise(image: Any, *, axes: str | None = None, out: Any = None, **settings:
     Parameters
     ----------
     image : array-like
-        2D, a volume, a time series, or any stack of them. Any real dtype; it is not changed. One network is fitted to
-        all planes of a stack and applied to each with a look at its neighbours (presets fast and best). The channels of
-        axis C are restored one by one, so that none bleeds into another, unless `channels` says otherwise; the samples
-        of axis S (RGB) are restored together, and an alpha sample is left as it is.
+        2D, a volume, a time series, or any stack of them. Any real dtype; it is not changed. Pixels that are masked
+        (`numpy.ma`) count as NaN. One network is fitted to all planes of a stack and applied to each with a look at its
+        neighbours (presets fast and best). The channels of axis C are restored one by one, so that none bleeds into
+        another, unless `channels` says otherwise; the samples of axis S (RGB) are restored together, and an alpha
+        sample is left as it is.
     axes : str, optional
         One letter of T Z C Y X S for each dimension, in their order, which may be any. Left out, they are guessed to be
         YX, ZYX, TZYX or TZCYX; three samples after that are RGB, four RGBA in 8 bits and channels otherwise. The guess
@@ -69,7 +70,7 @@ def denoise(image: Any, *, axes: str | None = None, out: Any = None, **settings:
     Raises
     ------
     InputError
-        If image, axes or settings cannot be used; a ValueError whose message says what to do.
+        If image, axes or settings cannot be used, or memory is short; a ValueError whose message says what to do.
 
     Examples
     --------
