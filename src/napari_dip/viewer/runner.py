@@ -14,6 +14,7 @@ from qtpy.QtCore import Qt, QTimer
 
 from napari_dip.errors import InputError, in_words
 from napari_dip.image.cancellation import PreparationCancelled, cancel_if
+from napari_dip.memory import release_memory
 from napari_dip.viewer.first_pictures import EARLY, shown_for
 from napari_dip.viewer.layers import displayable, place_of, read_mask, without_colours
 from napari_dip.viewer.messages import Cancelled, Control, Done, Failed, Job, Outcome, Painted, Picture, Report, Stopped
@@ -173,6 +174,7 @@ def _guarded(job: Job, control: Control, restore_steps: Callable[..., Run]) -> G
             log.exception("The restoration failed.")
         return Failed(in_words(error))
     finally:
+        release_memory()
         control.over.set()
 
 
