@@ -124,12 +124,14 @@ class FittedPrior:
             own = None if name in OWN else getattr(self.settings, name, None)
             if settings.get(name) not in (None, own):
                 raise InputError(f"With a fitted prior there is no {name} to choose; leave it out.")
-        request = replace(self.unchecked(image, axes, settings, iterations), on_crops=on_crops)
+        request = replace(self.unchecked(image, axes, settings, iterations, is_brick=False), on_crops=on_crops)
         assert request.start is not None
         check_start(request, request.start)
         return request
 
-    def unchecked(self, image: Any, axes: str | None, settings: dict[str, Any], iterations: int = 0) -> Request:
+    def unchecked(
+        self, image: Any, axes: str | None, settings: dict[str, Any], iterations: int = 0, *, is_brick: bool = True
+    ) -> Request:
         """Give the same, without a look at whether the image is like those of the fit: for parts of one that is.
 
         Raises
@@ -138,7 +140,8 @@ class FittedPrior:
             If something cannot be used by itself.
         """
         kept = {name: value for name, value in self.settings.model_dump().items() if name not in OWN}
-        return replace(checked(self.task, image, axes, kept | settings), start=Start(self.weights, iterations))
+        request = checked(self.task, image, axes, kept | settings, is_brick=is_brick)
+        return replace(request, start=Start(self.weights, iterations))
 
     def save(self, path: str | Path, *, unit: Unit | None = None) -> None:
         """Write it to a file, which `napari_dip.load_prior` reads; it is complete, or not there at all.

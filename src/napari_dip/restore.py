@@ -236,7 +236,15 @@ def load_run(path: str | Path, image: Any, *, prior: HasWeights | None = None, *
     return run
 
 
-def checked(task: str, image: Any, axes: str | None, given: dict[str, Any], *, keeps_result: bool = True) -> Request:
+def checked(
+    task: str,
+    image: Any,
+    axes: str | None,
+    given: dict[str, Any],
+    *,
+    keeps_result: bool = True,
+    is_brick: bool = False,
+) -> Request:
     """Check all that was given.
 
     Parameters
@@ -247,6 +255,8 @@ def checked(task: str, image: Any, axes: str | None, given: dict[str, Any], *, k
         Inputs and settings.
     keeps_result : bool
         Whether the result takes memory that has to be free.
+    is_brick : bool
+        Whether the image is a part that was cut to fit into memory.
 
     Raises
     ------
@@ -262,8 +272,10 @@ def checked(task: str, image: Any, axes: str | None, given: dict[str, Any], *, k
     inputs |= {one.name: read_array(one.name, inputs[one.name]) for one in row.inputs if one.kind == "image"}
     suspects, device = row.suspects if settings.preset != "paper" else (), choose_device(settings.device)
     array = as_array(image)
-    found = estimate_run(row, array, axes_of_image(array, axes), inputs.get("factor"), settings)
-    check_memory(row, found, device, elsewhere=0 if keeps_result else found.result)
+    named = axes_of_image(array, axes)
+    if not is_brick:
+        found = estimate_run(row, array, named, inputs.get("factor"), settings)
+        check_memory(row, found, device, elsewhere=0 if keeps_result else found.result)
     source = Source(array, axes, mask, allow_nonfinite=settings.nonfinite == "inpaint", suspects=suspects)
     check_noise(settings, *source.range)
     return Request(row, source, inputs, settings, device)

@@ -115,7 +115,9 @@ def test_cancelling_ends_the_reading(small_strips, monkeypatch, planes):
     assert calls.total() == 3
     with pytest.raises(PreparationCancelled), cancel_if(lambda: True):
         Source(image, "ZYX")
-    Source(lazy[:1], "ZYX", suspects=SUSPECTS)
+    source = Source(lazy[:1], "ZYX", keep=0, suspects=SUSPECTS)
+    with pytest.raises(PreparationCancelled), cancel_if(lambda: True):
+        source.plane(source.items[0])
 
 
 def test_the_memory_of_a_scan_does_not_grow_with_the_plane(monkeypatch):
