@@ -39,6 +39,11 @@ def is_masked(array: Any) -> bool:
     return isinstance(array, np.ma.MaskedArray) or isinstance(getattr(array, "_meta", None), np.ma.MaskedArray)
 
 
+def bad_values(array: Any) -> str:
+    """Name the values of an array that are no numbers."""
+    return "masked, NaN or inf" if is_masked(array) else "NaN or inf"
+
+
 def check_dtype(dtype: np.dtype[Any]) -> None:
     """Refuse values that are not real numbers.
 
@@ -93,7 +98,7 @@ def read_array(name: str, given: Any) -> np.ndarray:
         raise InputError(f"The {name} has shape {array.shape} and holds no pixels; give another.")
     values = read_part(array)
     if not np.isfinite(values).all():
-        raise InputError(f"The {name} holds values that are masked, NaN or inf; repair them.")
+        raise InputError(f"The {name} holds values that are {bad_values(array)}; repair them.")
     return values
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from napari_dip.errors import InputError
-from napari_dip.image.arrays import as_array, check_dtype, computable, is_masked, new_digest, read_part
+from napari_dip.image.arrays import as_array, bad_values, check_dtype, computable, new_digest, read_part
 from napari_dip.image.axes import check_axes, guess_axes, outer_axes
 from napari_dip.image.cancellation import check_cancelled
 from napari_dip.image.planes import Region, take_plane
@@ -414,9 +414,8 @@ class Source:
         place = ", ".join(
             f"{a.lower()}={i}" for a, i in [*zip(self.outer, item.index, strict=True), ("Y", y), ("X", x)]
         )
-        what = "masked, NaN or inf" if is_masked(self.array) else "NaN or inf"
         return InputError(
-            f"The image holds {(~finite).sum()} pixels that are {what}, the first at {place}; "
+            f"The image holds {(~finite).sum()} pixels that are {bad_values(self.array)}, the first at {place}; "
             'repair them, or set nonfinite to "inpaint" to have them filled in.'
         )
 
