@@ -19,7 +19,8 @@ from napari_dip import record as records
 from napari_dip.errors import InputError
 from napari_dip.files import formats as files
 from napari_dip.files.imagej import takes
-from napari_dip.files.metadata import NAMES, Metadata, Picture, as_size
+from napari_dip.files.inside import inside
+from napari_dip.files.metadata import Metadata, NAMES, Picture, as_size
 from napari_dip.files.ngff import LENGTHS, WORDS
 from napari_dip.image.arrays import digest_of
 from napari_dip.image.axes import guess_axes, letters_of
@@ -156,7 +157,7 @@ def _look(metadata: Metadata, axes: str | None, array: np.ndarray) -> dict[str, 
 
 
 def _beside(path: Path) -> Path:
-    return path.with_name(files.format_of(path).split(path.name)[0] + ENDING)
+    return inside(path.parent, files.format_of(path).split(path.name)[0] + ENDING)
 
 
 def _told(record: Any, target: Path, array: np.ndarray) -> Any:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from napari_dip.errors import InputError, reason
 from napari_dip.files import microscopes
 from napari_dip.files.format import Format
+from napari_dip.files.inside import inside
 from napari_dip.files.jpeg import JPEG
 from napari_dip.files.metadata import Metadata, Picture
 from napari_dip.files.npy import NPY
@@ -187,14 +188,15 @@ def read_input(kind: str, path: Path) -> Any:
 def companion(path: Path, word: str) -> Path:
     """Name a second file that belongs to an output: its name with a word at the end.
 
-    It stays of the same format, unless that is too coarse for anything but the image itself.
+    It stays of the same format, unless that is too coarse for anything but the image itself, and lies beside it: a
+    link that leads elsewhere is refused.
 
     >>> companion(Path("cells.ome.tif"), "uncertainty").name, companion(Path("cells.png"), "uncertainty").name
     ('cells-uncertainty.ome.tif', 'cells-uncertainty.tif')
     """
     form = format_of(path)
     stem, ending = form.split(path.name)
-    return path.with_name(f"{stem}-{word}{ending if form.exact else EXACT.suffixes[0]}")
+    return inside(path.parent, f"{stem}-{word}{ending if form.exact else EXACT.suffixes[0]}")
 
 
 def check_fits(path: Path, picture: Picture, axes: str | None) -> None:

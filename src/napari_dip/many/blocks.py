@@ -37,7 +37,7 @@ from napari_dip.many.block_steps import (
     store_of,
     write,
 )
-from napari_dip.many.job import RECORDS, Item, Job, Outcome
+from napari_dip.many.job import Item, Job, Outcome
 from napari_dip.tasks import task_named
 
 RECORD = "record.json"
@@ -143,10 +143,9 @@ def _all(client: Any, steps: Sequence[Step], see: Callable[[float], Any]) -> Non
 def _folder_of(job: Job) -> Path:
     """Make the folder of the work, if it is not there, and clear those of what was asked before."""
     told = json.dumps([seal.asked(job), seal.look(job.item.source)], sort_keys=True)
-    home = (job.out / RECORDS / job.item.name).parent
+    folder = job.beside(f"blocks-{hashlib.sha256(told.encode()).hexdigest()[:12]}")
     name = f"{Path(job.item.name).name}.blocks-"
-    folder = home / f"{name}{hashlib.sha256(told.encode()).hexdigest()[:12]}"
-    for other in home.glob(f"{glob.escape(name)}*"):
+    for other in folder.parent.glob(f"{glob.escape(name)}*"):
         if other != folder:
             shutil.rmtree(other, ignore_errors=True)
     folder.mkdir(parents=True, exist_ok=True)
@@ -183,7 +182,7 @@ def _record(
     """Say what was done, ready for JSON."""
     residuals = [brick["residual"] for brick in bricks if brick["residual"] is not None]
     counts = {name: sum(brick["found"].get(name, 0) for brick in bricks) for name in ("areas", "outliers")}
-    made = {"input": job.item.source, **_targets(job, names), "prior": job.prior or job.beside("prior")}
+    made = {"input": job.item.source, **_targets(job, names), "prior": job.prior or job.beside(seal.PRIOR)}
     return {
         "schema": records.SCHEMA,
         "kind": records.BLOCKS,
@@ -217,7 +216,7 @@ def _put(job: Job, folder: Path, *, force: bool) -> tuple[str, ...]:
         for name in names:
             _replace(folder / f"{name}.zarr", targets[name], folder / f"{name}.old")
         if job.prior is None and (folder / PRIOR).exists():
-            (folder / PRIOR).replace(job.beside("prior"))
+            (folder / PRIOR).replace(job.beside(seal.PRIOR))
         with unit.replacing(job.beside(seal.RECORD)) as file:
             file.write(json.dumps(record, indent=2, ensure_ascii=False).encode() + b"\n")
         unit.commit()

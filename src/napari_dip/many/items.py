@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from napari_dip.errors import InputError
 from napari_dip.files.formats import EXACT, FORMATS, READ, count_images, format_of
+from napari_dip.files.inside import is_inside
 from napari_dip.files.zarr_store import is_store
 from napari_dip.many.job import RECORDS, Item
 from napari_dip.many.spec import Entry
@@ -112,7 +113,7 @@ def _item(entry: Entry, asked: Asked, out: Path, base: Path, source: Path, below
     if below.suffix.lower() in KNOWN - WRITTEN:
         below = below.with_suffix(EXACT.suffixes[0])
     target = out / (_filled(entry.target, source, series) if entry.target else below)
-    if not target.resolve().is_relative_to(out.resolve()) or target.resolve() == out.resolve():
+    if not is_inside(target, out) or target.resolve() == out.resolve():
         raise InputError(
             f"The result {str(entry.target or below)!r} would lie outside of the output folder; rename it."
         )

@@ -10,12 +10,13 @@ from typing import Any
 
 from napari_dip import record as records
 from napari_dip.files.formats import replacing
+from napari_dip.files.inside import inside
 from napari_dip.many.job import Job
 from napari_dip.settings import read_settings
 from napari_dip.tasks import task_named
 
 SCHEMA = 1
-DONE, BEGUN, RECORD = "done", "begun", "json"
+DONE, BEGUN, RECORD, PRIOR = "done", "begun", "json", "prior"
 CHUNK = 2**20
 
 
@@ -108,7 +109,7 @@ def holds(job: Job, *, thorough: bool) -> bool:
         if set(found["inputs"]) != {str(path) for path in reads(job)}:
             return False
         files = [(Path(name), was) for name, was in found["inputs"].items()]
-        files += [(job.out / name, was) for name, was in found["outputs"].items()]
+        files += [(inside(job.out, name), was) for name, was in found["outputs"].items()]
         return all(_same(path, was, thorough=thorough) for path, was in files)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return False  # no seal, or none that can be read: it is done again
