@@ -416,7 +416,7 @@ def test_a_prior_is_written_and_applied_to_another_file(run, here):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--prior", "none.prior"], "cannot be read"),
+        (["--prior", "none.prior"], "no file"),
         (["--prior", "in.npy"], "written over|holds no prior"),
         (["--prior", "foreign.prior"], "holds no prior"),
         (["--update", "3"], "no prior to bring up to date"),

@@ -18,9 +18,10 @@ import numpy as np
 from napari_dip import record as records
 from napari_dip.errors import InputError
 from napari_dip.files import formats as files
+from napari_dip.files.bounded import read_bytes
 from napari_dip.files.imagej import takes
-from napari_dip.files.inside import inside
-from napari_dip.files.metadata import Metadata, NAMES, Picture, as_size
+from napari_dip.files.inside import inside, is_plain
+from napari_dip.files.metadata import NAMES, Metadata, Picture, as_size
 from napari_dip.files.ngff import LENGTHS, WORDS
 from napari_dip.image.arrays import digest_of
 from napari_dip.image.axes import guess_axes, letters_of
@@ -124,10 +125,9 @@ def read_record(path: Any) -> list[LayerData]:
         If it is no record, or its image is not there.
     """
     where = Path(path if isinstance(path, str) else path[0])
-    record = records.read(where.read_bytes())
+    record = records.read(read_bytes(where, "record"))
     named = Path(record.get("files", {}).get("output", ""))
-    image = where.with_name(named.name)
-    if not named.name or not image.exists():
+    if not is_plain(named.name) or not (image := where.with_name(named.name)).exists():
         raise InputError(f"The image {named.name!r} of this record is not beside it; put it there.")
     picture = files.read_image(image)
     axes = record["axes"] if len(record["axes"]) == picture.array.ndim else picture.axes

@@ -12,7 +12,7 @@ from napari_dip.errors import InputError, reason
 
 LARGEST = {
     "record": 1 << 26,  # that of ten thousand planes has some 40 million bytes
-    "specification": 1 << 22,  # some ten thousand files with settings of their own
+    "specification": 1 << 20,  # some ten thousand files with settings of their own
     "list": 1 << 24,
     "journal": 1 << 20,
     "seal": 1 << 24,
@@ -23,6 +23,8 @@ LARGEST = {
 """Bytes of a file, by its kind."""
 MOST_VALUES = 3 << 20
 """Values in a JSON file; a record of ten thousand planes has some 2.5 million."""
+MOST_NAMES = 1 << 19
+"""Named values among them, which take ten times as much memory; that record has some 300,000."""
 
 
 def check_readable(path: Path, *, folder: bool = False) -> None:
@@ -51,6 +53,22 @@ def check_readable(path: Path, *, folder: bool = False) -> None:
         raise InputError(f"{str(path)!r} is a device, a pipe or a socket; give a regular file.")
     if not os.access(path, os.R_OK):
         raise InputError(f"The file {str(path)!r} cannot be read: Permission denied.")
+
+
+def check_name(path: Path) -> None:
+    """Refuse a name that no file can have, whether there is one or not.
+
+    Raises
+    ------
+    InputError
+        If it is too long, holds a NUL, leads to itself, or through a folder that may not be looked into.
+    """
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except (OSError, ValueError) as error:
+        raise InputError(f"The name {str(path)!r} cannot be that of a file: {reason(error)}.") from None
 
 
 def open_regular(path: Path) -> IO[bytes]:
@@ -90,7 +108,9 @@ def read_bytes(path: Path, kind: str) -> bytes:
         except OSError as error:
             raise InputError(f"The file {str(path)!r} cannot be read: {reason(error)}.") from None
     if len(found) > most:
-        raise InputError(f"The file {str(path)!r} has more than {most:,} bytes, the most that a {kind} may have.")
+        raise InputError(
+            f"The file {str(path)!r} is larger than any {kind} of napari-dip, which has {most >> 10:,} kB at most."
+        )
     return found
 
 
@@ -103,8 +123,8 @@ def parse_json(text: str | bytes) -> Any:
         If it is no JSON, has too many values, or is nested too deeply.
     """
     content = text.encode(errors="surrogatepass") if isinstance(text, str) else text
-    if sum(content.count(sign) for sign in (b",", b"[", b"{")) > MOST_VALUES:
-        raise ValueError(f"it has more than {MOST_VALUES:,} values")
+    if sum(content.count(sign) for sign in (b",", b"[", b"{")) > MOST_VALUES or content.count(b":") > MOST_NAMES:
+        raise ValueError(f"it has more than {MOST_VALUES:,} values, or {MOST_NAMES:,} that have a name")
     try:
         return json.loads(text)
     except RecursionError:

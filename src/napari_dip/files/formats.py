@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_dip.errors import InputError, reason
 from napari_dip.files import microscopes
+from napari_dip.files.bounded import check_readable
 from napari_dip.files.format import Format
 from napari_dip.files.inside import inside
 from napari_dip.files.jpeg import JPEG
@@ -119,10 +120,7 @@ def read_image(path: Path, series: int | None = None) -> Picture:
     form = format_of(path, READ)
     if ADDRESS.match(str(path)) and not path.exists():
         raise InputError(f"{str(path)!r} is an address, and only files on this machine are read; download it first.")
-    if path.is_dir() and not form.folder:
-        raise InputError(f"{str(path)!r} is a folder; give an image file.")
-    if not path.exists():
-        raise InputError(f"There is no file {str(path)!r}.")
+    check_readable(path, folder=form.folder)
     if series is not None and form.read_series is None:
         raise InputError(f"A {form.name} file holds a single image; leave the series out for {str(path)!r}.")
     try:
@@ -136,8 +134,9 @@ def read_image(path: Path, series: int | None = None) -> Picture:
 def count_images(path: Path) -> int:
     """Say how many images a file holds; 1 also for one that cannot be read: to say why is for those who read it."""
     try:
-        count = format_of(path, READ).count
-        return 1 if count is None else count(path)
+        form = format_of(path, READ)
+        check_readable(path, folder=form.folder)
+        return 1 if form.count is None else form.count(path)
     except Exception:
         return 1
 
@@ -148,8 +147,9 @@ def peek(path: Path) -> tuple[tuple[int, ...], Metadata] | None:
     None for a file that cannot be read, or not as cheaply as that.
     """
     try:
-        look = format_of(path, READ).peek
-        return None if look is None else look(path)
+        form = format_of(path, READ)
+        check_readable(path, folder=form.folder)
+        return None if form.peek is None else form.peek(path)
     except Exception:  # whoever only wants to know more of an image that is there can do without
         return None
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from napari_dip.errors import InputError
+from napari_dip.errors import InputError, reason
 from napari_dip.files.formats import EXACT, FORMATS, READ, count_images, format_of
 from napari_dip.files.inside import is_inside
 from napari_dip.files.zarr_store import is_store
@@ -81,7 +81,11 @@ def _images(source: Path, below: Path, series: int | str | None) -> Iterator[tup
 def _hits(pattern: str, base: Path, out: Path) -> Iterable[tuple[Path, Path]]:
     """Give files, and where they lie below the fixed part of the pattern; results of before are none."""
     whole = base / pattern
-    if whole.exists() or not glob.has_magic(pattern):
+    try:
+        exists = whole.exists()
+    except OSError as error:
+        raise InputError(f"The file {pattern!r} cannot be read: {reason(error)}.") from None
+    if exists or not glob.has_magic(pattern):
         source = whole.absolute()
         if source.is_dir() and not is_store(source):
             raise InputError(f"{pattern!r} is a folder; give a pattern such as {pattern.rstrip('/') + '/*.tif'!r}.")

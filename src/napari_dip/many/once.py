@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from napari_dip.errors import InputError, in_words
+from napari_dip.files.bounded import parse_json, read_bytes, write_json
 from napari_dip.files.formats import peek, read_image, replacing
 from napari_dip.many import engines, seal
 from napari_dip.many.job import Job, Outcome, in_records
@@ -50,7 +50,7 @@ def fit_for(jobs: Sequence[Job], client: Any) -> Path:
 def _holds(path: Path, jobs: Sequence[Job]) -> bool:
     """Whether a prior is there that was fitted as it is asked for now, to files that are as they were."""
     try:
-        found = json.loads(path.with_name(DONE).read_bytes())
+        found = parse_json(read_bytes(path.with_name(DONE), "seal"))
         there = {str(job.item.source) for job in jobs}
         return bool(
             found["asked"] == seal.asked(jobs[0])
@@ -115,7 +115,7 @@ def _fit(sample: Sequence[Job]) -> Outcome:
         fit(first.item.task, images, axes=axes, **{"threads": 1, **first.item.settings}).save(path)
         content = {"asked": seal.asked(first), "sha256": seal.digest(path), "files": used}
         with replacing(path.with_name(DONE)) as file:
-            file.write(json.dumps(content, indent=1).encode())
+            file.write(write_json(content, indent=1))
     except Exception as error:
         return Outcome("", str(path), "failed", in_words(error))
     return Outcome("", str(path), "done")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from napari_dip.errors import InputError, InUse, in_words, reason
-from napari_dip.files.bounded import read_bytes
+from napari_dip.files.bounded import check_readable, read_bytes
 from napari_dip.files.formats import companion
 from napari_dip.files.inside import inside
 from napari_dip.many import seal
@@ -143,9 +143,8 @@ def _do(job: Job, watch: Watch | None) -> tuple[str, ...] | None:
 def _alone(job: Job, watch: Watch | None) -> tuple[str, ...]:
     """Restore it, if nobody else is at it, and give notes on how it was read."""
     needed = seal.reads(job)
-    missing = next((path for path in needed if not path.exists()), None)
-    if missing is not None:
-        raise InputError(f"There is no file {str(missing)!r}.")
+    for path in needed:
+        check_readable(path, folder=True)
     ours = begin(job)
     in_use = False
     try:
