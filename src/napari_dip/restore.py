@@ -232,7 +232,12 @@ def load_run(path: str | Path, image: Any, *, prior: HasWeights | None = None, *
     record, state = checkpoint.read(Path(path))
     record["settings"]["max_seconds"] = state["max_seconds"]
     run = _repeated(record, image, inputs, prior=prior)
-    run.load_state(state)
+    try:
+        run.load_state(state)
+    except InputError:
+        raise
+    except ValueError as error:
+        raise checkpoint.damaged(Path(path), "run") from error
     return run
 
 
