@@ -63,7 +63,7 @@ def write_layer(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
     picture = Picture(array, replace(_pixels(axes, meta), axes=axes, dialect=_dialect(axes)))
     files.check_output(target, [], force=True)
     files.check_fits(target, picture, axes)
-    beside = _beside(target)
+    beside = record_beside(target)
     with files.together([target, *([beside] if record else [])]) as unit:
         kept = files.can_be_same(picture)
         image = array.astype(np.float32)
@@ -156,7 +156,8 @@ def _look(metadata: Metadata, axes: str | None, array: np.ndarray) -> dict[str, 
     return {**look, "axis_labels": tuple(letters.lower()), "rgb": axes.endswith("S") and array.shape[-1] in (3, 4)}
 
 
-def _beside(path: Path) -> Path:
+def record_beside(path: Path) -> Path:
+    """Return the file of the record that belongs to the file of an image."""
     return inside(path.parent, files.format_of(path).split(path.name)[0] + ENDING)
 
 

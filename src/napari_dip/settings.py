@@ -48,11 +48,11 @@ class NoiseKind:
 
 NOISE_KINDS = (
     NoiseKind("auto", "find out from the image", strength=STRENGTH),
-    NoiseKind("gaussian", "same everywhere (Gaussian)", "noise that is the same everywhere (Gaussian)", ("sigma",)),
+    NoiseKind("gaussian", "same everywhere (Gaussian)", "Gaussian noise", ("sigma",)),
     NoiseKind("poisson", "photons (Poisson)", "photon noise (Poisson)", ("gain", "offset")),
     NoiseKind("poisson-gaussian", "photons and read noise", "photon and read noise (Poisson-Gaussian)", STRENGTH),
     NoiseKind("compression", "compression (JPEG blocks)", "compression artefacts (blocks and ringing)"),
-    NoiseKind("multiplicative", "", "noise in proportion to the brightness (multiplicative)", may_be_given=False),
+    NoiseKind("multiplicative", "", "noise in proportion to the brightness", may_be_given=False),
 )
 
 

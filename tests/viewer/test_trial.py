@@ -20,7 +20,7 @@ def run_try(qtbot):
         dock.panel.try_button.click()
         qtbot.waitUntil(lambda: dock.panel.state in ("ready", "nothing"), timeout=240_000)
         assert "part of the image" in dock.panel.status.text(), dock.panel.status.text()
-        return dock.viewer.layers[-1]
+        return next(layer for layer in reversed(dock.viewer.layers) if "(part)" in layer.name)
 
     return run
 

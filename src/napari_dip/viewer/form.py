@@ -26,6 +26,7 @@ from napari_dip.viewer.messages import Beginning, Job
 from napari_dip.viewer.pixel_size import entry_for_result, read_z_step
 from napari_dip.viewer.preferences import Preferences, preferences
 from napari_dip.viewer.priors import PriorFields
+from napari_dip.viewer.short_label import ShortLabel
 from napari_dip.viewer.trial import only, part_in_view
 from napari_dip.viewer.widgets import EMPTY, collapsible, lay_out, read, setting_widget, write
 
@@ -277,10 +278,11 @@ class Form:
 
     def _arrange(self) -> QWidget:
         native = QWidget()
-        self.words_label, self.hint = QLabel(self.task.words), QLabel()
+        self.words_label, self.hint = ShortLabel(2), QLabel()
+        self.words_label.setText(self.task.words)
         self.plan_label, self.estimate_label = QLabel(), QLabel()
         self.estimate_label.setToolTip("Most runs end sooner, once there is nothing more to gain.")
-        for label in (self.words_label, self.hint, self.plan_label, self.estimate_label):
+        for label in (self.hint, self.plan_label, self.estimate_label):
             label.setWordWrap(True)
         self.hint.setStyleSheet("font-weight: bold;")
         self.collapsible = collapsible()
@@ -295,7 +297,7 @@ class Form:
         self.mask_tools.setVisible(bool(self.masks))
         layout = QVBoxLayout(native)
         layout.setContentsMargins(0, 0, 0, 0)
-        top = [*self.top[:2], self.plan_label, self.estimate_label, *self.top[2:]]
+        top = [*self.top[:2], self.plan_label, *self.top[2:]]
         for widget in (self.words_label, self.hint, lay_out(top), self.mask_tools, self.collapsible):
             layout.addWidget(widget)
         return native

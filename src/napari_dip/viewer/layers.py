@@ -193,6 +193,24 @@ def usual_uncertainty(uncertainty: np.ndarray, image: np.ndarray) -> tuple[float
     return (usual, usual / float(high - low)) if high > low else None
 
 
+def insert_above(layers: Any, layer: Any, below: Any) -> None:
+    """Insert a layer right above another one, or on top if that is gone; what is selected stays selected."""
+    selected = list(layers.selection)
+    layers.insert(layers.index(below) + 1 if below in layers else len(layers), layer)
+    if selected:
+        layers.selection = selected
+
+
+def last_result_above(layers: Any, source: Any) -> Any:
+    """Return the uppermost of the results that lie right above a layer, so that a new one covers them; or the layer."""
+    if source not in layers:
+        return source
+    above = layers.index(source) + 1
+    while above < len(layers) and RECORD in layers[above].metadata:
+        above += 1
+    return layers[above - 1]
+
+
 def unique_name(wanted: str, taken: Iterable[str]) -> str:
     """Make a name that no layer has, by numbering it.
 

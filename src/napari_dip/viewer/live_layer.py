@@ -7,16 +7,23 @@ from weakref import ref
 
 import numpy as np
 from napari.components import ViewerModel
-from napari.layers import Image, Labels
+from napari.layers import Image
 from napari.utils.transforms import Affine
 
 from napari_dip.viewer.aside import step_aside
 from napari_dip.viewer.connections import Links
-from napari_dip.viewer.layers import before_work, index_of, itself, place_of, uncertainty_look, unique_name, with_scale
+from napari_dip.viewer.layers import (
+    before_work,
+    index_of,
+    insert_above,
+    itself,
+    last_result_above,
+    place_of,
+    uncertainty_look,
+    unique_name,
+    with_scale,
+)
 from napari_dip.viewer.messages import Control, Done, Job, Picture
-
-IDLE = ("pan_zoom", "transform", "pick")
-"""Modes of a Labels layer in which nothing is painted."""
 
 
 class LiveLayer:
@@ -120,29 +127,18 @@ class LiveLayer:
     def _add(self, data: np.ndarray) -> Image:
         self.links.undo()
         layers = self.viewer.layers
-        selected = list(layers.selection)
         name = unique_name(self.job.title, (layer.name for layer in layers))
-        self.layer = self.viewer.add_image(data, name=name, multiscale=False, **self.look)
-        self._let_paint(selected)
+        self.layer = Image(data, name=name, multiscale=False, **self.look)
+        insert_above(layers, self.layer, last_result_above(layers, self._source()))
         step_aside(self.viewer, self._source(), self.layer)
-        if selected:  # a new layer takes the selection, and the brush out of the hand of who is painting
-            layers.selection = selected
         self.links.connect(self.layer.events.visible, self._look)
         self.links.connect(self.viewer.layers.events.removed, self._removed)
         return self.layer
-
-    def _let_paint(self, selected: list[Any]) -> None:
-        """Keep below a mask that is being painted: it is to be seen."""
-        layers = self.viewer.layers
-        painted = [layers.index(one) for one in selected if isinstance(one, Labels) and one.mode not in IDLE]
-        if painted:
-            layers.move(layers.index(self.layer), min(painted))
 
     def _add_above(self, layer: Image, outcome: Done) -> Image | None:
         layers, data = self.viewer.layers, outcome.uncertainty
         if data is None:
             return None
-        selected = list(layers.selection)
         second = Image(
             data,
             name=unique_name(f"{layer.name} uncertainty", (other.name for other in layers)),
@@ -150,8 +146,9 @@ class LiveLayer:
             multiscale=False,
             **uncertainty_look(self.look, data),
         )
-        layers.insert(layers.index(layer) + 1, with_scale(second))
-        layers.selection = selected or [layer]  # what is hidden is not what one goes on with
+        insert_above(layers, with_scale(second), layer)
+        if layers.selection.active is second:  # what is hidden is not what one goes on with
+            layers.selection.active = layer
         return second
 
     def _turn(self, event: Any = None) -> None:

@@ -206,7 +206,9 @@ class Control:
     watched : bool
         Whether anybody looks at the pictures.
     shown : bool
-        Whether those sent last were taken: pictures never pile up.
+        Whether those sent last were drawn: pictures never pile up.
+    drawing : float
+        Seconds that the viewer took to draw the pictures sent last.
     wake : Event
         Set with each wish, so that a paused run hears of it at once.
     news : Event
@@ -220,6 +222,7 @@ class Control:
     looked_at: tuple[int, ...] = ()
     watched: bool = True
     shown: bool = True
+    drawing: float = 0.0
     wake: threading.Event = field(default_factory=threading.Event)
     news: threading.Event = field(default_factory=threading.Event)
     over: threading.Event = field(default_factory=threading.Event)

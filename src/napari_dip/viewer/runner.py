@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 REPORT_EVERY = 0.1
 PREVIEW_SHARE = 0.2
-"""Most of the time that previews may take."""
+"""Most of the time that previews may take: to be computed, and to be drawn."""
 AT_ONCE = 2**24
 """Pixels in the pictures of planes that have ended, sent at once: what is more comes with the next."""
 FIRST_PREVIEW = 5
@@ -151,10 +151,12 @@ class Runner:
         self.control = None
 
     def _yielded(self, control: Control, report: Report | None) -> None:
-        told = self._on_report()
-        if report is not None and control is self.control and control.wish != "cancel" and told:
-            told(report)
-            control.shown = True
+        told, began = self._on_report(), perf_counter()
+        if report is None or control is not self.control or control.wish == "cancel" or not told:
+            return
+        told(report)
+        if report.pictures:
+            QTimer.singleShot(0, lambda: _drawn(control, began))  # comes after the paint events
 
     def _returned(self, control: Control, outcome: Outcome) -> None:
         if control is not self.control:
@@ -163,6 +165,12 @@ class Runner:
         told = self._on_end()
         if told:
             told(Cancelled() if control.wish == "cancel" else outcome)
+
+
+def _drawn(control: Control, began: float) -> None:
+    """Note how long the pictures of a report took to be drawn."""
+    control.drawing = perf_counter() - began
+    control.shown = True
 
 
 def _guarded(job: Job, control: Control, restore_steps: Callable[..., Run]) -> Generator[Report | None, None, Outcome]:
@@ -204,7 +212,8 @@ def _run(job: Job, control: Control, restore_steps: Callable[..., Run]) -> Gener
             if control.paused and not control.wake.wait(REPORT_EVERY):
                 yield None
         if control.wish == "cancel":
-            run.close()
+            if job.run is None:  # one that goes on can go on again
+                run.close()
             return Cancelled()
         if control.wish != "go":
             run.stop(now=control.wish == "keep")
@@ -212,7 +221,8 @@ def _run(job: Job, control: Control, restore_steps: Callable[..., Run]) -> Gener
         run.close()
         return Cancelled()
     result = run.result
-    kind = Stopped if result.record["stopped_by"] == "asked" else Done
+    # a run that goes on ends after the iterations that were asked for, which is no stop
+    kind = Stopped if result.record["stopped_by"] == "asked" and control.wish != "go" else Done
     spread = None if result.uncertainty is None else without_colours(result.uncertainty, rgb=job.rgb)
     return kind(displayable(result.image, job.image.dtype, rgb=job.rgb), result.record, spread, run)
 
@@ -326,7 +336,8 @@ class _Clock:
         if early or ending or not (self.control.watched and self.control.shown):
             return []
         planes = self._next_done()  # these cost next to nothing, and a preview does
-        previews = now.index not in self.complete and started - self.previewed >= self.pause
+        pause = max(self.pause, self.control.drawing / PREVIEW_SHARE)
+        previews = now.index not in self.complete and started - self.previewed >= pause
         if previews:
             planes.append((now.index, self._previewed(now)))
         dtype, rgb = self.job.image.dtype, self.job.rgb

@@ -10,7 +10,17 @@ from weakref import ref
 from magicgui.widgets import CheckBox, ComboBox, FloatSpinBox, LineEdit, PushButton, SpinBox, Widget
 from qtpy.QtCore import QEvent, QObject, QRegularExpression, QSize, Qt
 from qtpy.QtGui import QIcon, QPixmap, QRegularExpressionValidator
-from qtpy.QtWidgets import QAbstractSpinBox, QComboBox, QFormLayout, QLabel, QWidget
+from qtpy.QtWidgets import (
+    QAbstractSpinBox,
+    QComboBox,
+    QFormLayout,
+    QFrame,
+    QLabel,
+    QScrollArea,
+    QSlider,
+    QVBoxLayout,
+    QWidget,
+)
 from superqt import QCollapsible
 
 from napari_dip.errors import InputError
@@ -42,7 +52,9 @@ LEAST = "napari-dip least"
 HELP = "napari-dip help"
 """Property of a list: what its tooltip says below the whole of what is chosen."""
 SHOWN = 12
-"""Characters that a list shows at the least; of longer ones the middle is left out."""
+"""Characters that a list has room for at the least, unless the dock is too narrow for them with a large font."""
+NARROW = 60
+"""Pixels of a box at the least: a dock is as wide with a large font as with a small one."""
 
 
 def setting_widget(name: str) -> Widget:
@@ -136,6 +148,7 @@ def lay_out(widgets: list[Widget | QWidget]) -> QWidget:
     rows = QFormLayout(native)
     rows.setContentsMargins(0, 0, 0, 0)
     rows.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+    rows.setRowWrapPolicy(QFormLayout.RowWrapPolicy.WrapLongRows)
     for widget in widgets:
         if isinstance(widget, QWidget):
             rows.addRow(widget)
@@ -145,9 +158,26 @@ def lay_out(widgets: list[Widget | QWidget]) -> QWidget:
         label.setBuddy(widget.native)
         widget.native.setAccessibleName(widget.label)
         widget.native.setAccessibleDescription(widget.tooltip or "")
+        widget.native.setMinimumWidth(NARROW)
         rows.addRow(label, widget.native)
         tame(widget.native)
     return native
+
+
+def scroll_area(*widgets: QWidget) -> QScrollArea:
+    """Make a page of widgets below each other that scrolls up and down; it is as wide as what it is in."""
+    inner, area = QWidget(), QScrollArea()
+    inside = QVBoxLayout(inner)
+    inside.setContentsMargins(0, 0, 0, 0)
+    for widget in widgets:
+        inside.addWidget(widget)
+    inside.addStretch(1)
+    inner.setMinimumWidth(1)  # or words and lists would widen it with a large font
+    area.setWidgetResizable(True)
+    area.setFrameShape(QFrame.Shape.NoFrame)
+    area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+    area.setWidget(inner)
+    return area
 
 
 def collapsible() -> QCollapsible:
@@ -174,8 +204,8 @@ class _WheelFilter(QObject):  # type: ignore[misc]
 
 
 def tame(native: QWidget) -> None:
-    """Have a box leave the wheel alone, and a list not grow with what it shows."""
-    if not isinstance(native, QComboBox | QAbstractSpinBox):
+    """Have a box or a slider leave the wheel alone, and a list not grow with what it shows."""
+    if not isinstance(native, QComboBox | QAbstractSpinBox | QSlider):
         return
     native.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
     native.installEventFilter(_WheelFilter(native))
