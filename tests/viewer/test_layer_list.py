@@ -178,3 +178,14 @@ def test_a_result_lies_right_above_its_source_and_a_newer_one_above_it(viewer, o
     dock.form.image.value = viewer.layers["green"]
     run_to_end(dock)
     assert [layer.name for layer in viewer.layers] == [*names[:4], "green denoised [1]", *names[4:]]
+
+
+def test_a_result_covers_its_mask_but_nothing_else_above_its_source(viewer, open_dock, run_to_end, picture):
+    viewer.add_image(picture, name="cells")
+    mask = viewer.add_labels(np.zeros(picture.shape, int), name="mask")
+    mask.paint((16, 20), 1)
+    viewer.add_labels(np.zeros(picture.shape, int), name="segments")
+    dock = open_dock("Inpaint", iterations=2)
+    dock.form.mask.value = mask
+    run_to_end(dock)
+    assert [layer.name for layer in viewer.layers] == ["cells", "mask", "cells inpainted", "segments"]

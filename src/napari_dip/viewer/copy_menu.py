@@ -7,7 +7,8 @@ from typing import Any
 from magicgui.widgets import ComboBox
 from napari.layers import Labels
 from napari.utils.notifications import show_info
-from qtpy.QtWidgets import QApplication, QMenu
+from qtpy.QtGui import QAction
+from qtpy.QtWidgets import QApplication, QMenu, QWidget
 
 from napari_dip.recipe import as_command, as_python
 from napari_dip.tasks import task_named
@@ -23,17 +24,21 @@ class CopyMenu(QMenu):  # type: ignore[misc]
     current : CurrentResult
     form : Form
         Knows the layer of the mask.
+    parent : QWidget
     """
 
-    def __init__(self, current: CurrentResult, form: Form):
-        super().__init__()
+    def __init__(self, current: CurrentResult, form: Form, parent: QWidget):
+        super().__init__(parent)
         self.current, self.form = current, form
         self.setToolTipsVisible(True)
         for text, tip, copy in (
             ("as Python", "A script that makes the same result.", self.copy_python),
             ("as command", "A line for the shell that makes the same result.", self.copy_command),
         ):
-            self.addAction(text, copy).setToolTip(tip)
+            action = QAction(text, self)
+            action.setToolTip(tip)
+            action.triggered.connect(lambda *_, copy=copy: copy())
+            self.addAction(action)
 
     def copy_python(self) -> None:
         """Copy a script."""

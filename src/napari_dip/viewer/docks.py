@@ -68,6 +68,8 @@ class Dock(QWidget):  # type: ignore[misc]
         self.results = ResultPanel(napari_viewer, self.form)
         self.runner = Runner(self._reported, self._ended, restore_steps)
         self.live: LiveLayer | None = None
+        self.outcome: tuple[str, Callable[[], Any]] = "", lambda: None
+        """Words about a result, and its layer: they go with it."""
         self.kept: Kept | None = None
         self.results.run_of = self._run_of
         self.selected = SelectedRuns(napari_viewer, self.form, self.runner, self._start_turn, self)
@@ -134,7 +136,7 @@ class Dock(QWidget):  # type: ignore[misc]
             self._refuse(str(error))
             return str(error)
         self.snapshots, self.activity = Snapshots(), Activity(job.title)
-        self.live = LiveLayer(self.viewer, replace(job, run=None), look, control, source)
+        self.live = LiveLayer(self.viewer, replace(job, run=None), look, control, source, self._masks())
         self.form.native.setEnabled(False)
         self.pages.setCurrentIndex(SETTINGS)
         held_out = job.task == "denoise" and job.settings.get("preset", "fast") in ENDING_EARLY and job.run is None
@@ -242,9 +244,10 @@ class Dock(QWidget):  # type: ignore[misc]
         self.results.refresh()
         self.pages.offer(self.results.result)
         if self.kept is not None and self.kept.result() not in self.viewer.layers:
-            if self.panel.status.text() == self.kept.words:
-                self.panel.say("")
             self.kept = None  # what it holds is in memory as long as it can go on
+        words, layer = self.outcome
+        if words and self.panel.status.text() == words and layer() not in self.viewer.layers:
+            self.panel.say("")
         self._follow()
         if self.panel.state in ("nothing", "ready"):
             self.panel.set_state(self._idle_state())
@@ -263,10 +266,13 @@ class Dock(QWidget):  # type: ignore[misc]
         own = [] if image is None else [image.events.data, image.events.axis_labels, image.events.scale]
         for happened in (*own, *(event for one in form.inputs.values() for event in one.events())):
             self.image_links.connect(happened, self._refresh)
-        masks = [mask.box.value for mask in form.masks if mask.box.value is not None]
-        for happened in (getattr(mask.events, name, None) for mask in masks for name in ("paint", "data")):
+        for happened in (getattr(mask.events, name, None) for mask in self._masks() for name in ("paint", "data")):
             if happened is not None:
                 self.image_links.connect(happened, self._mask_changed)
+
+    def _masks(self) -> list[Any]:
+        """List the layers that are chosen as masks."""
+        return [mask.box.value for mask in self.form.masks if mask.box.value is not None]
 
     def _mask_changed(self, *_: Any) -> None:
         self.panel.note = MASK_OF_START
@@ -322,10 +328,11 @@ class Dock(QWidget):  # type: ignore[misc]
                 words += "\nThis is a part of the image; Run restores the whole."
             else:
                 there = (lambda: None) if source is None else ref(itself(source))
-                self.kept = Kept(outcome.run, live.job, live.look, there, ref(itself(layer)), words)
+                self.kept = Kept(outcome.run, live.job, live.look, there, ref(itself(layer)))
                 self.results.show_of(layer, Provenance(there, live.job.beginning.prior, self.snapshots.stages))
                 self.pages.offer(self.results.result)
                 self.pages.setCurrentIndex(SETTINGS if self.queue.waiting else RESULT)
+            self.outcome = words, ref(itself(layer))
             self.panel.end(words, self._idle_state(), 1.0)
             if self.window().isVisible() and not self.isVisible():  # behind a tab nobody sees what the panel says
                 show_info(f"“{layer.name}” is ready.")

@@ -24,8 +24,6 @@ class Kept:
         Place and look of its result.
     source, result : callable
         Give the layers as long as they live.
-    words : str
-        About the result; they go with it.
     """
 
     run: Any
@@ -33,7 +31,6 @@ class Kept:
     look: dict[str, Any]
     source: Callable[[], Any]
     result: Callable[[], Any]
-    words: str
 
 
 def in_words(outcome: Done, name: str, second: str | None) -> str:

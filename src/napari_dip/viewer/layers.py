@@ -18,6 +18,8 @@ SHADES = ("contrast_limits", "gamma")
 LOOKED_AT = 2**20
 """Pixels that tell what is usual."""
 GRAY_LOOK = ("colormap", "iso_threshold", "attenuation")
+IDLE = ("pan_zoom", "transform", "pick", "select")
+"""Modes in which nothing is painted."""
 RECORD, SHOWS = "napari-dip", "napari-dip shows"
 """Where a layer has the record of a run, and what it shows of it, unless that is the result."""
 
@@ -201,12 +203,20 @@ def insert_above(layers: Any, layer: Any, below: Any) -> None:
         layers.selection = selected
 
 
-def last_result_above(layers: Any, source: Any) -> Any:
-    """Return the uppermost of the results that lie right above a layer, so that a new one covers them; or the layer."""
+def top_of_results(layers: Any, source: Any, masks: Sequence[Any] = ()) -> Any:
+    """Return the layer that a new result of a source is inserted above.
+
+    That is the uppermost of its results and masks that lie right above it, so that a new result covers them; but a mask
+    that is being painted stays above.
+    """
     if source not in layers:
         return source
     above = layers.index(source) + 1
-    while above < len(layers) and RECORD in layers[above].metadata:
+    while above < len(layers):
+        layer = layers[above]
+        painted = layer in layers.selection and layer.mode not in IDLE
+        if RECORD not in layer.metadata and (layer not in masks or painted):
+            break
         above += 1
     return layers[above - 1]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 from weakref import ref
 
@@ -17,8 +18,8 @@ from napari_dip.viewer.layers import (
     index_of,
     insert_above,
     itself,
-    last_result_above,
     place_of,
+    top_of_results,
     uncertainty_look,
     unique_name,
     with_scale,
@@ -44,13 +45,22 @@ class LiveLayer:
     source : Image, optional
         What is restored: it steps aside where it would shine through, and gives its place in the selection to the
         result.
+    masks : sequence of layers
+        Of the task, which the result covers.
     """
 
     def __init__(
-        self, viewer: ViewerModel, job: Job, look: dict[str, Any], control: Control, source: Image | None = None
+        self,
+        viewer: ViewerModel,
+        job: Job,
+        look: dict[str, Any],
+        control: Control,
+        source: Image | None = None,
+        masks: Sequence[Any] = (),
     ):
         self.viewer, self.job, self.look, self.control = viewer, job, look, control
         self._source = (lambda: None) if source is None else ref(itself(source))
+        self._masks = [ref(itself(mask)) for mask in masks]
         self.layer: Any = None
         self.data: np.ndarray | None = None
         self.deleted = False
@@ -129,7 +139,7 @@ class LiveLayer:
         layers = self.viewer.layers
         name = unique_name(self.job.title, (layer.name for layer in layers))
         self.layer = Image(data, name=name, multiscale=False, **self.look)
-        insert_above(layers, self.layer, last_result_above(layers, self._source()))
+        insert_above(layers, self.layer, top_of_results(layers, self._source(), [mask() for mask in self._masks]))
         step_aside(self.viewer, self._source(), self.layer)
         self.links.connect(self.layer.events.visible, self._look)
         self.links.connect(self.viewer.layers.events.removed, self._removed)

@@ -65,7 +65,7 @@ class ResultPanel(QWidget):  # type: ignore[misc]
         self.residual = ResidualView(self.current)
         self.views = Views([self.border, self.residual, UncertaintyView(self.current), self.stages])
         self.truth = TruthRow(self.current)
-        self.copy_menu = CopyMenu(self.current, form)
+        self.copy_menu = CopyMenu(self.current, form, self)
         self._make_buttons()
         self._arrange()
         self.hide()
