@@ -75,7 +75,7 @@ def test_a_short_label_shows_whole_lines_and_tells_the_rest(qtbot, width):
     label.resize(width, label.height())
     label.show()
     shown = super(ShortLabel, label).text()
-    assert label.text() == label.toolTip() == text and shown.count("\n") <= 1
+    assert label.text() == text and text.split()[-1] in label.toolTip() and shown.count("\n") <= 1
     assert label.sizeHint().height() <= label.height() + 1
     assert shown.endswith("…") == (width < 400)
 

@@ -49,7 +49,7 @@ def test_blinking_shows_the_one_or_the_other_and_leaves_what_was_hidden_hidden(v
     assert (source.visible, result.visible) == (False, True)
     source.visible = True
     for _ in range(2):
-        done.results.blink()
+        done.results.blink_button.click()
     assert (source.visible, result.visible) == (True, True)
     press = viewer.keymap["Shift-B"] if "Shift-B" in viewer.keymap else next(iter(viewer.keymap.values()))
     press(viewer)
@@ -102,7 +102,7 @@ def test_views_exclude_each_other(qtbot, viewer, open_dock, run_to_end, picture)
         buttons[name].click()
         qtbot.waitUntil(lambda name=name: shown() == [expected[name]], timeout=20_000)
         assert [one.text() for one in buttons.values() if one.isChecked()] == [name]
-    dock.results.blink()
+    dock.results.blink_button.click()
     assert not shown() and len(viewer.layers) == count
     viewer.layers.remove(spread)
     assert not buttons["Uncertainty"].isEnabled()

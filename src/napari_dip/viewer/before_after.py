@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 from weakref import ref
 
@@ -22,10 +23,12 @@ class BeforeAfter:
     Parameters
     ----------
     current : CurrentResult
+    end_views : callable
+        Takes away what covers the result.
     """
 
-    def __init__(self, current: CurrentResult):
-        self.current = current
+    def __init__(self, current: CurrentResult, end_views: Callable[[], None]):
+        self.current, self.end_views = current, end_views
         self._source_was_hidden = False
 
     def switch(self) -> None:
@@ -33,6 +36,7 @@ class BeforeAfter:
         result, source = self.current.layer, self.current.source
         if result is None or source is None:
             return
+        self.end_views()
         if result.visible:
             result.visible = False
             self._source_was_hidden = not source.visible

@@ -59,11 +59,11 @@ class ResultPanel(QWidget):  # type: ignore[misc]
         self.run_of: Callable[[Any], Any] = lambda result: None
         self.viewer, self.form = viewer, form
         self.current = CurrentResult(viewer)
-        self.before_after = BeforeAfter(self.current)
         self.words = ShortLabel(2)
         self.border, self.stages = Border(self.current), Stages(self.current)
         self.residual = ResidualView(self.current)
         self.views = Views([self.border, self.residual, UncertaintyView(self.current), self.stages])
+        self.before_after = BeforeAfter(self.current, self.views.end)
         self.truth = TruthRow(self.current)
         self.copy_menu = CopyMenu(self.current, form, self)
         self._make_buttons()
@@ -113,11 +113,6 @@ class ResultPanel(QWidget):  # type: ignore[misc]
     def record(self) -> Record:
         """Of the result."""
         return self.current.record
-
-    def blink(self) -> None:
-        """Show the source in place of the result, or the result again."""
-        self.views.end()
-        self.before_after.switch()
 
     def show_invented(self) -> None:
         """Add a Labels layer that outlines what was never measured, and say how much it is."""
@@ -188,7 +183,9 @@ class ResultPanel(QWidget):  # type: ignore[misc]
         errand(do, end, button)
 
     def _make_buttons(self) -> None:
-        self.blink_button = _button("Before / after", f"Show the source for the result, and back ({KEY}).", self.blink)
+        self.blink_button = _button(
+            "Before / after", f"Show the source for the result, and back ({KEY}).", self.before_after.switch
+        )
         self.invented_button = _button(
             "Extrapolated", "Outline what was never measured: deep gaps, detail beyond the pixels.", self.show_invented
         )

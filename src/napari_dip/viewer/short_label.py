@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from html import escape
+
 from qtpy.QtCore import QEvent, Qt
 from qtpy.QtGui import QFontMetricsF, QResizeEvent, QTextLayout, QTextOption
 from qtpy.QtWidgets import QLabel, QSizePolicy
@@ -28,7 +30,7 @@ class ShortLabel(QLabel):  # type: ignore[misc]
     def setText(self, text: str) -> None:
         """Show a text."""
         self._text = text
-        self.setToolTip(text)
+        self.setToolTip(f"<qt>{escape(text).replace(chr(10), '<br>')}</qt>" if text else "")  # rich text wraps
         self.setAccessibleDescription(text)
         self._wrap()
 
