@@ -83,6 +83,13 @@ def test_the_border_shows_the_source_left_of_it(viewer, done, picture):
     assert [layer.name for layer in viewer.layers] == ["cells"] and not button.isChecked()
 
 
+def test_what_is_shown_over_an_additive_result_covers_it(viewer, done):
+    for layer in viewer.layers:
+        layer.blending = "additive"
+    done.results.views.buttons["Compare"].click()
+    assert viewer.layers["cells (before)"].blending == "translucent_no_depth"
+
+
 def test_views_exclude_each_other(qtbot, viewer, open_dock, run_to_end, picture):
     viewer.add_image(picture, name="cells")
     dock = open_dock("Denoise")

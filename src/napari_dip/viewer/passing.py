@@ -9,6 +9,7 @@ from weakref import ref
 from napari.components import ViewerModel
 from napari.layers import Image
 
+from napari_dip.viewer.aside import COVERING
 from napari_dip.viewer.layers import RECORD, SHOWS, insert_above, unique_name
 
 
@@ -40,6 +41,8 @@ class PassingLayer:
         marks = {RECORD: result.metadata[RECORD], SHOWS: self._shows}
         name = unique_name(name, (one.name for one in self._viewer.layers))
         layer = Image(data, name=name, multiscale=False, metadata=marks, **{**look, "opacity": 1.0})
+        if layer.blending not in COVERING:  # the result would shine through
+            layer.blending = "translucent_no_depth"
         self._layer = ref(layer)
         insert_above(self._viewer.layers, layer, result)
         return layer

@@ -87,4 +87,5 @@ class Stages(QWidget):  # type: ignore[misc]
         if shown is not None:
             name = f"{self.current.layer.name} after {self.stages[at].iterations}"
             shown.name = unique_name(name, (one.name for one in self.current.viewer.layers))
+            shown.blending = self.current.layer.blending
             self.slider.setValue(len(self.stages))
