@@ -128,7 +128,7 @@ def inpaint(file: Path) -> None:
         layer.visible = True
     in_grid(viewer, (1, 2), stride=-2)
     dock.pages.setCurrentIndex(0)
-    dock.pages.area.verticalScrollBar().setValue(0)
+    dock.pages.area.ensureWidgetVisible(dock.form.mask_tools, 0, 0)
     taken(viewer).save(file, optimize=True)
     finish(viewer, dock)
 

@@ -72,10 +72,10 @@ class Border(QWidget):  # type: ignore[misc]
         self.current, self.controls = current, self
         self._shown = PassingLayer(current.viewer, "before")
         self._links = Links()
-        self._moved = QTimer(self)
-        self._moved.setSingleShot(True)
-        self._moved.setInterval(SETTLE)
-        self._moved.timeout.connect(self.draw)
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(SETTLE)
+        self._timer.timeout.connect(self.draw)
         self.slider = QSlider(Qt.Orientation.Horizontal)
         self.slider.setRange(0, STEPS)
         self.slider.setValue(STEPS // 2)
@@ -102,7 +102,7 @@ class Border(QWidget):  # type: ignore[misc]
     def end(self) -> None:
         """Take the source away."""
         self._links.undo()
-        self._moved.stop()
+        self._timer.stop()
         self._shown.drop()
 
     def draw(self, *_: Any) -> None:
@@ -120,5 +120,5 @@ class Border(QWidget):  # type: ignore[misc]
         self._shown.show(result, f"{source.name} (before)", read_data(source)[part], {**look, **place})
 
     def _follow(self, *_: Any) -> None:
-        if not self._moved.isActive():
-            self._moved.start()
+        if not self._timer.isActive():
+            self._timer.start()

@@ -79,9 +79,9 @@ class Dock(QWidget):  # type: ignore[misc]
         self._docked = False
         self.waiting = QTimer(self)
         self.waiting.setInterval(LOOK)
-        self.placed = QTimer(self)  # napari first makes the dock of a widget, then finds a place for it
-        self.placed.setSingleShot(True)
-        self.placed.timeout.connect(self._tab_with_others)
+        self.placement = QTimer(self)  # napari first makes the dock of a widget, then finds a place for it
+        self.placement.setSingleShot(True)
+        self.placement.timeout.connect(self._tab_with_others)
         self._arrange()
         self._connect()
         self._follow_theme()
@@ -195,7 +195,7 @@ class Dock(QWidget):  # type: ignore[misc]
                 self.shut()
             self._docked = self.parent() is not None
             if self._docked:
-                self.placed.start()
+                self.placement.start()
         return bool(super().event(event))
 
     def _tab_with_others(self) -> None:
@@ -321,33 +321,34 @@ class Dock(QWidget):  # type: ignore[misc]
         QTimer.singleShot(0, self.selected.begin_next)
         if isinstance(outcome, Done) and live is not None:
             self.queue.end("done")
-            source = live.source
-            layer, second = live.finish(outcome)
-            words = in_words(outcome, layer.name, None if second is None else second.name)
-            if live.job.is_part:
-                words += "\nThis is a part of the image; Run restores the whole."
-            else:
-                there = (lambda: None) if source is None else ref(itself(source))
-                self.kept = Kept(outcome.run, live.job, live.look, there, ref(itself(layer)))
-                self.results.show_of(layer, Provenance(there, live.job.beginning.prior, self.snapshots.stages))
-                self.pages.offer(self.results.result)
-                self.pages.setCurrentIndex(SETTINGS if self.queue.waiting else RESULT)
-            self.outcome = words, ref(itself(layer))
-            self.panel.end(words, self._idle_state(), 1.0)
-            if self.window().isVisible() and not self.isVisible():  # behind a tab nobody sees what the panel says
-                show_info(f"“{layer.name}” is ready.")
-            return
-        if live is not None:
-            live.drop()
-        if isinstance(outcome, Failed):
-            reason = on_the_form(outcome.reason)
-            self.queue.end("failed", reason)
-            self.panel.end(reason, self._idle_state(), 0.0)
-            show_error(reason)
+            self._keep(outcome, live)
         else:
-            self.queue.end("cancelled")
-            self.panel.end("Cancelled; nothing was kept.", self._idle_state(), 0.0)
+            if live is not None:
+                live.drop()
+            reason = on_the_form(outcome.reason) if isinstance(outcome, Failed) else ""
+            self.queue.end("failed" if reason else "cancelled", reason)
+            self.panel.end(reason or "Cancelled; nothing was kept.", self._idle_state(), 0.0)
+            if reason:
+                show_error(reason)
         self.results.refresh()
+
+    def _keep(self, outcome: Done, live: LiveLayer) -> None:
+        """Show the result of a run, and what can be done with it unless it is only a part of the image."""
+        source = live.source
+        layer, second = live.finish(outcome)
+        words = in_words(outcome, layer.name, None if second is None else second.name)
+        if live.job.is_part:
+            words += "\nThis is a part of the image; Run restores the whole."
+        else:
+            there = (lambda: None) if source is None else ref(itself(source))
+            self.kept = Kept(outcome.run, live.job, live.look, there, ref(itself(layer)))
+            self.results.show_of(layer, Provenance(there, live.job.beginning.prior, self.snapshots.stages))
+            self.pages.offer(self.results.result)
+            self.pages.setCurrentIndex(SETTINGS if self.queue.waiting else RESULT)
+        self.outcome = words, ref(itself(layer))
+        self.panel.end(words, self._idle_state(), 1.0)
+        if self.window().isVisible() and not self.isVisible():  # behind a tab nobody sees what the panel says
+            show_info(f"“{layer.name}” is ready.")
 
 
 class Denoise(Dock):
