@@ -38,6 +38,8 @@ def test_with_a_large_font_run_progress_and_curve_are_in_sight(qtbot, make_napar
     qtbot.waitUntil(lambda: dock.panel.state == "ready", timeout=240_000)
     qtbot.wait(50)
     assert dock.width() <= 360 and dock.form.native.width() <= 360 and dock.results.width() <= 360
+    tabs = dock.pages.tabBar()
+    assert tabs.sizeHint().width() <= dock.pages.width() and tabs.tabText(0) == "Settings"
     inside = QRect(QPoint(), dock.size())
     for widget in (dock.panel.run_button, dock.panel.stop_button, dock.panel.bar, dock.panel.status, dock.panel.curve):
         assert widget.isVisible() and inside.contains(QRect(widget.mapTo(dock, QPoint()), widget.size()))

@@ -10,7 +10,7 @@ from qtpy.QtWidgets import QTabWidget, QWidget
 from napari_dip.viewer.widgets import scroll_area
 
 SETTINGS, RESULT = 0, 1
-NAME = 117
+NAME = 110
 """Pixels for the name of a result, so that both tabs fit a narrow dock."""
 
 
@@ -25,6 +25,7 @@ class Pages(QTabWidget):  # type: ignore[misc]
 
     def __init__(self, settings: tuple[QWidget, ...], result: tuple[QWidget, ...]):
         super().__init__()
+        self.setUsesScrollButtons(False)
         self.area = scroll_area(*settings)
         self.addTab(self.area, "Settings")
         self.addTab(scroll_area(*result), "Result")
@@ -32,7 +33,7 @@ class Pages(QTabWidget):  # type: ignore[misc]
     def offer(self, result: Any) -> None:
         """Name the page of the result after it; without one it cannot be opened."""
         name = "" if result is None else str(result.name)
-        short = self.fontMetrics().elidedText(name, Qt.TextElideMode.ElideMiddle, NAME)
+        short = self.tabBar().fontMetrics().elidedText(name, Qt.TextElideMode.ElideMiddle, NAME)
         self.setTabEnabled(RESULT, result is not None)
         self.setTabText(RESULT, f"Result: {short}" if name else "Result")
         self.setTabToolTip(RESULT, name)
