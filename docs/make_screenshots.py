@@ -127,7 +127,8 @@ def inpaint(file: Path) -> None:
     for layer in viewer.layers:
         layer.visible = True
     in_grid(viewer, (1, 2), stride=-2)
-    dock.area.verticalScrollBar().setValue(0)
+    dock.pages.setCurrentIndex(0)
+    dock.pages.area.ensureWidgetVisible(dock.form.mask_tools, 0, 0)
     taken(viewer).save(file, optimize=True)
     finish(viewer, dock)
 

@@ -12,7 +12,7 @@ import napari_dip as dip
 from napari_dip.batch import restore_file
 from napari_dip.errors import InputError
 from napari_dip.files.formats import NAMES, read_image
-from napari_dip.image.source import digest_of
+from napari_dip.image.arrays import digest_of
 
 QUICK = {"max_iterations": 3, "threads": 1}
 

@@ -416,7 +416,7 @@ def test_a_prior_is_written_and_applied_to_another_file(run, here):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--prior", "none.prior"], "cannot be read"),
+        (["--prior", "none.prior"], "no file"),
         (["--prior", "in.npy"], "written over|holds no prior"),
         (["--prior", "foreign.prior"], "holds no prior"),
         (["--update", "3"], "no prior to bring up to date"),
@@ -481,3 +481,22 @@ def test_a_third_signal_gives_up_the_result(run_stack):
     status, err, image = run_stack(lambda now: now.iteration == 2)
     assert status == 130 and image is None
     assert err.endswith("Interrupted; there is no result.\n")
+
+
+@pytest.mark.parametrize("dtype", ["bool", "float16", "longdouble", ">u2"])
+def test_every_type_of_value_is_restored(in_this_process, tmp_path, dtype):
+    image = (5 * (np.random.default_rng(0).random((16, 20)) > 0.4)).astype(dtype)
+    np.save(tmp_path / "in.npy", image)
+    if dtype != "longdouble":  # TIFF holds no such values
+        tifffile.imwrite(tmp_path / "in.tif", image)
+    for source in tmp_path.glob("in.*"):
+        target = tmp_path / "out.tif"
+        status, _, errors = in_this_process("denoise", source, target, "--force", "--max-iterations", 1, "--threads", 1)
+        assert status == 0, errors
+        assert np.isfinite(tifffile.imread(target)).all()
+
+
+def test_complex_values_are_refused_in_one_sentence(in_this_process, tmp_path):
+    np.save(tmp_path / "in.npy", np.ones((16, 20), complex))
+    status, _, errors = in_this_process("denoise", tmp_path / "in.npy", tmp_path / "out.tif")
+    assert status == 1 and "complex128 values cannot be restored" in errors and "Traceback" not in errors

@@ -50,8 +50,8 @@ def test_noise_is_found_and_removed_and_that_is_said(whole):
     (plane,) = whole.record["planes"]
     assert plane["noise"] == "gaussian" and 12 < plane["noise_variance"]["sigma"] < 18
     assert plane["denoised_after"] == FIRST and plane["iterations"] == FIRST + REST
-    assert noise_found(whole.record).startswith("Found noise that is the same everywhere (Gaussian): standard dev")
-    assert noise_found(whole.record).endswith("It was removed before the image was enlarged.")
+    assert noise_found(whole.record).startswith("Found Gaussian noise: standard dev")
+    assert noise_found(whole.record).endswith("The noise was removed before the image was enlarged.")
     plain = steps(max_iterations=REST).result  # so few that there is no time for it
     assert "noise" not in plain.record["planes"][0] and noise_found(plain.record) == ""
     error, before = (np.std(found.image - clean(factor=2)) for found in (whole, plain))

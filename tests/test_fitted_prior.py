@@ -236,7 +236,7 @@ def test_what_a_prior_leaves_no_choice_of_is_said(prior, given, words):
 
 def test_a_file_that_holds_no_prior_is_refused(prior, tmp_path):
     file = tmp_path / "cells.prior"
-    with pytest.raises(dip.InputError, match="cannot be read"):
+    with pytest.raises(dip.InputError, match="no file"):
         dip.load_prior(file)
     file.write_bytes(b"no prior")
     with pytest.raises(dip.InputError, match="holds no prior"):
@@ -287,3 +287,11 @@ def test_a_file_with_anything_but_tensors_is_refused_and_not_run(prior, tmp_path
     torch.save(Trap(mark), file)
     torch.load(file, weights_only=False)
     assert mark.exists(), "the trap does not work"
+
+
+def test_a_part_that_was_cut_to_fit_is_not_weighed_again(prior, monkeypatch):
+    monkeypatch.setattr("napari_dip.estimate.free_memory", lambda: 10)
+    image = picture(5)
+    with pytest.raises(dip.InputError, match="of memory"):
+        prior.restore(image, axes="YX")
+    assert prior.unchecked(image, "YX", {}).source.axes == "YX"

@@ -17,7 +17,7 @@ VIEWER = [name for name in MODULES if name.startswith("viewer/")]
 MANY = [name for name in MODULES if name.startswith("many/")]
 LAYERS = (
     {"errors"},
-    {"interrupts"},
+    {"interrupts", "memory"},
     {"settings"},
     {"tasks"},
     {"image"},

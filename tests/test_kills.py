@@ -17,7 +17,7 @@ import pytest
 
 import napari_dip as dip
 from napari_dip.files.formats import read_image
-from napari_dip.image.source import digest_of
+from napari_dip.image.arrays import digest_of
 
 if not hasattr(signal, "SIGHUP"):
     pytest.skip("there are no such signals on Windows", allow_module_level=True)

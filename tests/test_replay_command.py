@@ -75,7 +75,7 @@ def test_what_cannot_be_repeated_is_one_sentence(run):
         file.truncate(1 << 33)
     Path("number.json").write_text('{"schema": ' + "9" * 10_000 + "}")
     for name, words in (
-        ("missing.json", "No such file"),
+        ("missing.json", "no file"),
         ("in.npy", "no record"),
         ("deep.json", "no record"),
         ("large.json", "larger than any record"),

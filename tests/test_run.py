@@ -236,7 +236,7 @@ def test_a_file_that_holds_no_run_is_refused_and_runs_nothing(content, tmp_path,
         torch.save(Evil() if content == "pickle" else content, path)
     with pytest.raises(dip.InputError, match="holds no run"):
         dip.load_run(path, picture())
-    with pytest.raises(dip.InputError, match="cannot be read"):
+    with pytest.raises(dip.InputError, match="no file"):
         dip.load_run(tmp_path / "not-there", picture())
     assert not (tmp_path / "here-i-was").exists()
 

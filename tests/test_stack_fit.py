@@ -307,7 +307,7 @@ def test_a_volume_of_hardly_any_photons_is_restored_better_than_by_a_filter_and_
     assert plane["together"] == 2
     filtered = (gaussian_filter(measured.astype(float), (z, w, w)) for z in (0.5, 1, 2) for w in (1.5, 2.25, 3, 4))
     assert error(result.image, clean) < min(error(one, clean) for one in filtered)
-    assert "groups of 2 x 2" in summary.noise_found(result.record)
+    assert "binned 2 x 2" in summary.noise_found(result.record)
     assert dip.replay(result.record, measured).image.tobytes() == result.image.tobytes()
 
 
@@ -329,7 +329,7 @@ def test_groups_of_a_large_plane_show_no_tiles(monkeypatch):
 def test_a_network_that_has_hardly_learned_anything_gives_way_to_a_filter_that_sees_the_planes_beside():
     result = steps().result
     assert result.record["planes"][0]["filtered"] > 0.8
-    assert "Gaussian filter" in summary.simple_filter(result.record)
+    assert "Gaussian smoothing" in summary.simple_filter(result.record)
     clean, noisy = volume(noise=0), volume()
     filtered = min(error(gaussian_filter(noisy, (0, w, w)), clean) for w in (0.5, 0.75, 1, 1.5))
     assert error(result.image, clean) < filtered

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from napari_dip.summary import doubts, noise_found, plan, what_is_missing, why_it_ended
+from napari_dip.summary import doubts, judgement, noise_found, plan, simple_filter, what_is_missing, why_it_ended
 
 STRENGTH = {"sigma": 20.0, "gain": 6.0, "multiplicative": 0.01, "offset": 100.0}
 
@@ -22,10 +22,10 @@ def ended(*reasons, last=None):
 @pytest.mark.parametrize(
     ("kind", "words"),
     [
-        ("gaussian", "Found noise that is the same everywhere (Gaussian): standard deviation 20."),
+        ("gaussian", "Found Gaussian noise: standard deviation 20."),
         ("poisson", "Found photon noise (Poisson): a photon adds 6."),
         ("poisson-gaussian", "Found photon and read noise (Poisson-Gaussian): a photon adds 6, standard deviation 20"),
-        ("multiplicative", "Found noise in proportion to the brightness (multiplicative): 10 % of it."),
+        ("multiplicative", "Found noise in proportion to the brightness: 10 %."),
     ],
 )
 def test_noise_in_words(kind, words):
@@ -33,7 +33,7 @@ def test_noise_in_words(kind, words):
 
 
 def test_the_value_of_the_dark_is_said_to_be_that():
-    assert noise_found(record("poisson-gaussian")).endswith(", standard deviation 20 where it is darkest.")
+    assert noise_found(record("poisson-gaussian")).endswith(", standard deviation 20 in the dark.")
 
 
 def test_given_noise_was_not_found():
@@ -45,7 +45,7 @@ def test_what_is_zero_is_not_told():
 
 
 def test_noise_that_reaches_further():
-    assert noise_found(record("gaussian", reach=1)).endswith("It reaches into neighbouring pixels.")
+    assert noise_found(record("gaussian", reach=1)).endswith("The noise of neighbouring pixels is correlated.")
 
 
 def test_planes_that_differ():
@@ -60,7 +60,7 @@ def test_nothing_is_said_where_nothing_was_looked_for():
 
 def test_why_a_run_ended():
     assert "by itself" in why_it_ended(ended("held-out"))
-    assert "time was up" in why_it_ended(ended("held-out", "seconds", last="seconds"))
+    assert "time limit" in why_it_ended(ended("held-out", "seconds", last="seconds"))
     assert "unstable" in why_it_ended(ended("held-out", "diverged", "held-out"))
     assert why_it_ended(ended("iterations")) == ""
     assert why_it_ended(ended("held-out", "asked")) == ""
@@ -116,9 +116,31 @@ def test_what_will_be_restored_does_not_depend_on_the_order_of_axes(axes):
 
 @pytest.mark.parametrize(
     ("variance", "correlation", "words"),
-    [(0.8, 0.0, ""), (0.9, 0.3, "structure"), (2.0, 0.0, "more than the noise"), (0.1, -0.2, "left in the image")],
+    [(0.8, 0.0, ""), (0.9, 0.3, "structure"), (2.0, 0.0, "larger than the noise"), (0.1, -0.2, "left in the image")],
 )
 def test_what_was_taken_off_is_doubted_where_it_does_not_look_like_noise(variance, correlation, words):
     left = {"variance": variance, "by_brightness": [variance] * 3, "correlation": correlation}
     said = doubts({"planes": [{"residual": left}, {}]})
     assert words in said and bool(words) == bool(said)
+
+
+@pytest.mark.parametrize(
+    ("weight", "reason", "words"),
+    [
+        (0.1, "held-out", ""),
+        (0.5, "held-out", "the result is 50 % of it."),
+        (0.97, "held-out", "no detail finer than the smoothing keeps."),
+        (0.97, "asked", "it had too few iterations."),
+    ],
+)
+def test_where_smoothing_is_better_it_says_why_the_network_could_not_help(weight, reason, words):
+    sentence = simple_filter({"planes": [{"filtered": weight, "stopped_by": reason}]})
+    assert sentence.endswith(words) and bool(words) == bool(sentence)
+
+
+def test_doubts_come_first_in_the_judgement_of_a_result():
+    plane = {"filtered": 0.5, "stopped_by": "held-out"}
+    for correlation, place in ((0.3, 0), (0.0, 1)):
+        residual = {"variance": 0.9, "by_brightness": [0.9], "correlation": correlation}
+        record = {"task": "denoise", "settings": {"noise": "auto"}, "planes": [{**plane, "residual": residual}]}
+        assert judgement(record)[place].startswith("The residual")

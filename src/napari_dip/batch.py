@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from napari_dip import record as records
 from napari_dip.errors import InputError
-from napari_dip.estimate import Plan, estimate
+from napari_dip.estimate import Plan, estimate_run
 from napari_dip.files import formats as files
+from napari_dip.image.arrays import digest_of
 from napari_dip.image.axes import guess_axes
-from napari_dip.image.source import digest_of
 from napari_dip.settings import Settings, read_settings
 from napari_dip.summary import plan
 from napari_dip.tasks import Task, task_named
@@ -194,13 +194,10 @@ def _restored(
     if announce is not None:
         image = run.request.source
         size = image.array.shape
-        wanted, itemsize = run.request.settings, image.array.dtype.itemsize
-        start = run.request.start
+        wanted, start = run.request.settings, run.request.start
         iterations = wanted.max_iterations if start is None else start.iterations
         limits = Plan(iterations, wanted.max_seconds, wanted.uncertainty, run.request.on_crops, start is not None)
-        takes = estimate(
-            row.name, image.axes, size, itemsize, preset=wanted.preset, factor=run.request.factor, plan=limits
-        )
+        takes = estimate_run(row, image.array, image.axes, run.request.factor, wanted, plan=limits)
         announce(f"{plan(image.axes, size, run.request.factor)}; takes {takes.words()}")
     run.walk(watch)
     result = _write(run, picture, made, needed, begun, unit, same)
@@ -256,7 +253,8 @@ def _requested(
 
     kept = "saved prior" in made
     if prior is None:
-        return replace(checked(task.name, image, axes, given), on_crops=kept)
+        in_memory = files.format_of(made["output"]).begin is None
+        return replace(checked(task.name, image, axes, given, keeps_result=in_memory), on_crops=kept)
     return load_prior(prior).request(image, axes, update, given, on_crops=kept)
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 from click.core import ParameterSource
 
-from napari_dip.errors import InputError
+from napari_dip.errors import InputError, printable
 from napari_dip.interrupts import ENDING
 from napari_dip.settings import Settings
 from napari_dip.tasks import TASKS
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from napari_dip.many.batch import Report
     from napari_dip.many.job import Item
 
-PATH = click.Path(path_type=Path)
+PATH = click.Path(path_type=Path, readable=False)  # what cannot be read is said by whoever reads it
 SUMMARY = """Restore many files into a folder: PATTERN is a file, or a pattern such as 'plate/*/*.tif' (in quotes).
 
 Started again, only what is missing or was changed is done. A file that fails does not end the others."""
@@ -173,7 +173,7 @@ def _tell(report: Report, out: Path) -> None:
     """Print what came of each file, and how many of each there are."""
     for one in report.outcomes:
         words = one.why or (f"{one.seconds:.1f} s" if one.status == "done" else "")
-        click.echo(f"{one.status:8}{one.source}  {words}".rstrip())
+        click.echo(f"{one.status:8}{printable(one.source, most=4096)}  {words}".rstrip())
         for note in one.notes:
             click.echo(f"        {note}")
     counts = report.to_dict()

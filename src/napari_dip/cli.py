@@ -25,13 +25,13 @@ from napari_dip import batch_command, replay_command
 from napari_dip.errors import InputError, Interrupted, in_words, reason
 from napari_dip.files.formats import ABOUT, COARSE, NAMES, READ_NAMES
 from napari_dip.interrupts import ending, guarded
-from napari_dip.settings import Settings, field, read_settings
+from napari_dip.settings import MOST_ITERATIONS, Settings, field, read_settings
 from napari_dip.tasks import TASKS, Input, Task
 from napari_dip.terminal import farewell, say, watching
 
 # batch (files, then torch) is imported once there is work to do, so that --help comes at once
 
-PATH = click.Path(path_type=Path)
+PATH = click.Path(path_type=Path, readable=False)  # what cannot be read is said by whoever reads it
 DTYPE_HELP = (
     "Type of the values that are written: same, that of the image if it is uint8 or uint16, rounded and clipped."
 )
@@ -102,7 +102,12 @@ def _kept_options() -> list[click.Option]:
     """Make the options of what can be kept of a fit."""
     return [
         _option("prior", help="Restore with a fitted prior from this file instead of fitting anew.", type=PATH),
-        _option("update", help="Iterations that bring it up to date first.", type=click.IntRange(0), default=0),
+        _option(
+            "update",
+            help="Iterations that bring it up to date first.",
+            type=click.IntRange(0, MOST_ITERATIONS),
+            default=0,
+        ),
         _option("save_prior", help="Also write what was fitted, as a prior for other images.", type=PATH),
     ]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 OUT_OF_MEMORY = "There is not enough memory for this image; crop it, close other programs, or choose another device."
 
 ONEDNN_FULL = ("could not create a primitive", "could not execute a primitive", "could not create a memory object")
@@ -47,5 +49,21 @@ def reason(error: Exception) -> str:
     What a library quotes from a file may be anything, so what no terminal should see is escaped.
     """
     words = getattr(error, "strerror", None) or str(error)
-    line = (words.strip().splitlines() or [type(error).__name__])[0].rstrip(".")
-    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in line)
+    return printable((words.strip().splitlines() or [type(error).__name__])[0].rstrip("."))
+
+
+def complaint(error: Any) -> str:
+    """Say where what was read is not as it has to be, and why, from a ValidationError of pydantic."""
+    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    where = ".".join(map(str, first["loc"])) or "the whole"
+    return printable(f"{where}: {first['msg'][:1].lower()}{first['msg'][1:]}")
+
+
+def printable(text: str, most: int = 300) -> str:
+    r"""Give text as any terminal shows it: what is no letter as an escape, and no more of it than that.
+
+    >>> printable("a\x1b[31m"), printable("a" * 9, most=4)
+    ('a\\x1b[31m', 'aaaa...')
+    """
+    text = text if len(text) <= most else f"{text[:most]}..."
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)

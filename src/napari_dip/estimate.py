@@ -5,6 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import inf, prod
+from typing import Any
+
+from napari_dip.errors import InputError
+from napari_dip.memory import free_memory
+from napari_dip.settings import Settings
+from napari_dip.tasks import Task
 
 GROUPED = ("fast", "best")
 """Presets that fit planes together."""
@@ -19,6 +25,11 @@ POOL, BLOCK, HALO = 2**23, 2**21, 96
 POOL_BYTES, ALONE_BYTES, TOGETHER_BYTES, TILE_BYTES, FIT_BYTES = 24, 230, 26, 600, 0.08e9
 """Bytes a pixel that is learned from, of a block at work (of one plane, of several), and of a tile; and those of an
 iteration on crops. Measured: benchmarks/RESULTS.md, "Volumes, series, large images"."""
+KEPT, WHOLE, STRIP, SCAN_HALO = 2**29, 2**23, 2**22, 64
+"""Bytes of a lazy image that are kept, and pixels that are scanned at a time, as in `napari_dip.image`."""
+SCAN_BYTES, SHOWN_BYTES, LAZY_BYTES = 120, 24, 0.25e9
+"""Bytes a pixel of what is scanned at a time, and of a plane in a viewer; those of reading what is lazy. Measured:
+a lazy plane of 6,000 x 6,000 takes 1.78 GB in all, and 2.83 GB in a viewer."""
 TILE = 640
 """Side of a tile of the network with its halo."""
 PER_ITERATION, PER_PIXEL = 0.3, 22e-6
@@ -92,11 +103,20 @@ class Estimate:
         Bytes of the whole process at its peak, the image that is given included.
     at_most : float
         Seconds, if it does not end by itself.
+    present : float
+        Bytes of them that are taken before it begins: by the process, and by an image that is in memory.
+    held : float
+        Bytes of the image and its results, which are in memory wherever the work is done.
+    result : float
+        Bytes of one result.
     """
 
     seconds: float
     memory: float
     at_most: float = 0.0
+    present: float = 0.0
+    held: float = 0.0
+    result: float = 0.0
 
     def words(self) -> str:
         """Say it in a few words.
@@ -119,6 +139,7 @@ def estimate(
     preset: str = "fast",
     factor: int = 1,
     lazy: bool = False,
+    shown: bool = False,
     plan: Plan = PLAN,
 ) -> Estimate:
     """Estimate what a run will take.
@@ -136,6 +157,8 @@ def estimate(
         Of super-resolution.
     lazy : bool
         Whether the image is read region by region.
+    shown : bool
+        Whether a viewer shows image and result.
     plan : Plan
     """
     size = dict(zip(axes, map(int, shape), strict=True))
@@ -143,20 +166,51 @@ def estimate(
     channels = size.get("C", 1)
     planes = prod(size.get(axis, 1) for axis in "TZ")
     values = prod(shape)
-    results = 2 if plan.uncertainty else 1
-    held = PROCESS + (0 if lazy else values * itemsize) + results * 4 * values * factor**2
-    grouped = task == "denoise" and preset in GROUPED
+    result, image = 4.0 * values * factor**2, values * itemsize
+    held = result * (1 + plan.uncertainty) + (image if not lazy or image <= KEPT else 0) + LAZY_BYTES * lazy
+    if shown:  # the layer has a second one while a preview is on its way, and napari draws planes
+        held += result + SHOWN_BYTES * samples * plane * factor**2
+    scanned, applied, grouped = SCAN_BYTES * _scanned(size), 0.0, task == "denoise" and preset in GROUPED
     if grouped and (plan.on_crops or plan.has_prior or planes > 1 or plane >= LARGE):
         members = 1 if plan.has_prior else MEMBERS[preset]  # a prior of several networks takes longer: its file says so
         usual, each = (0 if plan.has_prior else ITERATIONS * members), channels * PER_ITERATION
         about, at_most = plan.learning(usual, each, ends_early=not plan.has_prior)
         applied = channels * members * PER_PIXEL * samples * planes * plane
-        memory = held + FIT_BYTES + samples * _on_crops(size, planes)
-        return Estimate(about + applied, memory, at_most + applied)
-    pixels = plane * factor**2
-    each = channels * planes * pixels * samples**0.5 * PER_PLANE_PIXEL[preset]
-    about, at_most = plan.learning(AS_A_WHOLE.get(task, AS_A_WHOLE["inpaint"])[preset], each, ends_early=grouped)
-    return Estimate(about, held + PLANE_BYTES[preset] * pixels * samples**0.3, at_most)
+        work = FIT_BYTES + samples * _on_crops(size, planes)
+    else:
+        pixels = plane * factor**2
+        each = channels * planes * pixels * samples**0.5 * PER_PLANE_PIXEL[preset]
+        usual = AS_A_WHOLE.get(task, AS_A_WHOLE["inpaint"])[preset]
+        about, at_most = plan.learning(usual, each, ends_early=grouped)
+        work = PLANE_BYTES[preset] * pixels * samples**0.3
+    present, memory = PROCESS + (0 if lazy else image), PROCESS + held + max(work, scanned)
+    return Estimate(about + applied, memory, at_most + applied, present, held, result)
+
+
+def estimate_run(
+    task: Task,
+    array: Any,
+    axes: str,
+    factor: int | None,
+    settings: Settings,
+    *,
+    shown: bool = False,
+    plan: Plan | None = None,
+) -> Estimate:
+    """Estimate what a run of a task on an array will take, with these settings; as `estimate` does."""
+    import numpy as np
+
+    return estimate(
+        task.name,
+        axes,
+        array.shape,
+        np.dtype(array.dtype).itemsize,
+        preset=settings.preset,
+        factor=factor or 1,
+        lazy=not isinstance(array, np.ndarray),
+        shown=shown,
+        plan=plan or Plan(settings.max_iterations, settings.max_seconds, settings.uncertainty),
+    )
 
 
 def _time(seconds: float) -> str:
@@ -164,6 +218,39 @@ def _time(seconds: float) -> str:
     if seconds >= 2 * 3600:
         return f"{seconds / 3600:.0f} h"
     return f"{seconds / 60:.0f} min" if seconds >= 90 else f"{max(seconds, 1):.0f} s"
+
+
+def check_memory(task: Task, found: Estimate, device: str = "cpu", *, elsewhere: float = 0.0) -> None:
+    """Refuse what needs more memory than is free, before any of it is taken.
+
+    Parameters
+    ----------
+    task : Task
+    found : Estimate
+    device : str
+        Of torch: the memory of another one than the CPU is no matter here.
+    elsewhere : float
+        Bytes of it that are not taken here, such as a result that is written to a file.
+
+    Raises
+    ------
+    InputError
+        Offers other ways.
+    """
+    free, total = free_memory(), found.memory if device == "cpu" else PROCESS + found.held
+    more = total - found.present - elsewhere
+    if free is None or more <= free:
+        return
+    way = "restore it part by part"
+    if task.keeps:
+        way += ", or save it as OME-Zarr and use `napari-dip batch --blocks`, which needs little memory at any size"
+    raise InputError(f"This needs {more / 1e9:.1f} GB of memory, and {free / 1e9:.1f} GB are free; {way}.")
+
+
+def _scanned(size: dict[str, int]) -> float:
+    """Pixels of a plane that are scanned at a time."""
+    plane = size["Y"] * size["X"]
+    return plane if plane <= WHOLE else min(plane, STRIP + 2 * SCAN_HALO * size["X"])
 
 
 def _on_crops(size: dict[str, int], planes: int) -> float:

@@ -8,21 +8,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from napari_dip import checkpoint
 from napari_dip import record as records
 from napari_dip.errors import InputError
 from napari_dip.files.replace import Unit
 from napari_dip.fits import groups_at_work
-from napari_dip.prior.presets import STACK
 from napari_dip.prior.surroundings import most_threads, surroundings
+from napari_dip.prior.weight_check import check_weights
 from napari_dip.prior.weights import ChannelWeights, Start, Weights
 from napari_dip.request import Request
 from napari_dip.restoration import Restoration
 from napari_dip.restore import checked
 from napari_dip.run import Run, check_threads, suited_threads
-from napari_dip.settings import Settings, read_settings
+from napari_dip.settings import MOST_ITERATIONS, Settings, read_settings
 from napari_dip.stack_fit import StackFit
 from napari_dip.stack_pool import Part
 from napari_dip.start import check_shape, check_start
@@ -118,18 +116,23 @@ class FittedPrior:
         InputError
             As `restore` does.
         """
-        if not isinstance(iterations, int) or isinstance(iterations, bool) or iterations < 0:
-            raise InputError(f"The iterations {iterations!r} are not allowed; give a whole number, 0 or more.")
+        if not isinstance(iterations, int) or isinstance(iterations, bool) or not 0 <= iterations <= MOST_ITERATIONS:
+            raise InputError(
+                f"The iterations {iterations!r} are not allowed; give a whole number, 0 or more and at most "
+                f"{MOST_ITERATIONS}."
+            )
         for name in ("preset", "neighbours", "channels", "max_iterations"):
             own = None if name in OWN else getattr(self.settings, name, None)
             if settings.get(name) not in (None, own):
                 raise InputError(f"With a fitted prior there is no {name} to choose; leave it out.")
-        request = replace(self.unchecked(image, axes, settings, iterations), on_crops=on_crops)
+        request = replace(self.unchecked(image, axes, settings, iterations, is_brick=False), on_crops=on_crops)
         assert request.start is not None
         check_start(request, request.start)
         return request
 
-    def unchecked(self, image: Any, axes: str | None, settings: dict[str, Any], iterations: int = 0) -> Request:
+    def unchecked(
+        self, image: Any, axes: str | None, settings: dict[str, Any], iterations: int = 0, *, is_brick: bool = True
+    ) -> Request:
         """Give the same, without a look at whether the image is like those of the fit: for parts of one that is.
 
         Raises
@@ -138,7 +141,8 @@ class FittedPrior:
             If something cannot be used by itself.
         """
         kept = {name: value for name, value in self.settings.model_dump().items() if name not in OWN}
-        return replace(checked(self.task, image, axes, kept | settings), start=Start(self.weights, iterations))
+        request = checked(self.task, image, axes, kept | settings, is_brick=is_brick)
+        return replace(request, start=Start(self.weights, iterations))
 
     def save(self, path: str | Path, *, unit: Unit | None = None) -> None:
         """Write it to a file, which `napari_dip.load_prior` reads; it is complete, or not there at all.
@@ -216,7 +220,7 @@ def fit(task: str, images: Any, *, axes: str | None = None, **settings: Any) -> 
     given = list(images) if isinstance(images, list | tuple) else [images]
     if not given:
         raise InputError("There is no image to fit to; give one or more.")
-    requests = [checked(task, image, axes, dict(settings)) for image in given]
+    requests = [checked(task, image, axes, dict(settings), keeps_result=False) for image in given]
     first = requests[0].source
     like = Start(Weights((None,) * first.sizes.get("C", 1), first.samples))
     for request in requests[1:]:
@@ -238,35 +242,26 @@ def load_prior(path: str | Path) -> FittedPrior:
 
 def _loaded(path: Path) -> FittedPrior:
     found = checkpoint.read_plain(path, "prior")
-    if found.get("version") != VERSION:
+    version = found.get("version")
+    if isinstance(version, int) and version > VERSION:
         raise InputError(
-            f"The prior in {str(path)!r} is of version {found.get('version')}, and this version of napari-dip knows "
-            f"{VERSION}; update napari-dip."
+            f"The prior in {str(path)!r} is of version {version}, and this version of napari-dip knows {VERSION}; "
+            "update napari-dip."
         )
     try:
-        return _read(found)
-    except Exception as error:
+        return _checked(checkpoint.check_prior(found))
+    except ValueError as error:
         raise InputError(f"The prior in {str(path)!r} is damaged and cannot be used.") from error
 
 
-def _read(found: dict[str, Any]) -> FittedPrior:
+def _checked(found: checkpoint.PriorFile) -> FittedPrior:
     """Check what a file holds: that the weights are those of the network of its preset above all."""
     channels = [None if one is None else ChannelWeights.of(one) for one in found["channels"]]
-    prior = FittedPrior(
-        task_named(found["task"]).name,
-        read_settings(found["settings"]),
-        Weights(tuple(channels), int(found["samples"])),
-        dict(found["record"]),
-    )
-    preset, samples = STACK[prior.settings.preset], prior.weights.samples
-    context = samples * (len(channels) - 1) if prior.settings.channels == "together" else 0
-    for channel in channels:
-        for weights in () if channel is None else channel.networks:
-            assert channel is not None
-            inputs = preset.view(channel.reach, context).inputs(samples)
-            network = preset.network.build(inputs, samples + 1, 2, torch.Generator())
-            network.load_state_dict(weights)
-    return prior
+    task, settings = task_named(found["task"]), read_settings(found["settings"])
+    task.check_keeps(settings.preset)
+    weights = Weights(tuple(channels), found["samples"])
+    check_weights(weights, settings.preset, together=settings.channels == "together")
+    return FittedPrior(task.name, settings, weights, found["record"])
 
 
 def _fitted(requests: Sequence[Request]) -> FittedPrior:

@@ -23,6 +23,7 @@ from napari_dip.prior.noise_estimation import KnownNoise, NoiseModel
 from napari_dip.prior.observation import Observation
 from napari_dip.prior.presets import LatentPreset, Preset, choose, observe
 from napari_dip.prior.second_opinion import PredictedOrSmooth
+from napari_dip.prior.state_check import check_item
 from napari_dip.prior.stopping import Limits
 from napari_dip.prior.verification import Residual, residual
 from napari_dip.record import FoundResidual, PlaneRecord
@@ -183,7 +184,7 @@ class ItemFit:
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Go on from there."""
-        self.fit.load_state(state["fit"])
+        self.fit.load_state(check_item(state)["fit"])
 
     def image(self) -> np.ndarray:
         """Give a look at the plane (all samples, y, x) as float32, near to what `finish` would give."""

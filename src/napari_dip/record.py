@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import platform
 from collections.abc import Sequence
 from datetime import datetime
 from importlib import metadata
 from itertools import chain
-from typing import TYPE_CHECKING, Any, Literal, NotRequired
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NotRequired
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import FailFast, Field, FiniteFloat, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
-from napari_dip.errors import InputError
+from napari_dip.errors import InputError, complaint, printable
+from napari_dip.files.bounded import parse_json, write_json
+from napari_dip.settings import MOST_ITERATIONS, Settings, read_settings
 
 if TYPE_CHECKING:
     from napari_dip.request import Request
@@ -27,23 +28,29 @@ CURVE_POINTS = 200
 
 
 StoppedBy = Literal["iterations", "seconds", "asked", "held-out", "diverged"]
+Count = Annotated[int, Field(ge=0)]
+Counts = Annotated[list[Count], FailFast()]
+Iterations = Annotated[int, Field(ge=0, le=MOST_ITERATIONS)]
+Word = Annotated[str, Field(max_length=100)]
+Curve = Annotated[list[FiniteFloat], Field(max_length=CURVE_POINTS)]
+Words = Annotated[dict[str, str], Field(max_length=100)]
 
 
 class FoundNoise(TypedDict):
     """How strong the noise of a plane is, in the units of the image."""
 
-    sigma: float
-    gain: float
-    multiplicative: float
-    offset: float
+    sigma: FiniteFloat
+    gain: FiniteFloat
+    multiplicative: FiniteFloat
+    offset: FiniteFloat
 
 
 class FoundResidual(TypedDict):
     """What was taken off a plane, in standard deviations of its noise; see `prior.verification.Residual`."""
 
-    variance: float
-    by_brightness: list[float]
-    correlation: float
+    variance: FiniteFloat
+    by_brightness: Annotated[list[FiniteFloat], FailFast()]
+    correlation: FiniteFloat
 
 
 class PlaneRecord(TypedDict):
@@ -61,29 +68,29 @@ class PlaneRecord(TypedDict):
     A plane that diverged before it had an image has no iterations.
     """
 
-    plane: int
-    index: list[int]
-    iterations: int
-    seconds: float
+    plane: Count
+    index: Counts
+    iterations: Iterations
+    seconds: FiniteFloat
     stopped_by: StoppedBy
     recipe: NotRequired[str]
-    iterations_planned: NotRequired[int]
-    fallbacks: NotRequired[int]
-    losses: NotRequired[list[float]]
-    losses_every: NotRequired[int]
+    iterations_planned: NotRequired[Iterations]
+    fallbacks: NotRequired[Count]
+    losses: NotRequired[Curve]
+    losses_every: NotRequired[Count]
     noise: NotRequired[str]
     noise_variance: NotRequired[FoundNoise]
-    correlation_radius: NotRequired[int]
+    correlation_radius: NotRequired[Count]
     why: NotRequired[str]
-    planes: NotRequired[list[int]]
-    blocks: NotRequired[list[int]]
-    neighbours: NotRequired[int]
-    applying: NotRequired[float]
-    denoised_after: NotRequired[int]
-    together: NotRequired[int]
+    planes: NotRequired[Counts]
+    blocks: NotRequired[Counts]
+    neighbours: NotRequired[Count]
+    applying: NotRequired[FiniteFloat]
+    denoised_after: NotRequired[Iterations]
+    together: NotRequired[Count]
     residual: NotRequired[FoundResidual]
-    smooth: NotRequired[float]
-    filtered: NotRequired[float]
+    smooth: NotRequired[FiniteFloat]
+    filtered: NotRequired[FiniteFloat]
 
 
 class Unmeasured(TypedDict):
@@ -94,12 +101,12 @@ class Unmeasured(TypedDict):
     deviation, which were taken off.
     """
 
-    areas: int
-    outliers: int
-    left: list[int]
+    areas: Count
+    outliers: Count
+    left: Counts
     alike: bool
-    rows: float
-    columns: float
+    rows: FiniteFloat
+    columns: FiniteFloat
 
 
 class PriorRecord(TypedDict):
@@ -108,8 +115,8 @@ class PriorRecord(TypedDict):
     `sha256` tells its weights; `iterations` were planned to bring these up to date.
     """
 
-    sha256: str
-    iterations: int
+    sha256: Word
+    iterations: Iterations
 
 
 class Record(TypedDict):
@@ -126,37 +133,37 @@ class Record(TypedDict):
     its file was asked for, and `notes` what was left out or changed.
     """
 
-    schema: int
-    task: str
+    schema: Count
+    task: Word
     settings: dict[str, Any]
-    seed: int
-    inputs: dict[str, int]
-    digest: dict[str, str]
-    axes: str
+    seed: Count
+    inputs: Annotated[dict[str, int], Field(max_length=100)]
+    digest: Words
+    axes: Word
     axes_guessed: bool
-    shape: list[int]
-    dtype: str
-    device: str
+    shape: Counts
+    dtype: Word
+    device: Word
     bfloat16: bool
-    iterations: int
-    seconds: float
+    iterations: Count
+    seconds: FiniteFloat
     stopped_by: str
-    planes_in_image: int
-    planes_restored: int
-    unreached: list[int]
-    planes: list[PlaneRecord]
-    losses: list[float]
+    planes_in_image: Count
+    planes_restored: Count
+    unreached: Counts
+    planes: Annotated[list[PlaneRecord], FailFast()]
+    losses: Curve
     started: str
-    versions: dict[str, str]
+    versions: Words
     machine: str
     unmeasured: NotRequired[Unmeasured]
     prior: NotRequired[PriorRecord]
     on_crops: NotRequired[bool]
-    files: NotRequired[dict[str, str]]
-    result: NotRequired[dict[str, str]]
-    notes: NotRequired[list[str]]
+    files: NotRequired[Words]
+    result: NotRequired[Words]
+    notes: NotRequired[Annotated[list[str], FailFast()]]
     same_type: NotRequired[bool]
-    series: NotRequired[int]
+    series: NotRequired[Count]
     command: NotRequired[str]
 
 
@@ -282,7 +289,7 @@ def _unmeasured(request: Request) -> Unmeasured | None:
 
 def write(record: Record) -> bytes:
     """Give a record as the text of a JSON file."""
-    return json.dumps(record, indent=2, ensure_ascii=False, allow_nan=False).encode() + b"\n"
+    return write_json(record, indent=2) + b"\n"
 
 
 def read(given: Any) -> Record:
@@ -295,9 +302,11 @@ def read(given: Any) -> Record:
     """
     if isinstance(given, str | bytes):
         try:
-            given = json.loads(given)
-        except (ValueError, RecursionError) as error:
-            raise InputError(f"This is no record of napari-dip: it cannot be read as JSON ({error}).") from None
+            given = parse_json(given)
+        except ValueError as error:
+            raise InputError(
+                f"This is no record of napari-dip: it cannot be read as JSON ({printable(str(error))})."
+            ) from None
     if not isinstance(given, dict) or not isinstance(given.get("schema"), int):
         raise InputError("This is no record of napari-dip, or one of before version 0.2: it has no schema number.")
     if given["schema"] > SCHEMA:
@@ -311,8 +320,9 @@ def read(given: Any) -> Record:
             "--prior and the prior that lies beside it for the same weights."
         )
     try:
-        return _adapter.validate_python(given)
+        found = _adapter.validate_python(given)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise InputError(f"The record cannot be used: {where}: {first['msg'][:1].lower()}{first['msg'][1:]}.") from None
+        raise InputError(f"The record cannot be used: {complaint(error)}.") from None
+    # what is no setting of this version is refused where the run is repeated
+    read_settings({name: value for name, value in found["settings"].items() if name in Settings.model_fields})
+    return found

@@ -8,17 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_dip import record as records
-from napari_dip.errors import InputError, reason
+from napari_dip.errors import InputError, printable
 from napari_dip.files import formats as files
-from napari_dip.image.source import digest_of
+from napari_dip.files.bounded import read_bytes
+from napari_dip.image.arrays import digest_of
 from napari_dip.tasks import Task, task_named
 
 if TYPE_CHECKING:
     from napari_dip.record import Record
     from napari_dip.restoration import Progress, Restoration
-
-LARGEST = 1 << 26
-"""Bytes of a record that are read at the most; one of ten thousand planes has some 40 million."""
 
 
 @dataclass(frozen=True)
@@ -93,14 +91,7 @@ def read_record(path: Path) -> Record:
     InputError
         If there is none, or it holds anything else.
     """
-    try:
-        with path.open("rb") as file:
-            text = file.read(LARGEST + 1)
-    except OSError as error:
-        raise InputError(f"The record {str(path)!r} cannot be read: {reason(error)}.") from None
-    if len(text) > LARGEST:
-        raise InputError(f"The file {str(path)!r} is larger than any record of napari-dip; give that of a run.")
-    return records.read(text)
+    return records.read(read_bytes(path, "record"))
 
 
 def _needed(found: Record, row: Task, place: Path, given: Mapping[str, str | Path | None]) -> dict[str, Path]:
@@ -171,6 +162,8 @@ def _differences(found: Record) -> tuple[str, ...]:
     """Say what computes here that did not there."""
     here, there = records.versions(), found["versions"]
     other = [
-        f"{name} {there.get(name, 'unknown')} (here {here[name]})" for name in here if there.get(name) != here[name]
+        f"{name} {printable(there.get(name, 'unknown'), most=40)} (here {here[name]})"
+        for name in here
+        if there.get(name) != here[name]
     ]
     return (f"The record is of {', '.join(other)}.",) if other else ()

@@ -14,7 +14,7 @@ import click
 from napari_dip.tasks import TASKS
 from napari_dip.terminal import say, watching
 
-PATH = click.Path(path_type=Path)
+PATH = click.Path(path_type=Path, readable=False)  # what cannot be read is said by whoever reads it
 SUMMARY = """Repeat a run from its RECORD, and say whether it comes to the same result.
 
 The files that it began with are those that the record names, unless others are given; they have to hold the same."""

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from napari_dip.image.source import Source, digest_of
+from napari_dip.image.arrays import digest_of
+from napari_dip.image.source import Source
 from napari_dip.prior.weights import Start
 from napari_dip.settings import Settings
 from napari_dip.tasks import Task

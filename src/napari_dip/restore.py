@@ -14,8 +14,10 @@ import torch
 from napari_dip import checkpoint
 from napari_dip import record as records
 from napari_dip.errors import InputError
+from napari_dip.estimate import check_memory, estimate_run
 from napari_dip.fits import plan
-from napari_dip.image.source import Source, read_array
+from napari_dip.image.arrays import as_array, read_array
+from napari_dip.image.source import Source, axes_of_image
 from napari_dip.noise_settings import check_noise
 from napari_dip.prior.weights import HasWeights, Start
 from napari_dip.record import PlaneRecord, Record
@@ -47,10 +49,11 @@ def denoise(image: Any, *, axes: str | None = None, out: Any = None, **settings:
     Parameters
     ----------
     image : array-like
-        2D, a volume, a time series, or any stack of them. Any real dtype; it is not changed. One network is fitted to
-        all planes of a stack and applied to each with a look at its neighbours (presets fast and best). The channels of
-        axis C are restored one by one, so that none bleeds into another, unless `channels` says otherwise; the samples
-        of axis S (RGB) are restored together, and an alpha sample is left as it is.
+        2D, a volume, a time series, or any stack of them. Any real dtype; it is not changed. Pixels that are masked
+        (`numpy.ma`) count as NaN. One network is fitted to all planes of a stack and applied to each with a look at its
+        neighbours (presets fast and best). The channels of axis C are restored one by one, so that none bleeds into
+        another, unless `channels` says otherwise; the samples of axis S (RGB) are restored together, and an alpha
+        sample is left as it is.
     axes : str, optional
         One letter of T Z C Y X S for each dimension, in their order, which may be any. Left out, they are guessed to be
         YX, ZYX, TZYX or TZCYX; three samples after that are RGB, four RGBA in 8 bits and channels otherwise. The guess
@@ -67,7 +70,7 @@ def denoise(image: Any, *, axes: str | None = None, out: Any = None, **settings:
     Raises
     ------
     InputError
-        If image, axes or settings cannot be used; a ValueError whose message says what to do.
+        If image, axes or settings cannot be used, or memory is short; a ValueError whose message says what to do.
 
     Examples
     --------
@@ -152,7 +155,7 @@ def restore_steps(task: str, image: Any, *, axes: str | None = None, out: Any = 
     InputError
         As the function of that name does.
     """
-    return Run(checked(task, image, axes, given), out=out)
+    return Run(checked(task, image, axes, given, keeps_result=out is None), out=out)
 
 
 def replay(
@@ -229,17 +232,41 @@ def load_run(path: str | Path, image: Any, *, prior: HasWeights | None = None, *
     record, state = checkpoint.read(Path(path))
     record["settings"]["max_seconds"] = state["max_seconds"]
     run = _repeated(record, image, inputs, prior=prior)
-    run.load_state(state)
+    try:
+        run.load_state(state)
+    except InputError:
+        raise
+    except ValueError as error:
+        raise checkpoint.damaged(Path(path), "run") from error
     return run
 
 
-def checked(task: str, image: Any, axes: str | None, given: dict[str, Any]) -> Request:
+def checked(
+    task: str,
+    image: Any,
+    axes: str | None,
+    given: dict[str, Any],
+    *,
+    keeps_result: bool = True,
+    is_brick: bool = False,
+) -> Request:
     """Check all that was given.
+
+    Parameters
+    ----------
+    task, image, axes
+        As in `restore_steps`.
+    given : dict
+        Inputs and settings.
+    keeps_result : bool
+        Whether the result takes memory that has to be free.
+    is_brick : bool
+        Whether the image is a part that was cut to fit into memory.
 
     Raises
     ------
     InputError
-        If anything of it cannot be used.
+        If anything of it cannot be used, or it needs more memory than there is.
     """
     row = task_named(task)
     known = {one.name for other in TASKS for one in other.inputs}
@@ -248,10 +275,15 @@ def checked(task: str, image: Any, axes: str | None, given: dict[str, Any]) -> R
     row.check(settings, inputs)
     mask = next((inputs.pop(one.name) for one in row.inputs if one.kind == "mask"), None)
     inputs |= {one.name: read_array(one.name, inputs[one.name]) for one in row.inputs if one.kind == "image"}
-    suspects = row.suspects if settings.preset != "paper" else ()
-    source = Source(image, axes, mask, allow_nonfinite=settings.nonfinite == "inpaint", suspects=suspects)
+    suspects, device = row.suspects if settings.preset != "paper" else (), choose_device(settings.device)
+    array = as_array(image)
+    named = axes_of_image(array, axes)
+    if not is_brick:
+        found = estimate_run(row, array, named, inputs.get("factor"), settings)
+        check_memory(row, found, device, elsewhere=0 if keeps_result else found.result)
+    source = Source(array, axes, mask, allow_nonfinite=settings.nonfinite == "inpaint", suspects=suspects)
     check_noise(settings, *source.range)
-    return Request(row, source, inputs, settings, choose_device(settings.device))
+    return Request(row, source, inputs, settings, device)
 
 
 def _repeated(

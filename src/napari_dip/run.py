@@ -29,6 +29,7 @@ from napari_dip.record import PlaneRecord
 from napari_dip.request import Request
 from napari_dip.restoration import Progress, Restoration
 from napari_dip.run_state import RunState
+from napari_dip.settings import MOST_ITERATIONS
 from napari_dip.stack_fit import StackFit
 
 PIXELS_PER_THREAD = 40_000
@@ -112,6 +113,11 @@ class Run:
         return bool(self.state.fitted)
 
     @property
+    def output(self) -> Any:
+        """The array that the image is written to, NaN where nothing is restored yet."""
+        return self.state.image.array
+
+    @property
     def result(self) -> Restoration:
         """The restored image with its record; a run that is not over goes on to its end first."""
         for _ in self:
@@ -193,6 +199,8 @@ class Run:
         at = self.state.at or self.state.last
         if at is None:
             raise InputError("There is nothing to go on with: the run has not begun, was closed, or failed.")
+        if at.fit.iteration + iterations > MOST_ITERATIONS:
+            raise InputError(f"A run cannot be extended to more than {MOST_ITERATIONS} iterations; give fewer.")
         if self.state.given_out:
             self.state = replace(self.state.copy(), given_out=False)
         self.state.forget(at)
@@ -240,7 +248,7 @@ class Run:
         """
         checkpoint.write(Path(path), self._restoration(self.state).record, self.state.to_dict())
 
-    def load_state(self, state: dict[str, Any]) -> None:
+    def load_state(self, state: checkpoint.StateFile) -> None:
         """Go on from a state that `save` has written; the run has to be of the same image and settings."""
         with surroundings(state["threads"] or 1, self.request.device):
             self.state.load(state)

@@ -5,19 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 import numpy as np
 import torch
 
-from napari_dip.fits import fit_of
+from napari_dip.checkpoint import StateFile
+from napari_dip.fits import fit_of, has_work, plan
 from napari_dip.image.planes import Region, take_plane
 from napari_dip.image.sink import Sink, sink_for
 from napari_dip.image.source import Plane
 from napari_dip.image.work import Item
 from napari_dip.item_fit import ItemFit, Piece
-from napari_dip.prior.weights import ChannelWeights
-from napari_dip.record import PlaneRecord
+from napari_dip.prior.weight_check import check_weights
+from napari_dip.prior.weights import ChannelWeights, Weights
+from napari_dip.record import PlaneRecord, numbers
 from napari_dip.request import Request
 from napari_dip.stack_fit import StackFit
 
@@ -177,19 +180,51 @@ class RunState:
             "fit": None if at is None else at.state(),
         }
 
-    def load(self, state: dict[str, Any]) -> None:
-        """Go on from what `to_dict` gave; the request has to be the same."""
+    def load(self, state: StateFile) -> None:
+        """Go on from what `to_dict` gave; the request has to be the same.
+
+        Raises
+        ------
+        ValueError
+            If it is none of such a run.
+        """
+        self._check(state)
         for name in _PLAIN:
-            setattr(self, name, state[name])
+            setattr(self, name, state[name])  # type: ignore[literal-required]
         self.written = set(state["written"])
         self.fitted = {channel: ChannelWeights.of(found) for channel, found in state["fitted"].items()}
         for name in ("image", "uncertainty"):
-            if state[name] is not None:
-                self._put_back(getattr(self, name), state[name].numpy())
-        if state["fit"] is not None:
+            array = state[name]  # type: ignore[literal-required]
+            if array is not None:
+                self._put_back(getattr(self, name), array.numpy())
+        if state["fit"] is not None and state["numbers"] is not None:
             at = fit_of(self.request, state["numbers"])
             at.load_state(state["fit"])
             self.at, self.last = (at, None) if state["at_work"] else (None, at)
+
+    def _check(self, state: StateFile) -> None:
+        """See that a state is of a run of this request; what of it belongs to a fit is checked there."""
+        request, items, groups = self.request, self.request.source.items, plan(self.request)
+        for name in ("image", "uncertainty"):
+            own, found = getattr(self, name), state[name]
+            if (None if own is None else tuple(own.array.shape)) != (None if found is None else tuple(found.shape)):
+                raise ValueError(f"the {name} is that of another run")
+        named = chain(state["written"], state["void"], *(numbers(plane) for plane in state["planes"]))
+        if max(named, default=0) >= len(items) or state["next"] > len(groups):
+            raise ValueError("it has planes that the image has not")
+        wanted = state["numbers"]
+        if (wanted is None) != (state["fit"] is None) or (state["at_work"] and wanted is None):
+            raise ValueError("a part of the state is missing")
+        fitted = [{item.number for item in group if has_work(request.source, item, request.task)} for group in groups]
+        if wanted is not None and set(wanted) not in fitted[: state["next"]]:
+            raise ValueError("it is at work on planes that are not fitted together")
+        channels = request.source.sizes.get("C", 1)
+        if not set(state["fitted"]) <= set(range(channels)):
+            raise ValueError("it has channels that the image has not")
+        of = tuple(ChannelWeights.of(state["fitted"][n]) if n in state["fitted"] else None for n in range(channels))
+        if state["fitted"]:
+            together = request.settings.channels == "together"
+            check_weights(Weights(of, request.source.samples), request.settings.preset, together=together)
 
 
 _PLAIN: Sequence[str] = ("planes", "void", "next", "threads", "asked", "cut", "over")

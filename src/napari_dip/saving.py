@@ -7,8 +7,9 @@ Napari's own reader of TIFF files knows no pixel size, and another one for all o
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +18,20 @@ import numpy as np
 from napari_dip import record as records
 from napari_dip.errors import InputError
 from napari_dip.files import formats as files
+from napari_dip.files.bounded import read_bytes
 from napari_dip.files.imagej import takes
-from napari_dip.files.metadata import NAMES, Metadata, Picture
+from napari_dip.files.inside import inside, is_plain
+from napari_dip.files.metadata import NAMES, Metadata, Picture, as_size
 from napari_dip.files.ngff import LENGTHS, WORDS
+from napari_dip.image.arrays import digest_of
 from napari_dip.image.axes import guess_axes, letters_of
-from napari_dip.image.source import digest_of
 
 LayerData = tuple[Any, dict[str, Any], str]
 
 ENDING = ".dip.json"
 """Of the record beside an image."""
+PIXEL_SIZE = "napari-dip pixel size"
+"""Where the metadata of a layer have the pixel size of the file that it was made from."""
 
 
 def write_layer(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
@@ -58,10 +63,10 @@ def write_layer(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
     axes = axes_of(array, meta, record)
     if "napari-dip shows" in said:  # an uncertainty, a part: the record is that of a result, which would not repeat it
         record = None
-    picture = Picture(array, Metadata(axes, *_steps(axes, meta), dialect=_dialect(axes)))
+    picture = Picture(array, replace(_pixels(axes, meta), axes=axes, dialect=_dialect(axes)))
     files.check_output(target, [], force=True)
     files.check_fits(target, picture, axes)
-    beside = _beside(target)
+    beside = record_beside(target)
     with files.together([target, *([beside] if record else [])]) as unit:
         kept = files.can_be_same(picture)
         image = array.astype(np.float32)
@@ -123,10 +128,9 @@ def read_record(path: Any) -> list[LayerData]:
         If it is no record, or its image is not there.
     """
     where = Path(path if isinstance(path, str) else path[0])
-    record = records.read(where.read_bytes())
+    record = records.read(read_bytes(where, "record"))
     named = Path(record.get("files", {}).get("output", ""))
-    image = where.with_name(named.name)
-    if not named.name or not image.exists():
+    if not is_plain(named.name) or not (image := where.with_name(named.name)).exists():
         raise InputError(f"The image {named.name!r} of this record is not beside it; put it there.")
     picture = files.read_image(image)
     axes = record["axes"] if len(record["axes"]) == picture.array.ndim else picture.axes
@@ -155,8 +159,9 @@ def _look(metadata: Metadata, axes: str | None, array: np.ndarray) -> dict[str, 
     return {**look, "axis_labels": tuple(letters.lower()), "rgb": axes.endswith("S") and array.shape[-1] in (3, 4)}
 
 
-def _beside(path: Path) -> Path:
-    return path.with_name(files.format_of(path).split(path.name)[0] + ENDING)
+def record_beside(path: Path) -> Path:
+    """Return the file of the record that belongs to the file of an image."""
+    return inside(path.parent, files.format_of(path).split(path.name)[0] + ENDING)
 
 
 def _told(record: Any, target: Path, array: np.ndarray) -> Any:
@@ -165,6 +170,35 @@ def _told(record: Any, target: Path, array: np.ndarray) -> Any:
     if array.dtype == np.float32:
         found["result"] = {"image": digest_of(array)}
     return found
+
+
+def pixel_size_in(meta: Mapping[str, Any]) -> Metadata | None:
+    """Give the pixel size that the metadata of a layer hold; None if there is none, or the layer has its own by now.
+
+    Parameters
+    ----------
+    meta : mapping
+        What napari says of the layer: `metadata`, `scale`, `units`.
+    """
+    said = (meta.get("metadata") or {}).get(PIXEL_SIZE)
+    step, scale, units = (said.get(name) if isinstance(said, Mapping) else None for name in ("step", "scale", "units"))
+    if not isinstance(step, Mapping) or not isinstance(said, Mapping):
+        return None
+    if list(meta.get("scale", ())) != list(scale or ()) or any(map(_symbol, meta.get("units") or ())):
+        return None  # somebody has set it since
+    sizes = {axis: size for axis, given in step.items() if axis in ("T", "Z", "Y", "X") and (size := as_size(given))}
+    named = {axis: str(other) for axis, other in units.items()} if isinstance(units, Mapping) else {}
+    unit = said.get("unit")
+    return Metadata(step=sizes, unit=None if unit is None else str(unit), units=named) if sizes else None
+
+
+def _pixels(axes: str, meta: dict[str, Any]) -> Metadata:
+    """Give the pixel size of a layer: that of the file that it was made from, or its own."""
+    kept = pixel_size_in(meta)
+    if kept is None:
+        step, unit = _steps(axes, meta)
+        return Metadata(step=step, unit=unit)
+    return replace(kept, step={axis: size for axis, size in kept.step.items() if axis in axes})
 
 
 def _steps(axes: str, meta: dict[str, Any]) -> tuple[dict[str, float], str | None]:

@@ -8,8 +8,11 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
 
-from napari_dip.errors import InputError
+from napari_dip.errors import InputError, printable
 
+MOST_ITERATIONS = 100_000
+"""Of a fit."""
+MOST_NEIGHBOURS, MOST_THREADS = 4, 4096
 STRENGTH = ("sigma", "gain", "offset")
 """The settings that tell how strong noise is."""
 OF_PRIOR = ("preset", "neighbours", "channels", "max_iterations")
@@ -45,11 +48,11 @@ class NoiseKind:
 
 NOISE_KINDS = (
     NoiseKind("auto", "find out from the image", strength=STRENGTH),
-    NoiseKind("gaussian", "same everywhere (Gaussian)", "noise that is the same everywhere (Gaussian)", ("sigma",)),
+    NoiseKind("gaussian", "same everywhere (Gaussian)", "Gaussian noise", ("sigma",)),
     NoiseKind("poisson", "photons (Poisson)", "photon noise (Poisson)", ("gain", "offset")),
     NoiseKind("poisson-gaussian", "photons and read noise", "photon and read noise (Poisson-Gaussian)", STRENGTH),
     NoiseKind("compression", "compression (JPEG blocks)", "compression artefacts (blocks and ringing)"),
-    NoiseKind("multiplicative", "", "noise in proportion to the brightness (multiplicative)", may_be_given=False),
+    NoiseKind("multiplicative", "", "noise in proportion to the brightness", may_be_given=False),
 )
 
 
@@ -97,7 +100,7 @@ class Settings(BaseModel):
     max_iterations: int | None = Field(
         None,
         ge=1,
-        le=100_000,
+        le=MOST_ITERATIONS,
         title="Max. iterations",
         description="Iterations planned for each plane, or for all that are learned from together; left empty, as many "
         "as the preset says.",
@@ -119,7 +122,7 @@ class Settings(BaseModel):
     threads: int | None = Field(
         None,
         ge=1,
-        le=4096,
+        le=MOST_THREADS,
         title="CPU threads",
         description="CPU threads to use; left empty, as many as suit the size of the image.",
     )
@@ -137,7 +140,7 @@ class Settings(BaseModel):
     neighbours: int | None = Field(
         None,
         ge=0,
-        le=4,
+        le=MOST_NEIGHBOURS,
         title="Neighbours",
         description="Planes that are looked at on each side of a plane of a volume or a time series; left out, as many "
         "as suit it. 0: none.",
@@ -169,9 +172,9 @@ def read_settings(given: dict[str, Any]) -> Settings:
         name = str(first["loc"][0]) if first["loc"] else "settings"
         if first["type"] == "extra_forbidden":
             known = ", ".join(Settings.model_fields)
-            raise InputError(f"There is no setting named {name!r}; the settings are {known}.") from None
-        raise InputError(f"The setting {name}={first['input']!r} is not allowed: {_lower(first['msg'])}.") from None
-
-
-def _lower(sentence: str) -> str:
-    return sentence[:1].lower() + sentence[1:]
+            raise InputError(
+                f"There is no setting named {printable(name, most=80)!r}; the settings are {known}."
+            ) from None
+        value = printable(repr(first["input"]), most=80)
+        why = f"{first['msg'][:1].lower()}{first['msg'][1:]}"
+        raise InputError(f"The setting {name}={value} is not allowed: {why}.") from None

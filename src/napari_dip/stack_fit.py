@@ -18,6 +18,7 @@ from napari_dip.prior.fit import Fit
 from napari_dip.prior.noise_estimation import NoiseModel
 from napari_dip.prior.presets import STACK
 from napari_dip.prior.stack_opinion import StackOpinion
+from napari_dip.prior.state_check import check_stack
 from napari_dip.prior.verification import Residual
 from napari_dip.prior.weights import ChannelWeights
 from napari_dip.record import PlaneRecord
@@ -217,12 +218,13 @@ class StackFit:
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Go on from there."""
-        self.fit.load_state(state["fit"])
-        self.done = [self.blocks[number] for number in state["done"]]
-        self.left = [block for block in self.left if block.number not in state["done"]]
-        self.residuals = [Residual(*one) for one in state.get("residuals", ())]  # older files lack them
-        self.applied_seconds = state["seconds"]
-        self.focus = next(item for item in self.group.items if item.number == state["focus"])
+        found = check_stack(state, len(self.blocks), self.numbers)
+        self.fit.load_state(found["fit"])
+        self.done = [self.blocks[number] for number in found["done"]]
+        self.left = [block for block in self.left if block.number not in found["done"]]
+        self.residuals = [Residual(*one) for one in found.get("residuals", ())]
+        self.applied_seconds = found["seconds"]
+        self.focus = next(item for item in self.group.items if item.number == found["focus"])
 
     def _given(self) -> ChannelWeights | None:
         """Give the weights that it begins with, if there are any."""

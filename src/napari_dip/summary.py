@@ -12,9 +12,9 @@ from napari_dip.record import FoundNoise, Record
 from napari_dip.settings import NOISE_KINDS
 
 WHY = {
-    "held-out": "It stopped by itself: going on would hardly have made it better.",
-    "seconds": "It ended there because its time was up.",
-    "diverged": "The computation became unstable; this is the best it had.",
+    "held-out": "It stopped by itself: more iterations would hardly improve the image.",
+    "seconds": "It reached its time limit.",
+    "diverged": "The computation became unstable; this is the best image before that.",
 }
 """Why a run ended, for what is not clear without words; the weightiest comes last."""
 MANY = {"T": "frames", "C": "channels"}
@@ -25,6 +25,7 @@ MOST_CORRELATION, MOST_LEFT, LEAST_LEFT = 0.15, 1.4, 0.3
 """What is left of noise is white, and 0.6 to 0.9 of its variance; a felt of threads has 0.15, as it stays as it is."""
 HARDLY = 0.15
 """A smaller part of something is not worth a word."""
+NO_DETAIL = "with this noise it predicts no detail finer than the smoothing keeps"
 NOISES = {kind.name: kind.words for kind in NOISE_KINDS if kind.words}
 
 
@@ -104,7 +105,7 @@ def why_it_ended(record: Record) -> str:
     """Say what ended a run; empty if it came to the end of its plan, or was stopped by hand.
 
     >>> why_it_ended({"stopped_by": "seconds", "planes": [{"stopped_by": "held-out"}, {"stopped_by": "seconds"}]})
-    'It ended there because its time was up.'
+    'It reached its time limit.'
     """
     if record["stopped_by"] == "asked":
         return ""
@@ -134,13 +135,21 @@ def findings(record: Record) -> list[str]:
     return [said for said in (of(record) for of in kinds) if said]
 
 
+def judgement(record: Record) -> list[str]:
+    """Say how far a result can be trusted: doubts first, then all else that was found."""
+    residual = [residual_words(record)]
+    others = [of(record) for of in (simple_filter, gaps_filled, not_measured)]
+    sentences = [*residual, *others] if doubts(record) else [*others, *residual]
+    return [sentence for sentence in (*sentences, noise_found(record)) if sentence]
+
+
 def noise_found(record: Record) -> str:
     """Say what noise an image had; empty where none was looked for.
 
     >>> strength = {"sigma": 20.09, "gain": 0.0, "multiplicative": 0.0, "offset": 0.0}
     >>> plane = {"noise": "gaussian", "noise_variance": strength, "correlation_radius": 0}
     >>> noise_found({"task": "denoise", "settings": {"noise": "auto"}, "planes": [plane]})
-    'Found noise that is the same everywhere (Gaussian): standard deviation 20.1.'
+    'Found Gaussian noise: standard deviation 20.1.'
     """
     known = [plane for plane in record["planes"] if plane.get("noise") in NOISES]
     if record["task"] == "inpaint" or not known:
@@ -153,45 +162,49 @@ def noise_found(record: Record) -> str:
     strength = _how_strong(kind, [plane["noise_variance"] for plane in alike if "noise_variance" in plane])
     sentences = [f"{verb} {NOISES[kind]}{where}{f': {strength}' if strength else ''}."]
     if record["task"] == "super_resolve":
-        sentences.append("It was removed before the image was enlarged.")
+        sentences.append("The noise was removed before the image was enlarged.")
     if any(plane.get("correlation_radius") for plane in alike):
-        sentences.append("It reaches into neighbouring pixels.")
+        sentences.append("The noise of neighbouring pixels is correlated.")
     if sides := [plane["together"] for plane in alike if "together" in plane]:
-        why = "so few photons" if kind == "poisson" else "noise so strong"
-        sentences.append(f"With {why}, pixels were restored in groups of {sides[0]} x {sides[0]}.")
+        why = "there are so few photons" if kind == "poisson" else "the noise is so strong"
+        sentences.append(f"Pixels were binned {sides[0]} x {sides[0]}, since {why}.")
     return " ".join(sentences)
 
 
 def simple_filter(record: Record) -> str:
-    """Say how much of a simple filter is in the result; nothing where the network knows more.
+    """Say how much of a simple filter is in the result; nothing where the network is better.
 
-    >>> simple_filter({"planes": [{"filtered": 0.6}, {"plane": 1}]})
-    'With a Gaussian filter, held-out pixels are told better than by the network alone: it has a part of 30 %.'
+    >>> simple_filter({"planes": [{"filtered": 0.6, "stopped_by": "held-out"}, {"stopped_by": "held-out"}]})
+    'Gaussian smoothing predicts held-out pixels better than the network here; the result is 30 % of it.'
     """
     parts = [plane.get("filtered", 0.0) for plane in record["planes"]]
     part = sum(parts) / max(len(parts), 1)
     if part < HARDLY:
         return ""
-    better = "With a Gaussian filter, held-out pixels are told better than by the network alone"
-    return f"{better}: it has a part of {100 * part:.0f} %."
+    better = "Gaussian smoothing predicts held-out pixels better than the network here"
+    words = f"{better}; the result is {100 * part:.0f} % of it."
+    if part > 1 - HARDLY:
+        early = any(plane["stopped_by"] in ("asked", "seconds") for plane in record["planes"])
+        words += f" The network could not help: {'it had too few iterations' if early else NO_DETAIL}."
+    return words
 
 
 def gaps_filled(record: Record) -> str:
-    """Say where gaps were filled in smoothly; nothing where they are as the network has them.
+    """Say where gaps were filled in smoothly; nothing where the network has filled them.
 
     >>> gaps_filled({"planes": [{"smooth": 0.98}]})
-    'Nothing showed that the network fills in the gaps better than a smooth surface, so they are smooth.'
+    'The gaps are filled with a smooth surface: the network predicted held-out pixels no better.'
     >>> gaps_filled({"planes": [{"smooth": 0.5}, {"smooth": 0.1}]})
-    'Held-out pixels were filled in best by a mixture, so 30 % of what is in the gaps is a smooth surface.'
+    'The gaps are filled with 30 % of a smooth surface and 70 % of the network: this predicts held-out pixels best.'
     """
     parts = [plane["smooth"] for plane in record["planes"] if "smooth" in plane]
     part = sum(parts) / max(len(parts), 1)
     if part < HARDLY:
         return ""
     if part > 1 - HARDLY:
-        return "Nothing showed that the network fills in the gaps better than a smooth surface, so they are smooth."
-    share = f"{100 * part:.0f} % of what is in the gaps is a smooth surface"
-    return f"Held-out pixels were filled in best by a mixture, so {share}."
+        return "The gaps are filled with a smooth surface: the network predicted held-out pixels no better."
+    mixture = f"{100 * part:.0f} % of a smooth surface and {100 - 100 * part:.0f} % of the network"
+    return f"The gaps are filled with {mixture}: this predicts held-out pixels best."
 
 
 def not_measured(record: Record) -> str:
@@ -199,7 +212,7 @@ def not_measured(record: Record) -> str:
 
     >>> found = {"areas": 3120, "outliers": 14, "left": [], "alike": False, "rows": 0.0, "columns": 0.0}
     >>> not_measured({"axes": "YX", "shape": [100, 240], "unmeasured": found})
-    '13 % of the image hold no noise and were left as they are. 14 pixels far off all around them were replaced.'
+    '13 % of the image has one constant value and no noise; it was left unchanged. 14 outlier pixels were replaced.'
     """
     found = record.get("unmeasured")
     if not found:
@@ -208,60 +221,60 @@ def not_measured(record: Record) -> str:
     pixels = prod(n for axis, n in size.items() if axis != "S")
     sentences = []
     if found["areas"]:
-        sentences.append(f"{100 * found['areas'] / pixels:.2g} % of the image hold no noise and were left as they are.")
+        share = f"{100 * found['areas'] / pixels:.2g} %"
+        sentences.append(f"{share} of the image has one constant value and no noise; it was left unchanged.")
     if found["outliers"]:
         count = found["outliers"]
-        words = "pixel far off all around it was" if count == 1 else "pixels far off all around them were"
-        sentences.append(f"{count} {words} replaced.")
+        sentences.append(f"{count} outlier {'pixel was' if count == 1 else 'pixels were'} replaced.")
     for lines in ("rows", "columns"):
         if found[lines]:
-            sentences.append(f"{lines.capitalize()} had offsets of their own, which were taken off.")
+            sentences.append(f"Single {lines} had an offset, which was removed.")
     if found["left"]:
-        names = " and ".join(("red", "green", "blue")[sample] for sample in found["left"])
-        sentences.append(f"Nothing is in {names}.")
+        names = [("red", "green", "blue")[sample] for sample in found["left"]]
+        sentences.append(f"The {' and '.join(names)} {'channel is' if len(names) == 1 else 'channels are'} empty.")
     if found["alike"]:
-        sentences.append("Red, green and blue are the same, so one was restored for all.")
+        sentences.append("Red, green and blue are identical, so one was restored for all.")
     return " ".join(sentences)
 
 
 def doubts(record: Record) -> str:
-    """Say where what was taken off does not look like noise; nothing where it does.
+    """Say where the residual does not look like noise; nothing where it does.
 
     >>> left = {"variance": 0.9, "by_brightness": [0.9, 0.9, 0.9], "correlation": 0.3}
     >>> doubts({"planes": [{"residual": left}]})
-    'What was taken off has structure in it: compare the result with the image.'
+    'The residual contains structure: compare the result with the image.'
     """
     found = _usual_residual(record)
     if found is None:
         return ""
     variance, correlation = found
     if correlation > MOST_CORRELATION:
-        return "What was taken off has structure in it: compare the result with the image."
+        return "The residual contains structure: compare the result with the image."
     if variance > MOST_LEFT:
-        return "What was taken off is more than the noise that was found: compare the result with the image."
+        return "The residual is larger than the noise that was found: compare the result with the image."
     if variance < LEAST_LEFT:
-        return "Structure is as fine as the noise here, so most of both was left in the image."
+        return "The image has structure as fine as its noise, so most of both was left in the image."
     return ""
 
 
-def taken_off_words(record: Record) -> str:
-    """Say how what was taken off compares with the noise that was found; empty where nothing is known of it.
+def residual_words(record: Record) -> str:
+    """Say how the residual compares with the noise that was found; empty where nothing is known of it.
 
     >>> left = {"variance": 0.9, "by_brightness": [0.9, 0.9, 0.9], "correlation": -0.01}
-    >>> taken_off_words({"planes": [{"residual": left}]})
-    'What was taken off looks like noise: 90 % of its variance, and neighbours have 1 % in common.'
+    >>> residual_words({"planes": [{"residual": left}]})
+    'The residual looks like noise: 90 % of the noise variance, neighbours correlated by 1 %.'
     """
     found = _usual_residual(record)
     if found is None:
         return ""
     variance, correlation = found
-    figures = f"{100 * variance:.0f} % of its variance, and neighbours have {100 * abs(correlation):.0f} % in common"
+    figures = f"{100 * variance:.0f} % of the noise variance, neighbours correlated by {100 * abs(correlation):.0f} %"
     doubt = doubts(record)
-    return f"{doubt} (It has {figures}.)" if doubt else f"What was taken off looks like noise: {figures}."
+    return f"{doubt} (Residual: {figures}.)" if doubt else f"The residual looks like noise: {figures}."
 
 
 def _usual_residual(record: Record) -> tuple[float, float] | None:
-    """Give variance and correlation of what was taken off, the medians of all planes; None where nothing is known."""
+    """Return variance and correlation of the residual, the medians of all planes; None where nothing is known."""
     found = [plane["residual"] for plane in record["planes"] if "residual" in plane]
     if not found:
         return None
@@ -276,8 +289,8 @@ def _how_strong(kind: str, found: list[FoundNoise]) -> str:
     if kind == "gaussian":
         return f"standard deviation {sigma:.3g}"
     if kind == "multiplicative":
-        return f"{100 * multiplicative**0.5:.2g} % of it"
+        return f"{100 * multiplicative**0.5:.2g} %"
     # a part of the variance may also grow with the square of the brightness; without photons, nothing is said of them
     photon = f"a photon adds {gain:.3g}" if gain > 0 else ""
-    dark = f"standard deviation {sigma:.3g} where it is darkest" if kind == "poisson-gaussian" and sigma > 0 else ""
+    dark = f"standard deviation {sigma:.3g} in the dark" if kind == "poisson-gaussian" and sigma > 0 else ""
     return ", ".join(part for part in (photon, dark) if part)

@@ -135,7 +135,7 @@ def test_a_terminal_shows_progress(here):
     assert "Iteration 3 of at most 3" in process.text and "100%" in process.text
     assert "3 iterations in" in process.text
     assert "is in 'out.npy', its uncertainty in 'out-uncertainty.npy'." in process.text
-    assert re.search("Found [a-z ]*noise", process.text)
+    assert re.search("Found [A-Za-z ]*noise", process.text)
 
 
 def test_a_run_that_ends_before_its_plan_says_why(here):

@@ -192,3 +192,90 @@ def test_no_journal_puts_a_file_elsewhere(tmp_path):
             file.write(b"new")
         assert (tmp_path / "victim").read_bytes() == b"mine"
         assert not (tmp_path / "here" / "victim").exists()
+
+
+KEY = "0123456789ab"
+PART, NOTE, LOCK = f".napari-dip-{KEY}-{KEY}.part", f".napari-dip-{KEY}.journal", f".napari-dip-{KEY}.lock"
+
+
+def state_of(folder):
+    return {str(path): path.read_bytes() if path.is_file() else None for path in folder.rglob("*")}
+
+
+JOURNALS = {
+    "absolute folder": lambda there: {"files": [[str(there), PART, "mine"]]},
+    "folder above": lambda there: {"files": [["../there", PART, "mine"]]},
+    "link to a folder": lambda there: {"files": [["link", PART, "mine"]]},
+    "target above": lambda there: {"files": [[".", PART, "../there/mine"]]},
+    "target is the folder above": lambda there: {"files": [[".", PART, ".."]]},
+    "target is absolute": lambda there: {"files": [[".", PART, str(there / "mine")]]},
+    "no target": lambda there: {"files": [[".", PART, ""]]},
+    "part above": lambda there: {"files": [[".", f"../there/{PART}", "mine"]]},
+    "NUL": lambda there: {"files": [[".", PART, "mi\0ne"], ["\0", PART, "mine"]]},
+    "numbers": lambda there: {"files": [[1, 2, 3]]},
+    "no list": lambda there: {"files": 7},
+    "a list": lambda there: ["files"],
+    "a number": lambda there: 7,
+    "nested": lambda there: "[" * 100_000,
+    "note of nowhere": lambda there: {"journal": str(there / "nowhere" / NOTE)},
+    "note of a number": lambda there: {"journal": 7},
+    "note of a NUL": lambda there: {"journal": f"/\0/{NOTE}"},
+    "note of itself": lambda there: {"journal": str(there.parent / "here" / NOTE)},
+    "note of a journal that does not name it": lambda there: {"journal": str(there / NOTE)},
+    "note of a file of another name": lambda there: {"journal": str(there / "mine")},
+    "note of a device": lambda there: {"journal": f"/dev/zero/../zero/{NOTE}"},
+}
+
+
+@pytest.mark.parametrize("case", JOURNALS)
+def test_no_journal_reaches_another_folder(tmp_path, case):
+    here, there = tmp_path / "here", tmp_path / "there"
+    for folder in (here, there):
+        folder.mkdir()
+        (folder / PART).write_bytes(b"trap")
+    (there / "mine").write_bytes(b"mine")
+    (there / NOTE).write_text(json.dumps({"files": [[".", PART, "mine"]]}))
+    (here / "link").symlink_to(there)
+    found = JOURNALS[case](there)
+    (here / NOTE).write_text(found if isinstance(found, str) else json.dumps(found))
+    before = state_of(there)
+    with replacing(here / "out.npy") as file:
+        file.write(b"new")
+    assert (here / "out.npy").read_bytes() == b"new" and state_of(there) == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["here", "there"]
+
+
+def test_a_folder_that_agrees_is_written_to(tmp_path):
+    """As a process leaves it that is killed between its journal and the end."""
+    here, there = tmp_path / "here", tmp_path / "there"
+    for folder, name in ((here, "image"), (there, "record")):
+        folder.mkdir()
+        (folder / PART).write_bytes(b"new")
+        (folder / name).write_bytes(b"old")
+    files = [[".", PART, "image"], [str(there), PART, "record"]]
+    (here / NOTE).write_text(json.dumps({"files": files}))
+    (there / NOTE).write_text(json.dumps({"journal": str(here / NOTE)}))
+    with replacing(there / "next") as file:
+        file.write(b"next")
+    assert (here / "image").read_bytes() == (there / "record").read_bytes() == b"new"
+    assert names(here) == ["image"] and names(there) == ["next", "record"]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no such pipes here")
+@pytest.mark.parametrize("name", [NOTE, LOCK, PART])
+@pytest.mark.parametrize("kind", ["pipe", "link to a device", "folder", "link to a file", "link to nothing"])
+def test_whatever_lies_under_a_name_of_ours_is_not_waited_for_and_not_followed(tmp_path, name, kind):
+    here, mine = tmp_path / "here", tmp_path / "mine"
+    here.mkdir()
+    mine.write_bytes(b"mine")
+    if kind == "pipe":
+        os.mkfifo(here / name)
+    elif kind == "folder":
+        (here / name).mkdir()
+    else:
+        target = {"link to a device": "/dev/zero", "link to a file": mine, "link to nothing": tmp_path / "new"}[kind]
+        (here / name).symlink_to(target)
+    with replacing(here / "out.npy") as file:
+        file.write(b"new")
+    assert (here / "out.npy").read_bytes() == b"new"
+    assert mine.read_bytes() == b"mine" and sorted(path.name for path in tmp_path.iterdir()) == ["here", "mine"]

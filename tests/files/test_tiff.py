@@ -216,11 +216,18 @@ def test_a_peek_tells_what_reading_does_of_all_but_the_values(tmp_path, axes, ho
 
 
 def test_there_is_nothing_to_peek_at_in_other_files(tmp_path):
-    tifffile.imwrite(tmp_path / "plain.tif", noise("TYX", "uint8"), metadata=None, photometric="minisblack")
     (tmp_path / "bad.tif").write_bytes(b"II*\0" + bytes(20))
     np.save(tmp_path / "a.npy", noise("YX"))
-    for name in ("plain.tif", "bad.tif", "a.npy", "none.tif", "a.jpg"):
+    for name in ("bad.tif", "a.npy", "none.tif", "a.jpg"):
         assert peek(tmp_path / name) is None
+
+
+def test_a_peek_at_a_plain_file_tells_the_pixel_size_of_its_pages(tmp_path):
+    how = {"metadata": None, "photometric": "minisblack", "resolution": (4e4, 2e4), "resolutionunit": "CENTIMETER"}
+    tifffile.imwrite(tmp_path / "plain.tif", noise("TYX", "uint8"), **how)
+    shape, metadata = peek(tmp_path / "plain.tif")
+    assert shape == noise("YX").shape and metadata.axes is None
+    assert metadata.step == {"X": 1 / 4e4, "Y": 1 / 2e4} and metadata.unit == "cm"
 
 
 def test_the_largest_image_of_a_file_is_read_and_the_others_are_told_of(tmp_path):

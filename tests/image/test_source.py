@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_dip.errors import InputError
+from napari_dip.image.arrays import digest_of, read_array
 from napari_dip.image.axes import guess_axes
 from napari_dip.image.sink import ArraySink
-from napari_dip.image.source import KEPT, Source, digest_of, read_array
+from napari_dip.image.source import KEPT, Source
 from napari_dip.image.work import plan_tiles
 
 

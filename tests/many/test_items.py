@@ -113,5 +113,5 @@ def test_a_specification_that_is_none_gets_one_sentence(here, text, words):
 def test_a_list_has_a_file_in_each_line(here):
     Path("files.txt").write_text("# plate 7\na/x.npy\n\nb/*.npy\n")
     assert read_list(Path("files.txt")) == ["a/x.npy", "b/*.npy"]
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match="no file"):
         read_list(Path("none.txt"))

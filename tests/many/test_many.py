@@ -214,7 +214,7 @@ def test_the_command_takes_lists_and_specifications(run, here):
         (["none*.npy", "--task", "denoise"], "no file"),
         (["in/*.npy", "--task", "inpaint"], "needs a mask"),
         (["in/*.npy"], "give a task"),
-        (["--spec", "none.yaml"], "cannot be read"),
+        (["--spec", "none.yaml"], "no file"),
     ],
 )
 def test_the_command_refuses_in_one_sentence(run, arguments, words):

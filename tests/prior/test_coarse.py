@@ -130,7 +130,7 @@ def test_few_photons_are_restored_better_than_by_a_filter_and_it_is_said():
     assert np.mean((result.image - truth) ** 2) < filtered
     assert result.record["planes"][0]["noise"] == "poisson"
     assert result.record["planes"][0]["noise_variance"]["gain"] == pytest.approx(1)
-    assert "in groups of" in summary.noise_found(result.record)
+    assert "binned" in summary.noise_found(result.record)
     assert result.uncertainty.shape == image.shape and (result.uncertainty > 0).all()
 
 

@@ -119,7 +119,7 @@ def test_out_of_memory(viewer, check, run_to_end, picture):
 
     class Later:
         def __init__(self, run, error):
-            self.run, self.error = run, error
+            self.run, self.error, self.output = run, error, run.output
 
         def __iter__(self):
             yield next(self.run)

@@ -6,6 +6,8 @@ import weakref
 import numpy as np
 import pytest
 
+from napari_dip.viewer.runner import busy
+
 
 @pytest.fixture
 def ended(qtbot):
@@ -69,3 +71,36 @@ def test_what_can_go_on_is_let_go(viewer, open_dock, run_to_end, picture):
     viewer.layers.remove(dock.results.result)
     gc.collect()
     assert not dock.results.isVisible() and run() is None
+
+
+def test_continue_outlives_a_second_run_that_is_cancelled(qtbot, viewer, open_dock, run_to_end, ended, start, picture):
+    viewer.add_image(picture, name="cells")
+    dock = open_dock("Denoise")
+    run_to_end(dock)
+    start(dock, layers=3)
+    assert not dock.results.more_button.isEnabled()
+    dock.panel.cancel_button.click()
+    assert "Cancelled" in ended(dock)
+    more = dock.results.more_button
+    qtbot.waitUntil(more.isEnabled, timeout=60_000)
+    more.click()  # and is cancelled itself
+    qtbot.waitUntil(lambda: dock.panel.report is not None, timeout=60_000)
+    dock.panel.cancel_button.click()
+    ended(dock)
+    qtbot.waitUntil(lambda: more.isEnabled() and dock.runner.control is None, timeout=60_000)
+    qtbot.waitUntil(lambda: not busy(), timeout=60_000)
+    more.click()
+    assert "The result is the layer “cells denoised [1]”." in ended(dock)
+
+
+def test_a_run_that_goes_on_and_ends_by_itself_is_not_said_to_be_stopped(
+    qtbot, viewer, open_dock, ended, start, picture
+):
+    viewer.add_image(picture, name="cells")
+    dock = open_dock("Denoise")
+    dock.form.everyday["preset"].value = "paper"
+    start(dock)
+    dock.panel.stop_button.click()
+    assert ended(dock).startswith("Stopped after")
+    dock.results.more_button.click()
+    assert ended(dock).startswith("Done after")

@@ -73,7 +73,7 @@ def test_a_prior_is_saved_and_restores_another_layer(
 
 def again(dock, what):
     """Copy how to repeat the result."""
-    getattr(dock.results, f"{what}_button").click()
+    getattr(dock.results.copy_menu, f"copy_{what}")()
     return QApplication.clipboard().text()
 
 

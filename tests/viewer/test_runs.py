@@ -50,7 +50,7 @@ def test_uncertainty_comes_as_a_second_layer(viewer, open_dock, run_to_end, pict
     dock = open_dock("Denoise")
     dock.form.everyday["uncertainty"].value = True
     run_to_end(dock)
-    assert [layer.name for layer in viewer.layers] == ["cell", "points", "cell denoised", "cell denoised uncertainty"]
+    assert [layer.name for layer in viewer.layers] == ["cell", "cell denoised", "cell denoised uncertainty", "points"]
     result, spread = viewer.layers["cell denoised"], viewer.layers["cell denoised uncertainty"]
     assert viewer.layers.selection == {viewer.layers["cell denoised"]}  # no longer what it covers
     assert result.visible and not spread.visible

@@ -58,8 +58,12 @@ def test_a_stage_is_shown_where_it_lies_and_kept(viewer, open_dock, run_to_end, 
     run_to_end(dock)
     result, stages = viewer.layers["cells denoised"], dock.results.stages
     before, count = result.data.copy(), len(viewer.layers)
-    assert stages.isVisibleTo(dock) and len(stages.stages) > 1 and stages.label.text() == "result"
-    assert not stages.button.isEnabled()
+    assert not stages.isVisibleTo(dock) and len(stages.stages) > 1
+    toggle = dock.results.views.buttons["Stages"]
+    toggle.click()
+    assert stages.isVisibleTo(dock) and stages.button.isEnabled() and len(viewer.layers) == count + 1
+    stages.slider.setValue(stages.slider.maximum())
+    assert stages.label.text() == "result" and not stages.button.isEnabled() and len(viewer.layers) == count
     stages.slider.setValue(1)
     stages.slider.setValue(0)
     assert len(viewer.layers) == count + 1 and viewer.layers.index("cells denoised (earlier)") == 2
@@ -69,7 +73,7 @@ def test_a_stage_is_shown_where_it_lies_and_kept(viewer, open_dock, run_to_end, 
     assert early.data.shape == (*(1,) * len(at), *picture.shape)
     np.testing.assert_allclose(early.data_to_world([0] * early.ndim), image.data_to_world([*at, 0, 0]))
     assert not np.array_equal(early.data.reshape(picture.shape), before[at])
-    assert stages.label.text() == f"{first.iterations} iterations"
+    assert stages.label.text() == f"iteration {first.iterations}"
     assert dock.form.image.value == image and dock.results.result == result
     stages.slider.setValue(stages.slider.maximum())
     assert len(viewer.layers) == count
@@ -88,4 +92,4 @@ def test_short_runs_have_no_stages(viewer, open_dock, run_to_end, picture):
     viewer.add_image(picture, name="cells")
     dock = open_dock("Denoise", iterations=1)
     run_to_end(dock)
-    assert not dock.results.stages.isVisibleTo(dock)
+    assert not dock.results.views.buttons["Stages"].isEnabled()

@@ -20,7 +20,7 @@ def run_try(qtbot):
         dock.panel.try_button.click()
         qtbot.waitUntil(lambda: dock.panel.state in ("ready", "nothing"), timeout=240_000)
         assert "part of the image" in dock.panel.status.text(), dock.panel.status.text()
-        return dock.viewer.layers[-1]
+        return next(layer for layer in reversed(dock.viewer.layers) if "(part)" in layer.name)
 
     return run
 
@@ -42,6 +42,8 @@ def test_what_is_drawn_is_tried_where_it_lies(viewer, open_dock, run_try, large)
     assert part.name == "cells denoised (part)" and part.data.shape == (31, 41)
     np.testing.assert_allclose(offset(part, image), [40, 60], atol=1e-6)
     assert part.metadata["napari-dip shows"] == "part" and dock.results.isHidden()
+    viewer.layers.remove(part)
+    assert not dock.panel.status.text()
 
 
 def test_what_is_in_view_of_the_plane_in_view_is_tried(qtbot, viewer, open_dock, run_try, large, monkeypatch):

@@ -45,8 +45,8 @@ class Format:
     dialects : dict
         From longer endings of file names, lower case, to the dialect that they ask for: ".ome.tif" to "ome".
     peek : callable, optional
-        Gives shape and `Metadata` of what `read` would give, without reading the values; None where a file does not say
-        what its axes are.
+        Gives shape and `Metadata` of what `read` would give, without reading the values; None where that is not known.
+        Where a file does not say what its axes are, these are None, and the shape may be that of a part.
     read_series : callable, optional
         Where a file may hold several images: gives the one of a number, from 1.
     count : callable, optional

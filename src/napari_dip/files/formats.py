@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from napari_dip.errors import InputError, reason
 from napari_dip.files import microscopes
+from napari_dip.files.bounded import check_readable
 from napari_dip.files.format import Format
+from napari_dip.files.inside import inside
 from napari_dip.files.jpeg import JPEG
 from napari_dip.files.metadata import Metadata, Picture
 from napari_dip.files.npy import NPY
@@ -118,10 +120,7 @@ def read_image(path: Path, series: int | None = None) -> Picture:
     form = format_of(path, READ)
     if ADDRESS.match(str(path)) and not path.exists():
         raise InputError(f"{str(path)!r} is an address, and only files on this machine are read; download it first.")
-    if path.is_dir() and not form.folder:
-        raise InputError(f"{str(path)!r} is a folder; give an image file.")
-    if not path.exists():
-        raise InputError(f"There is no file {str(path)!r}.")
+    check_readable(path, folder=form.folder)
     if series is not None and form.read_series is None:
         raise InputError(f"A {form.name} file holds a single image; leave the series out for {str(path)!r}.")
     try:
@@ -135,20 +134,22 @@ def read_image(path: Path, series: int | None = None) -> Picture:
 def count_images(path: Path) -> int:
     """Say how many images a file holds; 1 also for one that cannot be read: to say why is for those who read it."""
     try:
-        count = format_of(path, READ).count
-        return 1 if count is None else count(path)
+        form = format_of(path, READ)
+        check_readable(path, folder=form.folder)
+        return 1 if form.count is None else form.count(path)
     except Exception:
         return 1
 
 
 def peek(path: Path) -> tuple[tuple[int, ...], Metadata] | None:
-    """Give shape and metadata of an image file, without reading its values; None if it does not say what its axes are.
+    """Give shape and metadata of an image file, without reading its values; see `Format`.
 
-    Nor is anything said of a file that cannot be read, or not as cheaply as that.
+    None for a file that cannot be read, or not as cheaply as that.
     """
     try:
-        look = format_of(path, READ).peek
-        return None if look is None else look(path)
+        form = format_of(path, READ)
+        check_readable(path, folder=form.folder)
+        return None if form.peek is None else form.peek(path)
     except Exception:  # whoever only wants to know more of an image that is there can do without
         return None
 
@@ -187,14 +188,15 @@ def read_input(kind: str, path: Path) -> Any:
 def companion(path: Path, word: str) -> Path:
     """Name a second file that belongs to an output: its name with a word at the end.
 
-    It stays of the same format, unless that is too coarse for anything but the image itself.
+    It stays of the same format, unless that is too coarse for anything but the image itself, and lies beside it: a
+    link that leads elsewhere is refused.
 
     >>> companion(Path("cells.ome.tif"), "uncertainty").name, companion(Path("cells.png"), "uncertainty").name
     ('cells-uncertainty.ome.tif', 'cells-uncertainty.tif')
     """
     form = format_of(path)
     stem, ending = form.split(path.name)
-    return path.with_name(f"{stem}-{word}{ending if form.exact else EXACT.suffixes[0]}")
+    return inside(path.parent, f"{stem}-{word}{ending if form.exact else EXACT.suffixes[0]}")
 
 
 def check_fits(path: Path, picture: Picture, axes: str | None) -> None:

@@ -11,10 +11,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from napari_dip.files.locks import PREFIX, lock_name, locked
-
-LARGEST = 1 << 20
-"""Bytes; a journal of ours has some hundreds."""
+from napari_dip.files.bounded import parse_json, read_bytes
+from napari_dip.files.inside import is_plain
+from napari_dip.files.locks import PREFIX, lock_name, locked, real
 
 
 def name(key: str) -> str:
@@ -70,7 +69,7 @@ def settle(note: Path) -> bool:
             finish(note)
             return True
         other = Path(found["journal"])
-        if other.name != note.name or not other.exists():
+        if other.name != note.name or not other.exists() or not _names_folder(other, note.parent):
             note.unlink()
             return True
         key = note.name.removeprefix(PREFIX).removesuffix(".journal")
@@ -83,19 +82,36 @@ def settle(note: Path) -> bool:
 
 
 def _files(note: Path) -> list[tuple[Path, Path]]:
-    """Read parts and their places; what is not from this program could put a file anywhere, so it is not taken."""
+    """Read parts and their places; what is not from this program could put a file anywhere, so it is not taken.
+
+    Another folder than that of the journal has to agree, by a note in it that names the journal.
+    """
     part_of_this = re.compile(re.escape(note.name.removesuffix(".journal")) + r"-[0-9a-f]{12}\.part")
     found = []
-    for folder, part, target in _read(note)["files"]:
-        if not part_of_this.fullmatch(part) or Path(target).name != target:
+    for name, part, target in _read(note)["files"]:
+        folder = note.parent if name == "." else Path(name)
+        agrees = name == "." or (folder.is_absolute() and _names_journal(folder / note.name, note))
+        if not (agrees and is_plain(part) and part_of_this.fullmatch(part) and is_plain(target)):
             raise ValueError(f"{str(note)!r} is no journal of napari-dip")
-        found.append((note.parent / folder / part, note.parent / folder / target))
+        found.append((folder / part, folder / target))
     return found
 
 
-def _read(note: Path) -> Any:
-    with note.open("rb") as file:
-        return json.loads(file.read(LARGEST))
+def _names_journal(other: Path, note: Path) -> bool:
+    """Whether a note in another folder is one of a journal."""
+    return real(str(_read(other).get("journal"))) == real(note)
+
+
+def _names_folder(note: Path, folder: Path) -> bool:
+    """Whether a journal has files in a folder."""
+    return any(real(str(name)) == real(folder) for name, _, _ in _read(note)["files"])
+
+
+def _read(note: Path) -> dict[str, Any]:
+    found = parse_json(read_bytes(note, "journal"))
+    if not isinstance(found, dict):
+        raise ValueError(f"{str(note)!r} is no journal of napari-dip")
+    return found
 
 
 def _write(note: Path, part: Path, content: dict[str, Any]) -> None:

@@ -49,6 +49,8 @@ def locked(paths: Iterable[Path]) -> Iterator[bool]:
         free = True
         with held_back():
             for path in sorted(set(paths)):
+                if path.is_symlink():  # none of ours is one, and where it leads is not to be written to
+                    path.unlink()
                 lock = FileLock(path, timeout=0, thread_local=False)
                 try:
                     lock.acquire()

@@ -93,10 +93,10 @@ def read(path: Path) -> Picture:
         shape, by_columns, dtype = head(file)
         offset = file.tell()
     size = prod(shape) * dtype.itemsize
+    if not dtype.hasobject and path.stat().st_size < offset + size:
+        raise ValueError(f"it ends after {path.stat().st_size} bytes, and its array has {offset + size}")
     if by_columns or dtype.hasobject or size <= IN_MEMORY or not shape:
         return Picture(np.load(path, allow_pickle=False))
-    if path.stat().st_size < offset + size:
-        raise ValueError(f"it ends after {path.stat().st_size} bytes, and its array has {offset + size}")
     return Picture(ValuesInFile(path, offset, shape, dtype))  # type: ignore[arg-type]
 
 

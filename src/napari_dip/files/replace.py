@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -18,6 +19,7 @@ from typing import IO, Any
 
 from napari_dip.errors import InputError, reason
 from napari_dip.files import journal
+from napari_dip.files.bounded import check_name
 from napari_dip.files.locks import PREFIX, held_back, key_of, lock_name, locked, real, reserved
 from napari_dip.files.zarr_store import is_store
 
@@ -25,7 +27,7 @@ LEFT = re.compile(re.escape(PREFIX) + r"([0-9a-f]{12})(?:-[0-9a-f]{12})?\.(part|
 """Names of what an ended process may leave, with the key of its unit."""
 
 
-def check_output(path: Path, inputs: Iterable[Path], *, force: bool) -> None:
+def check_output(path: Path, inputs: Sequence[Path], *, force: bool) -> None:
     """See that a file can be written there, before any work is done for it.
 
     Raises
@@ -34,6 +36,8 @@ def check_output(path: Path, inputs: Iterable[Path], *, force: bool) -> None:
         If it exists (unless `force`), is one of the inputs, is a folder (and no Zarr, which counts as a file), or its
         folder is missing or read-only.
     """
+    for name in (path, *inputs):
+        check_name(name)
     if path.is_dir() and not is_store(path):
         raise InputError(f"{str(path)!r} is a folder; give a file name to write to.")
     for other in inputs:
@@ -42,6 +46,11 @@ def check_output(path: Path, inputs: Iterable[Path], *, force: bool) -> None:
     if path.exists() and not force:
         raise InputError(f"The file {str(path)!r} exists; give --force to replace it.")
     folder = real(path).parent
+    if path.exists() and not _may_be_replaced(real(path)):
+        raise InputError(
+            f"The file {str(path)!r} belongs to somebody else, and nobody else may replace it in its folder; choose "
+            "another name."
+        )
     if not folder.is_dir():
         raise InputError(f"There is no folder {str(folder)!r} to write {path.name!r} to; make it first.")
     try:
@@ -142,21 +151,23 @@ class Unit:
         """
         with held_back():
             if self._parts:
-                with _told(next(iter(self._parts))):
-                    self._put()
+                self._put()
             if then is not None:
                 then()
 
     def _put(self) -> None:
         target, part = next(iter(self._parts.items()))
         if len(self._parts) == 1 and part.is_file() and not target.is_dir():
-            part.replace(target)  # needs no journal
+            with _told(target):
+                part.replace(target)  # needs no journal
             self._final = True
             return
         note = self._home / journal.name(self._key)
-        journal.write(note, self._name, self._parts)
+        with _told(note):
+            journal.write(note, self._name, self._parts)
         self._final = True
-        journal.finish(note)
+        with _told(target):
+            journal.finish(note)
 
     def _name(self, folder: Path) -> Path:
         return folder / f"{PREFIX}{self._key}-{token_hex(6)}.part"
@@ -253,7 +264,16 @@ def _told(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise InputError(f"The file {str(path)!r} cannot be written: {reason(error)}.") from error
+        # numpy knows no more than that
+        why = reason(error) if error.errno else "not all of it could be; the disk may be full"
+        raise InputError(f"The file {str(path)!r} cannot be written: {why}.") from error
+
+
+def _may_be_replaced(place: Path) -> bool:
+    """Whether the folder of a file lets us put another in its place: a sticky one only lets its owner, or its own."""
+    if not hasattr(os, "geteuid") or not place.parent.stat().st_mode & stat.S_ISVTX:
+        return True
+    return os.geteuid() in (0, place.stat().st_uid, place.parent.stat().st_uid)
 
 
 def _within(one: Path, other: Path) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +15,7 @@ from napari_dip.files.format import Format, check_series, left_out
 from napari_dip.files.imagej import IMAGEJ_KEPT
 from napari_dip.files.lost import listening
 from napari_dip.files.metadata import Metadata, Picture, as_size, into_rgb, without_profile
+from napari_dip.files.tiff_pages import check_other_files, check_pages, check_parts
 from napari_dip.files.tiff_writing import RESOLUTION_UNITS, losses, write
 from napari_dip.files.upright import turned
 from napari_dip.image.axes import AXES
@@ -40,14 +43,13 @@ def read(path: Path, series: int | None = None) -> Picture:
     ValueError
         If its compression cannot be read; a damaged file raises this and much else.
     """
-    import tifffile
-
     try:
-        with listening() as told, tifffile.TiffFile(path) as file:
+        with listening() as told, _opened(path) as file:
             if series is not None:
                 check_series(path, series, len(file.series))
             image = _full_image(file) if series is None else file.series[series - 1]
             check_claim(path, image.shape, image.dtype.itemsize)
+            check_parts(image.keyframe.chunked, len(image.keyframe.dataoffsets))
             picture = _read_full(file, image, chosen=series is not None)
             return replace(picture, notes=(*picture.notes, *told))
     except (OSError, InputError):
@@ -67,14 +69,14 @@ def count(path: Path) -> int:
     Exception
         Of any kind, if it is damaged.
     """
-    import tifffile
-
-    with tifffile.TiffFile(path) as file:
+    with _opened(path) as file:
         return len(file.series)
 
 
 def peek(path: Path) -> tuple[tuple[int, ...], Metadata] | None:
-    """Read shape and metadata of the largest image without its values; None where a file does not say its axes.
+    """Read shape and metadata of the largest image without its values; None where they are known only by reading it.
+
+    Of a file that does not say its axes, they are those of its first page.
 
     Raises
     ------
@@ -83,18 +85,34 @@ def peek(path: Path) -> tuple[tuple[int, ...], Metadata] | None:
     """
     import tifffile
 
-    with tifffile.TiffFile(path) as file:
+    with _opened(path) as file:
+        kinds = tifffile.PHOTOMETRIC
         if not (file.is_imagej or file.is_ome or file.is_shaped):
-            return None  # to know its shape, all of its pages would have to be read
+            # to know the shape of all, all of its pages would have to be read
+            page = file.pages.first
+            white = page.photometric == kinds.MINISWHITE
+            plain, _ = _read_metadata(file, page, white=white, number=0)
+            return None if _orientation(page) != 1 else (page.shape, plain)
         series = _full_image(file)
         kept = [(n, a) for n, a in zip(series.shape, series.axes, strict=True) if n > 1 or a in "YXS"]
-        page, kinds = series.keyframe, tifffile.PHOTOMETRIC
+        page = series.keyframe
         if _orientation(page) != 1 or dict(kept).get(4) == "S":
             return None  # it is turned, and its samples are looked at, in reading
         known = _known_axes("".join(a for _, a in kept), has_samples=page.photometric in (kinds.RGB, kinds.YCBCR))
         white = page.photometric == kinds.MINISWHITE
         metadata, _ = _read_metadata(file, page, white=white, number=file.series.index(series))
         return tuple(n for n, _ in kept), replace(metadata, axes=known)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tifffile.TiffFile]:
+    """Open a file whose pages, and the other files that it names, can be read to their end."""
+    import tifffile
+
+    check_pages(path)
+    with tifffile.TiffFile(path) as file:
+        check_other_files(path, file.ome_metadata if file.is_ome else None)
+        yield file
 
 
 def _read_full(file: tifffile.TiffFile, series: Any, *, chosen: bool) -> Picture:

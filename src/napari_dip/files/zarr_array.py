@@ -42,6 +42,7 @@ class StoredArray:
     def __init__(self, array: Any, path: Path):
         self._array, self._path = array, path
         self.shape: tuple[int, ...] = tuple(array.shape)
+        self.chunks: tuple[int, ...] = tuple(array.chunks)
         self.dtype: np.dtype[Any] = array.dtype
         self.ndim = len(self.shape)
         self.size = prod(self.shape)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,9 +9,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from napari_dip.errors import reason
+from napari_dip.files.bounded import parse_json, read_bytes
+from napari_dip.files.inside import is_inside
 
-LARGEST = 1 << 26
-"""Bytes of metadata; a plate of 1,536 wells has some hundred thousand."""
 MARKS = ("zarr.json", ".zgroup", ".zattrs", ".zarray")
 """Files that make a folder a Zarr, the newer format first."""
 
@@ -82,7 +81,7 @@ def inside(root: Path, below: str) -> Path:
     parts = PurePosixPath(below).parts
     folder = root.joinpath(*parts)
     is_odd = below.startswith("/") or ".." in parts or any(c in below for c in "\\:\0")
-    if is_odd or not folder.resolve().is_relative_to(root.resolve()):
+    if is_odd or not is_inside(folder, root):
         raise ValueError(f"its metadata points to {below!r}, outside of its folder")
     return folder
 
@@ -95,10 +94,12 @@ def survey(folder: Path, root: Path) -> tuple[int, int, int]:
     ValueError
         If there is a link that leads out of the store.
     """
-    sizes, home = [], root.resolve()
+    sizes = []
     for entry in _entries(folder):
-        if entry.is_symlink() and not Path(entry.path).resolve().is_relative_to(home):
+        if entry.is_symlink() and not is_inside(Path(entry.path), root):
             raise ValueError(f"it holds a link {entry.name!r} that leads outside of its folder")
+        if not entry.is_file() and not entry.is_dir():
+            raise ValueError(f"it holds {entry.name!r}, which is no file")  # a pipe would wait for ever
         if entry.is_file() and entry.name not in MARKS and not entry.name.startswith("."):
             sizes.append(entry.stat().st_size)
     return len(sizes), sum(sizes), max(sizes, default=0)
@@ -123,14 +124,12 @@ def read_json(path: Path, root: Path) -> dict[str, Any]:
     ValueError
         If it is damaged, or lies elsewhere.
     """
-    if not path.resolve().is_relative_to(root.resolve()):
+    if not is_inside(path, root):
         raise ValueError(f"its {path.name} is a link that leads outside of its folder")
-    if path.stat().st_size > LARGEST:
-        raise ValueError(f"its {path.name} has more than {LARGEST >> 20} MB")
-    content = path.read_bytes()
+    content = read_bytes(path, "metadata")
     try:
-        return as_mapping(json.loads(content))
-    except (ValueError, RecursionError) as error:
+        return as_mapping(parse_json(content))
+    except ValueError as error:
         raise ValueError(f"its {path.relative_to(root)} is damaged ({reason(error)})") from None
 
 

@@ -6,7 +6,7 @@ An item is (samples, y, x), float32, scaled to [0, 1]: one sample for gray, thre
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
 from itertools import combinations
@@ -15,26 +15,26 @@ from typing import Any
 import numpy as np
 
 from napari_dip.errors import InputError
+from napari_dip.image.arrays import as_array, bad_values, check_dtype, computable, new_digest, read_part
 from napari_dip.image.axes import check_axes, guess_axes, outer_axes
-from napari_dip.image.lines import line_offsets
-from napari_dip.image.planes import take_plane
+from napari_dip.image.cancellation import check_cancelled
+from napari_dip.image.planes import Region, take_plane
+from napari_dip.image.rows import Rows, bounds_of
 from napari_dip.image.scaling import LARGEST, Scaling
-from napari_dip.image.unmeasured import blank_areas, noise_floor, outliers
+from napari_dip.image.scan import ENDS, Lines, Look, PlaneScan, scan_plane, strips_of, unpacked
 from napari_dip.image.work import Item, plan_planes
 
 KEPT = 2**29
 """Bytes of a lazy image that are kept from the check to the work, so that it is computed once. A larger one is computed
 once more to be restored, and the part of it that a network is fitted to once more for that."""
 
-PART = 2**26
-"""Bytes of an array that are read at a time, to tell it from others."""
-LATELY = 16
-"""Regions of a lazy image that were read last and are kept: planes that lie beside those at work are needed again."""
+LATELY, BYTES_LATELY = 16, 2**28
+"""Regions of a lazy image that were read last and are kept: planes that lie beside those at work are needed again. Of
+large ones, as many as have so many bytes."""
 
 
 MASKED = "areas", "outliers"
 """What may be found in a plane whose pixels tell nothing of the image."""
-_ENDS = np.minimum, np.maximum
 
 
 @dataclass(frozen=True)
@@ -126,13 +126,8 @@ class Source:
         keep: int = KEPT,
         suspects: Sequence[str] = (),
     ):
-        self.array, self.keep, self.suspects = _as_array(image), keep, suspects
-        _check_dtype(self.array.dtype)
-        if not isinstance(axes, str | None):
-            raise InputError(f"The axes {axes!r} are not allowed; give them as text, such as 'YX'.")
-        self.guessed = axes is None
-        self.axes = guess_axes(self.array.shape, self.array.dtype) if axes is None else axes.upper()
-        check_axes(self.axes, self.array.shape)
+        self.array, self.keep, self.suspects = as_array(image), keep, suspects
+        self.guessed, self.axes = axes is None, axes_of_image(self.array, axes)
         self.outer = outer_axes(self.axes)
         self.sizes = dict(zip(self.axes, map(int, self.array.shape), strict=True))
         self.size = self.sizes["Y"], self.sizes["X"]
@@ -140,6 +135,7 @@ class Source:
         self.mask = None if mask is None else self._read_mask(mask)
         self._lately: dict[tuple[tuple[int, ...], str], np.ndarray] = {}
         self._kept: dict[tuple[int, ...], np.ndarray] = {}
+        self._store: np.ndarray | None = None
         self._keeps = not isinstance(self.array, np.ndarray) and self.array.nbytes <= keep
         self.colours = range(min(self.sizes.get("S", 1), 3))
         self.samples_of = {sample: sample for sample in self.colours}
@@ -148,10 +144,10 @@ class Source:
         self.floors: dict[tuple[int, ...], float] = {}
         self.areas: dict[tuple[int, ...], int] = {}
         self.outliers: dict[tuple[int, ...], int] = {}
-        self._lines: dict[tuple[int, ...], tuple[np.ndarray, np.ndarray]] = {}
+        self._lines: dict[tuple[int, ...], Lines] = {}
         self._suspected: dict[tuple[tuple[int, ...], str], np.ndarray] = {}
         self.gaps: dict[tuple[int, ...], bool] = {}
-        self.digest, self.mask_digest = self._check_values(allow_nonfinite)
+        self.digest, self.mask_digest = self._scan(allow_nonfinite)
 
     @property
     def samples(self) -> int:
@@ -160,14 +156,13 @@ class Source:
 
     def raw(self, item: Item) -> np.ndarray:
         """Read an item as (samples, y, x), in the caller's units and a native dtype; alpha, if any, comes last."""
-        if item.index in self._kept:
-            return self._kept[item.index][(slice(None), *item.read_region(self.size))]
-        if isinstance(self.array, np.ndarray):
-            return self.read(self.array, self.axes, item)
+        if item.index in self._kept or isinstance(self.array, np.ndarray):
+            return computable(self._stored(item))
         key = item.index, repr(item.read_region(self.size))
         if key not in self._lately:
-            self._lately[key] = self.read(self.array, self.axes, item)
-            while len(self._lately) > LATELY:
+            check_cancelled()
+            self._lately[key] = computable(self._stored(item))
+            while len(self._lately) > LATELY or self._is_much(self._lately):
                 del self._lately[next(iter(self._lately))]
         return self._lately[key]
 
@@ -234,8 +229,17 @@ class Source:
         """
         position = dict(zip(self.outer, item.index, strict=True))
         own = tuple(position[a] for a in outer_axes(axes))
-        plane = np.asarray(take_plane(array, axes, own, item.read_region(self.size)))
-        return plane.astype(plane.dtype.newbyteorder("="), copy=False)
+        return read_part(take_plane(array, axes, own, item.read_region(self.size)))
+
+    def _stored(self, item: Item) -> np.ndarray:
+        """Read an item in the type in which it is stored."""
+        if item.index in self._kept:
+            return self._kept[item.index][(slice(None), *item.read_region(self.size))]
+        return self.read(self.array, self.axes, item)
+
+    @staticmethod
+    def _is_much(lately: dict[Any, np.ndarray]) -> bool:
+        return len(lately) > 1 and sum(part.nbytes for part in lately.values()) > BYTES_LATELY
 
     def _masked(self, item: Item) -> np.ndarray:
         """Read the mask of an item, (samples or 1, y, x); that of an alpha sample is no matter."""
@@ -246,10 +250,9 @@ class Source:
     @property
     def lines(self) -> tuple[float, float]:
         """Give the standard deviation of the offsets of rows, and of columns; 0 where they have none."""
-        rows, columns = (
-            float(np.sqrt(np.mean([np.var(own[n]) for own in self._lines.values()] or [0]))) for n in (0, 1)
-        )
-        return rows, columns
+        variances = np.array([[np.var(own) for own in offsets] for offsets in self._lines.values()]).reshape(-1, 2)
+        rows, columns = np.sqrt(variances.mean(0)) if len(variances) else (0.0, 0.0)
+        return float(rows), float(columns)
 
     @property
     def _own(self) -> list[int]:
@@ -261,8 +264,7 @@ class Source:
         packed = self._suspected.get((item.index, what))
         if packed is None:
             return None
-        whole = np.unpackbits(packed, axis=1, count=self.size[1]).astype(bool)
-        return np.asarray(whole[item.read_region(self.size)])
+        return unpacked(packed, item.read_region(self.size), self.size[1])
 
     def _offsets(self, item: Item) -> np.ndarray:
         """Give the offsets of the lines of an item, with its halo, broadcast to (samples, y, x)."""
@@ -273,84 +275,124 @@ class Source:
         rows, columns = (own[:, part] for own, part in zip(found, region, strict=True))
         return np.asarray((rows[:, :, None] + columns[:, None])[self._own])
 
-    def _level(self, item: Item, raw: np.ndarray, known: np.ndarray) -> np.ndarray:
-        """Look for lines with offsets of their own; give the plane without them."""
-        rows = np.stack([line_offsets(sample, known) for sample in raw])
-        columns = np.stack([line_offsets(sample.T, known.T) for sample in raw])
-        if not (rows.any() or columns.any()):
-            return raw
-        self._lines[item.index] = rows, columns
-        return np.asarray(raw - rows[:, :, None] - columns[:, None])
-
-    def _suspect(self, item: Item, raw: np.ndarray, known: np.ndarray) -> np.ndarray:
-        """Look for what was not measured among the known pixels of a plane; give what is left of them."""
-        counts = {"areas": self.areas, "outliers": self.outliers}
-        for what in self.suspects:
-            if what == "lines":
-                continue
-            if what == "areas":
-                found = blank_areas(raw, known)
-            else:
-                found = np.logical_or.reduce([outliers(sample, known) for sample in raw])
-            if found.any():
-                counts[what][item.index] = int(np.count_nonzero(found))
-                self._suspected[item.index, what] = np.packbits(found, axis=1)
-                known = known & ~found
-        return known
-
     def _read_mask(self, mask: Any) -> tuple[Any, str]:
-        array = _as_array(mask)
+        array = as_array(mask)
         axes = self.axes_of("mask", array)
         if not isinstance(array, np.ndarray) and array.nbytes <= self.keep:
-            array = np.asarray(array)  # a mask of one plane would be computed for every plane
+            array = read_part(array)  # a mask of one plane would be computed for every plane
         return array, axes
 
-    def _check_values(self, allow_nonfinite: bool) -> tuple[str, str]:
+    def _scan(self, allow_nonfinite: bool) -> tuple[str, str]:
         """Look at every plane once: finite, not constant, something to fill in and something to learn from."""
-        largest, masked, pixels = 0.0, 0, 0
+        masked, pixels = 0, 0
         extremes: dict[tuple[int, ...], np.ndarray] = {}
         alike = np.ones(len(self.colours), bool)
-        digests = [_new_digest(self.array)] + ([] if self.mask is None else [hashlib.sha256()])
+        digests = [new_digest(self.array)] + ([] if self.mask is None else [hashlib.sha256()])
+        self._largest = 0.0
         for item in self.items:
-            whole = self.read(self.array, self.axes, item)
-            if self._keeps:
-                self._kept[item.index] = whole
-            raw, mask = whole[: len(self.colours)], self._masked(item)
-            digests[0].update(np.ascontiguousarray(whole).data)
-            if self.mask is not None:
-                marked = np.broadcast_to(mask, raw.shape)  # what is to be filled in, however the mask says it
-                digests[1].update(np.ascontiguousarray(marked).data)
-            largest = max(largest, self._largest(whole, mask))
-            finite, mask = np.isfinite(raw).all(0), np.broadcast_to(mask.any(0), self.size)
-            if not allow_nonfinite and not (finite | mask).all():
-                raise self._refuse_nonfinite(item, finite, mask)
-            known = finite & ~mask
-            self.gaps[item.index] = not known.all()
-            if self.suspects:
-                raw = np.where(known, raw, raw.dtype.type(0))  # what is unknown may be no number
-            known = self._suspect(item, raw, known)
-            if "lines" in self.suspects:
-                raw = self._level(item, raw, known)
-            seen = raw[:, known]
-            if seen.size:
-                extremes[item.index] = np.stack([seen.min(1), seen.max(1)], 1).astype(np.float64)
-                self.floors[item.index] = noise_floor(raw, known) if self.suspects else 0.0
-                alike &= [bool(np.array_equal(sample, raw[0], equal_nan=raw.dtype.kind == "f")) for sample in raw]
-            masked, pixels = masked + int(mask.sum()), pixels + mask.size
+            check_cancelled()
+            found = scan_plane(self._look(item, digests[0], allow_nonfinite), self.size, self.suspects)
+            self._hash(item, digests)
+            if not self._keeps:
+                self._kept.pop(item.index, None)
+            self._note(item, found)
+            if found.extremes is not None:
+                extremes[item.index] = found.extremes
+                alike &= found.alike
+            masked, pixels = masked + found.masked, pixels + self.size[0] * self.size[1]
         self._settle_samples(extremes, alike)
         self.ranges = {index: (own[:, 0].min(), own[:, 1].max()) for index, own in extremes.items()}
         low = min((low for low, _ in self.ranges.values()), default=np.inf)
         high = max((high for _, high in self.ranges.values()), default=-np.inf)
-        self._check_range(low, high, largest, masked, pixels)
+        self._check_range(low, high, self._largest, masked, pixels)
         self.range = low, high
-        found = [f"sha256:{digest.hexdigest()}" for digest in digests]
-        return found[0], found[1] if len(found) > 1 else ""
+        found_digests = [f"sha256:{digest.hexdigest()}" for digest in digests]
+        return found_digests[0], found_digests[1] if len(found_digests) > 1 else ""
+
+    def _look(self, item: Item, digest: Any, allow_nonfinite: bool) -> Callable[[Region], Look]:
+        """Give what reads regions of a plane for its scan, and refuses values that cannot be used.
+
+        The rows of a lazy plane are read once, as long as they are wanted from top to bottom.
+        """
+        is_lazy, alone = not isinstance(self.array, np.ndarray), self.sizes.get("S", 1) == 1
+        whole: list[np.ndarray] = []
+
+        def note(start: int, part: np.ndarray) -> None:
+            if alone:
+                digest.update(np.ascontiguousarray(part).data)
+            if self._keeps or not alone:
+                if not whole:
+                    whole.append(self._room(item, part))
+                whole[0][:, start : start + part.shape[1]] = part
+                if start + part.shape[1] == self.size[0]:
+                    self._kept[item.index] = whole[0]
+
+        def read(rows: slice) -> np.ndarray:
+            return self.read(self.array, self.axes, replace(item, region=(rows, slice(0, self.size[1]))))
+
+        rows = Rows(read, bounds_of(self.array, self.axes, self.size) if is_lazy else [], note)
+
+        def look(region: Region) -> Look:
+            here = replace(item, region=region)
+            in_order = is_lazy and region[1] == slice(0, self.size[1]) and region[0].start >= rows.start
+            values = computable(rows.take(region[0]) if in_order else self._stored(here))
+            return self._checked(here, values, allow_nonfinite)
+
+        return look
+
+    def _room(self, item: Item, part: np.ndarray) -> np.ndarray:
+        """Give an array to keep a plane in, of which this is a part.
+
+        All that are kept share one, so that its memory is given back as a whole.
+        """
+        if not self._keeps:
+            return np.empty((len(part), *self.size), part.dtype)
+        if self._store is None:
+            self._store = np.empty((len(self.items), len(part), *self.size), part.dtype)
+        return np.asarray(self._store[item.number])
+
+    def _checked(self, item: Item, whole: np.ndarray, allow_nonfinite: bool) -> Look:
+        """Tell what is known of a region (samples, y, x), and refuse what cannot be."""
+        raw, mask = whole[: len(self.colours)], self._masked(item)
+        self._largest = max(self._largest, self._largest_of(whole, mask))
+        finite, mask = np.isfinite(raw).all(0), np.broadcast_to(mask.any(0), raw.shape[1:])
+        if not allow_nonfinite and not (finite | mask).all():
+            raise self._refuse_nonfinite(item, finite, mask)
+        return Look(raw, finite & ~mask, mask)
+
+    def _hash(self, item: Item, digests: Sequence[Any]) -> None:
+        """Add a plane to the digest of the image, unless that was done in reading it, and to that of the mask."""
+        samples = self.sizes.get("S", 1)
+        if isinstance(self.array, np.ndarray) or samples > 1:
+            for part in self._strips(item, samples, self._stored):
+                digests[0].update(np.ascontiguousarray(part).data)
+        if self.mask is not None:  # what is to be filled in, however the mask says it
+            for part in self._strips(item, len(self.colours), self._masked):
+                digests[1].update(np.ascontiguousarray(part).data)
+
+    def _strips(self, item: Item, samples: int, read: Callable[[Item], np.ndarray]) -> Iterator[np.ndarray]:
+        """Give a plane sample by sample and strip by strip; what there is but once is the same for all samples."""
+        for sample in range(samples):
+            for strip in strips_of(self.size):
+                part = read(replace(item, region=(strip, slice(0, self.size[1]))))
+                yield np.broadcast_to(part, (samples, *part.shape[1:]))[sample]
+
+    def _note(self, item: Item, found: PlaneScan) -> None:
+        """Take down what a scan has found."""
+        self.gaps[item.index] = found.has_gaps
+        self.floors[item.index] = found.floor
+        if found.lines is not None:
+            self._lines[item.index] = found.lines
+        for what, counts in (("areas", self.areas), ("outliers", self.outliers)):
+            if what in found.counts:
+                counts[item.index] = found.counts[what]
+                self._suspected[item.index, what] = found.suspected[what]
 
     def _settle_samples(self, extremes: dict[tuple[int, ...], np.ndarray], alike: np.ndarray) -> None:
         """Leave out samples that are the same everywhere, and take one of several that are alike."""
         if not extremes or len(self.colours) == 1 or "areas" not in self.suspects:
             return
-        low, high = (reduce(which, (one[:, n] for one in extremes.values())) for n, which in enumerate(_ENDS))
+        low, high = (reduce(which, (one[:, n] for one in extremes.values())) for n, which in enumerate(ENDS))
         varied = [sample for sample in self.colours if high[sample] > low[sample]]
         if alike.all():
             self.samples_of = dict.fromkeys(self.colours, 0)
@@ -359,7 +401,7 @@ class Source:
         for index, one in extremes.items():
             extremes[index] = one[self._own]
 
-    def _largest(self, whole: np.ndarray, mask: np.ndarray) -> float:
+    def _largest_of(self, whole: np.ndarray, mask: np.ndarray) -> float:
         """Give the largest size of what is known of a plane, alpha included; 0 where it cannot be beyond float32."""
         if whole.dtype.kind != "f" or whole.dtype.itemsize <= 4:
             return 0.0
@@ -368,12 +410,12 @@ class Source:
         return max(-float(whole.min(where=known, initial=0)), float(whole.max(where=known, initial=0)))
 
     def _refuse_nonfinite(self, item: Item, finite: np.ndarray, mask: np.ndarray) -> InputError:
-        y, x = np.argwhere(~(finite | mask))[0]
+        y, x = (int(i) + part.start for i, part in zip(np.argwhere(~(finite | mask))[0], item.region, strict=True))
         place = ", ".join(
             f"{a.lower()}={i}" for a, i in [*zip(self.outer, item.index, strict=True), ("Y", y), ("X", x)]
         )
         return InputError(
-            f"The image holds {(~finite).sum()} pixels that are NaN or inf, the first at {place}; "
+            f"The image holds {(~finite).sum()} pixels that are {bad_values(self.array)}, the first at {place}; "
             'repair them, or set nonfinite to "inpaint" to have them filled in.'
         )
 
@@ -390,48 +432,17 @@ class Source:
             raise InputError("The image is constant where it is not masked; there is nothing to restore.")
 
 
-def read_array(name: str, given: Any) -> np.ndarray:
-    """Read an array that a task takes beside the image, such as a point spread function; it is not changed.
+def axes_of_image(array: Any, axes: str | None) -> str:
+    """Give the axes of an image as capital letters, guessed where they are left out.
 
     Raises
     ------
     InputError
-        If it holds no pixels, or anything but finite real numbers.
+        If they do not fit it, or it holds no real numbers.
     """
-    array = np.asarray(_as_array(given))
-    if array.dtype.kind not in "biuf":
-        raise InputError(f"The {name} holds {array.dtype.name} values; give real numbers, such as float32.")
-    if not array.ndim or not array.size:
-        raise InputError(f"The {name} has shape {array.shape} and holds no pixels; give another.")
-    if not np.isfinite(array).all():
-        raise InputError(f"The {name} holds values that are NaN or inf; repair them.")
-    return array.astype(array.dtype.newbyteorder("="), copy=False)
-
-
-def digest_of(array: Any) -> str:
-    """Tell an array by shape, type and values, whatever its layout in memory; a lazy one is read part by part."""
-    digest = _new_digest(array)
-    whole = array if array.ndim > 1 else np.atleast_2d(array)
-    few = max(PART * len(whole) // max(whole.nbytes, 1), 1)
-    for n in range(0, len(whole), few):
-        digest.update(np.ascontiguousarray(whole[n : n + few]).data)
-    return f"sha256:{digest.hexdigest()}"
-
-
-def _as_array(image: Any) -> Any:
-    """Leave lazy and memory-mapped arrays as they are; make numpy arrays of lists, tensors and the like."""
-    is_array = hasattr(image, "ndim") and isinstance(getattr(image, "dtype", None), np.dtype)
-    return image if is_array else np.asarray(image)
-
-
-def _check_dtype(dtype: np.dtype[Any]) -> None:
-    if dtype.kind not in "biuf":
-        raise InputError(
-            f"An image of {dtype.name} values cannot be restored; give real numbers, such as uint16 or float32."
-        )
-
-
-def _new_digest(array: Any) -> Any:
-    digest = hashlib.sha256()
-    digest.update(f"{np.dtype(array.dtype).newbyteorder('=').str} {tuple(map(int, array.shape))}".encode())
-    return digest
+    check_dtype(array.dtype)
+    if not isinstance(axes, str | None):
+        raise InputError(f"The axes {axes!r} are not allowed; give them as text, such as 'YX'.")
+    found = guess_axes(array.shape, array.dtype) if axes is None else axes.upper()
+    check_axes(found, array.shape)
+    return found

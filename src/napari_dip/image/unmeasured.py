@@ -119,6 +119,12 @@ def blank_areas(plane: np.ndarray, known: Mask, how: Areas = AREAS) -> Mask:
     -------
     (y, x) bool array
     """
+    found = partial_areas(plane, known, how)
+    return found if _is_varied(plane[:, known & ~found]) else np.zeros_like(found)
+
+
+def partial_areas(plane: np.ndarray, known: Mask, how: Areas = AREAS) -> Mask:
+    """Find the same in a part of a plane, in which nothing else need be left."""
     found = np.zeros(known.shape, bool)
     if min(known.shape) < 2 * how.side:
         return found
@@ -132,7 +138,7 @@ def blank_areas(plane: np.ndarray, known: Mask, how: Areas = AREAS) -> Mask:
             found |= _grown(plane, value, same, area, how)
     if found.any():
         found = _completed(plane, found, how)
-    return found & known if _is_varied(plane[:, known & ~found]) else np.zeros_like(found)
+    return np.asarray(found & known)
 
 
 def outliers(plane: np.ndarray, known: Mask, how: Outliers = OUTLIERS) -> Mask:

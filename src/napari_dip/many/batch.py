@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any, Literal
 
 from napari_dip.errors import InputError, reason
+from napari_dip.files.bounded import read_bytes, write_json
 from napari_dip.files.formats import replacing
 from napari_dip.many import blocks, engines, seal
 from napari_dip.many.items import Asked, check_apart, find_items
-from napari_dip.many.job import RECORDS, Item, Job, Outcome
+from napari_dip.many.job import RECORDS, Item, Job, Outcome, in_records
 from napari_dip.many.pace import Pace
 from napari_dip.many.spec import Entry
-from napari_dip.many.work import TOKEN
+from napari_dip.many.work import TOKEN, check_places
 from napari_dip.tasks import task_named
 
 if TYPE_CHECKING:
@@ -202,6 +202,8 @@ def run_batch(items: Sequence[Item], out: Path, how: How, watch: Watch | None = 
     InputError
         As `map_restore` does.
     """
+    import napari_dip
+
     how.check()
     check_apart(items)
     out = out.absolute()
@@ -209,23 +211,23 @@ def run_batch(items: Sequence[Item], out: Path, how: How, watch: Watch | None = 
         blocks.check(items)
     _check_prior(items, how)
     report, token = Report(len(items)), token_hex(8)
+    jobs = [Job(item, out, token, napari_dip.__version__, force=how.force, blocks=how.blocks) for item in items]
+    for job in jobs:
+        check_places(job)
     _claim(out, token)
     try:
-        _work(items, out, how, token, report, watch)
+        _work(jobs, out, how, report, watch)
     except KeyboardInterrupt:
         report.interrupted = True
     finally:
         _release(out, token)
-        with replacing(out / RECORDS / REPORT) as file:
-            file.write(json.dumps(report.to_dict(), indent=1, ensure_ascii=False).encode() + b"\n")
+        with replacing(in_records(out, REPORT)) as file:
+            file.write(write_json(report.to_dict(), indent=1) + b"\n")
     return report
 
 
-def _work(items: Sequence[Item], out: Path, how: How, token: str, report: Report, watch: Watch | None) -> None:
+def _work(jobs: list[Job], out: Path, how: How, report: Report, watch: Watch | None) -> None:
     """Skip what is done, and have the rest done."""
-    import napari_dip
-
-    jobs = [Job(item, out, token, napari_dip.__version__, force=how.force, blocks=how.blocks) for item in items]
     with ExitStack() as stack:
         client = _client(stack, how, out)
         if how.fit_once or how.prior is not None:
@@ -286,19 +288,19 @@ def _with_prior(jobs: Sequence[Job], how: How, client: Any) -> list[Job]:
 
 def _claim(out: Path, token: str) -> None:
     """Make the folder, and have what another batch left running in it drop its items."""
+    for name in (TOKEN, REPORT):
+        in_records(out, name)
     try:
         (out / RECORDS).mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"The folder {str(out)!r} cannot be made: {reason(error)}.") from None
-    with replacing(out / RECORDS / TOKEN) as file:
+    with replacing(in_records(out, TOKEN)) as file:
         file.write(token.encode())
 
 
 def _release(out: Path, token: str) -> None:
     """Have what is still running drop its items, unless another batch has begun since."""
-    path = out / RECORDS / TOKEN
-    try:
-        if path.read_text(encoding="utf-8") == token:
+    with suppress(InputError, OSError):
+        path = in_records(out, TOKEN)
+        if read_bytes(path, "token") == token.encode():
             os.unlink(path)
-    except OSError:
-        pass

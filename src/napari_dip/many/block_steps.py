@@ -9,11 +9,15 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+from pydantic import AfterValidator, FailFast, Field, FiniteFloat, TypeAdapter
+from typing_extensions import TypedDict
 
 from napari_dip.batch import z_step_of
-from napari_dip.errors import InUse
+from napari_dip.errors import InputError, InUse
 from napari_dip.files import formats as files
+from napari_dip.files.bounded import parse_json, read_bytes
 from napari_dip.files.metadata import Picture
 from napari_dip.files.zarr_result import ZarrResult
 from napari_dip.image.axes import guess_axes
@@ -32,6 +36,47 @@ TASK = "denoise"
 PLAN, PRIOR = "plan.json", "fitted.prior"
 _known: dict[bytes, tuple[Picture, Bricks]] = {}
 """What a process has at hand of the plan that it works for; one at a time."""
+
+
+Found = TypeVar("Found")
+
+
+class Plan(TypedDict):
+    """What the work was planned to be."""
+
+    shape: Annotated[list[Annotated[int, Field(ge=1)]], Field(max_length=8)]
+    axes: Annotated[str, Field(max_length=8)]
+    dtype: str
+    views: Annotated[list[dict[str, tuple[int, int]]], FailFast()]
+    settings: dict[str, Any]
+    prior: str
+    source: seal.FileState
+    started: str
+    seconds: FiniteFloat
+
+
+class BrickDone(TypedDict):
+    """What came of a brick."""
+
+    found: dict[str, int]
+    residual: dict[str, Any] | None
+    seconds: FiniteFloat
+
+
+class SlabDone(TypedDict):
+    """The planes whose smaller levels are written, each with its least and largest value, by the name of the store."""
+
+    ends: dict[str, list[tuple[tuple[int, ...], float, float]]]
+
+
+def _with_notes(found: dict[str, Any]) -> dict[str, Any]:
+    if not isinstance(found.get("files"), dict) or not isinstance(found.get("notes"), list):
+        raise ValueError("it is no record of blocks")
+    return found
+
+
+_plans, BRICKS, SLABS = TypeAdapter(Plan), TypeAdapter(BrickDone), TypeAdapter(SlabDone)
+RECORDS = TypeAdapter(Annotated[dict[str, Any], AfterValidator(_with_notes)])
 
 
 @dataclass(frozen=True)
@@ -138,7 +183,8 @@ def _brick(step: Step) -> dict[str, Any]:
 
 def _slab(step: Step) -> dict[str, Any]:
     """Write the smaller levels of some planes."""
-    layout, (picture, _) = layout_of(read(step.folder / PLAN)), source_of(step.job)
+    picture, axes = source_of(step.job)
+    layout = layout_of(read_plan(step.folder), picture, axes)
     slab = layout.slabs[step.number]
     ends = {}
     for name in names_of(step.folder):
@@ -158,8 +204,16 @@ def store_of(folder: Path, name: str, layout: Layout, picture: Picture) -> ZarrR
     return ZarrResult(folder / f"{name}.zarr", layout.shape, layout.axes, picture, make=False)
 
 
-def layout_of(plan: dict[str, Any]) -> Layout:
-    """Give the bricks of a plan."""
+def layout_of(plan: Plan, picture: Picture, axes: str) -> Layout:
+    """Give the bricks of a plan, which has to be of this image.
+
+    Raises
+    ------
+    InputError
+        If it is of another.
+    """
+    if tuple(plan["shape"]) != tuple(picture.array.shape) or plan["axes"] != axes:
+        raise InputError("The plan of the blocks is of another image; remove its folder in the records.")
     return Layout(tuple(plan["shape"]), plan["axes"])
 
 
@@ -183,20 +237,34 @@ def _at_hand(step: Step) -> tuple[Picture, Bricks]:
     from napari_dip.brick_restoration import Bricks
     from napari_dip.fitted_prior import load_prior
 
-    told = (step.folder / PLAN).read_bytes()
+    told = read_bytes(step.folder / PLAN, "block")
     if told not in _known:
         _known.clear()
-        plan, (picture, _) = json.loads(told), source_of(step.job)
-        views = [{axis: (start, end) for axis, (start, end) in view.items()} for view in plan["views"]]
-        prior = load_prior(step.folder / PRIOR)
-        _known[told] = picture, Bricks(picture.array, layout_of(plan), views, prior, plan["settings"])
+        plan, (picture, axes) = read_plan(step.folder), source_of(step.job)
+        layout, prior = layout_of(plan, picture, axes), load_prior(step.folder / PRIOR)
+        _known[told] = picture, Bricks(picture.array, layout, plan["views"], prior, plan["settings"])
     return _known[told]
 
 
-def read(path: Path) -> dict[str, Any]:
-    """Read a file of the work."""
-    found: dict[str, Any] = json.loads(path.read_bytes())
-    return found
+def read_plan(folder: Path) -> Plan:
+    """Read the plan of the work; see `read`."""
+    return read(folder / PLAN, _plans)
+
+
+def read(path: Path, adapter: TypeAdapter[Found]) -> Found:
+    """Read a file of the work.
+
+    Raises
+    ------
+    InputError
+        If it is not as it has to be.
+    """
+    try:
+        return adapter.validate_python(parse_json(read_bytes(path, "block")))
+    except InputError:
+        raise
+    except ValueError:
+        raise InputError(f"The file {str(path)!r} is damaged; remove its folder, and start the batch again.") from None
 
 
 def write(path: Path, content: dict[str, Any]) -> None:

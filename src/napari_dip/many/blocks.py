@@ -20,28 +20,35 @@ from typing import Any
 from napari_dip import record as records
 from napari_dip.errors import InputError
 from napari_dip.files import formats as files
+from napari_dip.files.bounded import write_json
 from napari_dip.files.journal import to_disk
 from napari_dip.files.metadata import Metadata
 from napari_dip.files.zarr_store import is_store
-from napari_dip.many import engines, seal, work
+from napari_dip.many import block_steps, engines, seal, work
 from napari_dip.many.block_steps import (
-    PLAN,
+    BRICKS,
     PRIOR,
+    SLABS,
     TASK,
+    BrickDone,
+    Plan,
     Step,
     do,
     layout_of,
     names_of,
     read,
+    read_plan,
     source_of,
     store_of,
     write,
 )
-from napari_dip.many.job import RECORDS, Item, Job, Outcome
+from napari_dip.many.job import Item, Job, Outcome
 from napari_dip.tasks import task_named
 
 RECORD = "record.json"
 """The name of the record in the folder of the work; it is there once all is ready."""
+SAID = ("settings", "axes", "shape", "dtype", "views", "started")
+"""What the record says of the plan."""
 PLANNING, LEVELS = 0.03, 0.05
 """Parts of the work that planning and smaller levels count for, where progress is told."""
 
@@ -108,7 +115,7 @@ def _restore(client: Any, job: Job, see: Callable[[Job, float], Any]) -> tuple[s
     folder = _folder_of(job)
     if not (folder / RECORD).exists():
         _all(client, [Step(job, folder, "plan")], lambda part: see(job, PLANNING * part))
-        layout = layout_of(read(folder / PLAN))
+        layout = layout_of(read_plan(folder), *source_of(job))
         bricks = [Step(job, folder, "brick", n) for n in range(len(layout.bricks))]
         _all(client, bricks, lambda part: see(job, PLANNING + (1 - PLANNING - LEVELS) * part))
         slabs = [Step(job, folder, "slab", n) for n in range(len(layout.slabs))]
@@ -143,10 +150,9 @@ def _all(client: Any, steps: Sequence[Step], see: Callable[[float], Any]) -> Non
 def _folder_of(job: Job) -> Path:
     """Make the folder of the work, if it is not there, and clear those of what was asked before."""
     told = json.dumps([seal.asked(job), seal.look(job.item.source)], sort_keys=True)
-    home = (job.out / RECORDS / job.item.name).parent
+    folder = job.beside(f"blocks-{hashlib.sha256(told.encode()).hexdigest()[:12]}")
     name = f"{Path(job.item.name).name}.blocks-"
-    folder = home / f"{name}{hashlib.sha256(told.encode()).hexdigest()[:12]}"
-    for other in home.glob(f"{glob.escape(name)}*"):
+    for other in folder.parent.glob(f"{glob.escape(name)}*"):
         if other != folder:
             shutil.rmtree(other, ignore_errors=True)
     folder.mkdir(parents=True, exist_ok=True)
@@ -155,14 +161,14 @@ def _folder_of(job: Job) -> Path:
 
 def _complete(job: Job, folder: Path, bricks: Sequence[Step], slabs: Sequence[Step]) -> None:
     """Write what is said of the result, and the record as the very last."""
-    plan, (picture, _) = read(folder / PLAN), source_of(job)
+    plan, (picture, axes) = read_plan(folder), source_of(job)
     if seal.look(job.item.source) != plan["source"]:
         raise InputError(f"The store {job.label!r} was changed while it was restored; start the batch again.")
-    layout, notes = layout_of(plan), list(picture.notes)
-    ends = [read(slab.done)["ends"] for slab in slabs]
+    layout, notes = layout_of(plan, picture, axes), list(picture.notes)
+    ends = [read(slab.done, SLABS)["ends"] for slab in slabs]
     for name in names_of(folder):
         store = store_of(folder, name, layout, picture)
-        own = [(tuple(index), low, high) for one in ends for index, low, high in one[name]]
+        own = [end for one in ends for end in one[name]]
         try:
             store.describe(picture, own)
         except (InputError, OSError, MemoryError):
@@ -174,21 +180,21 @@ def _complete(job: Job, folder: Path, bricks: Sequence[Step], slabs: Sequence[St
             left.unlink(missing_ok=True)
         for said in (folder / f"{name}.zarr").glob("*"):
             to_disk(said)
-    write(folder / RECORD, _record(job, plan, [read(brick.done) for brick in bricks], notes, names_of(folder)))
+    write(folder / RECORD, _record(job, plan, [read(brick.done, BRICKS) for brick in bricks], notes, names_of(folder)))
 
 
 def _record(
-    job: Job, plan: dict[str, Any], bricks: Sequence[dict[str, Any]], notes: Sequence[str], names: Sequence[str]
+    job: Job, plan: Plan, bricks: Sequence[BrickDone], notes: Sequence[str], names: Sequence[str]
 ) -> dict[str, Any]:
     """Say what was done, ready for JSON."""
     residuals = [brick["residual"] for brick in bricks if brick["residual"] is not None]
     counts = {name: sum(brick["found"].get(name, 0) for brick in bricks) for name in ("areas", "outliers")}
-    made = {"input": job.item.source, **_targets(job, names), "prior": job.prior or job.beside("prior")}
+    made = {"input": job.item.source, **_targets(job, names), "prior": job.prior or job.beside(seal.PRIOR)}
     return {
         "schema": records.SCHEMA,
         "kind": records.BLOCKS,
         "task": job.item.task,
-        **{name: plan[name] for name in ("settings", "axes", "shape", "dtype", "views", "started")},
+        **{name: plan[name] for name in SAID},  # type: ignore[literal-required]
         "prior": {"sha256": plan["prior"], "fitted": job.prior is None},
         "bricks": len(bricks),
         "seconds": round(plan["seconds"] + sum(brick["seconds"] for brick in bricks), 3),
@@ -209,7 +215,7 @@ def _usual(residuals: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
 
 def _put(job: Job, folder: Path, *, force: bool) -> tuple[str, ...]:
     """Put everything in its place and seal it; broken off, it goes on where it was."""
-    record, names = read(folder / RECORD), names_of(folder)
+    record, names = read(folder / RECORD, block_steps.RECORDS), names_of(folder)
     targets = {name: path for name, path in _targets(job, ("image", "uncertainty")).items() if name in record["files"]}
     made = [*targets.values(), job.beside(seal.RECORD)]
     with files.together(made) as unit:
@@ -217,9 +223,9 @@ def _put(job: Job, folder: Path, *, force: bool) -> tuple[str, ...]:
         for name in names:
             _replace(folder / f"{name}.zarr", targets[name], folder / f"{name}.old")
         if job.prior is None and (folder / PRIOR).exists():
-            (folder / PRIOR).replace(job.beside("prior"))
+            (folder / PRIOR).replace(job.beside(seal.PRIOR))
         with unit.replacing(job.beside(seal.RECORD)) as file:
-            file.write(json.dumps(record, indent=2, ensure_ascii=False).encode() + b"\n")
+            file.write(write_json(record, indent=2) + b"\n")
         unit.commit()
     before = {str(job.item.source): seal.look(job.item.source)}
     seal.write(job, before, made, record["notes"], tell=seal.look)

@@ -14,7 +14,7 @@ from shutil import rmtree
 from typing import TYPE_CHECKING, Any
 
 from napari_dip.errors import InputError, reason
-from napari_dip.many.job import RECORDS, Job, Outcome
+from napari_dip.many.job import Job, Outcome, in_records
 from napari_dip.many.work import do
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def local(workers: int, out: Path) -> Iterator[Any]:
     distributed = _distributed()
     import dask
 
-    folder = out / RECORDS / f".workers-{os.getpid()}"
+    folder = in_records(out, f".workers-{os.getpid()}")
     folder.mkdir(parents=True, exist_ok=True)
     before, tempfile.tempdir = tempfile.tempdir, str(folder)  # its certificates pass through a file
     # certificates: without, any user of this machine could have the workers run code

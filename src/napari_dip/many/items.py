@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from napari_dip.errors import InputError
+from napari_dip.errors import InputError, reason
 from napari_dip.files.formats import EXACT, FORMATS, READ, count_images, format_of
+from napari_dip.files.inside import is_inside
 from napari_dip.files.zarr_store import is_store
 from napari_dip.many.job import RECORDS, Item
 from napari_dip.many.spec import Entry
@@ -80,7 +81,11 @@ def _images(source: Path, below: Path, series: int | str | None) -> Iterator[tup
 def _hits(pattern: str, base: Path, out: Path) -> Iterable[tuple[Path, Path]]:
     """Give files, and where they lie below the fixed part of the pattern; results of before are none."""
     whole = base / pattern
-    if whole.exists() or not glob.has_magic(pattern):
+    try:
+        exists = whole.exists()
+    except OSError as error:
+        raise InputError(f"The file {pattern!r} cannot be read: {reason(error)}.") from None
+    if exists or not glob.has_magic(pattern):
         source = whole.absolute()
         if source.is_dir() and not is_store(source):
             raise InputError(f"{pattern!r} is a folder; give a pattern such as {pattern.rstrip('/') + '/*.tif'!r}.")
@@ -112,7 +117,7 @@ def _item(entry: Entry, asked: Asked, out: Path, base: Path, source: Path, below
     if below.suffix.lower() in KNOWN - WRITTEN:
         below = below.with_suffix(EXACT.suffixes[0])
     target = out / (_filled(entry.target, source, series) if entry.target else below)
-    if not target.resolve().is_relative_to(out.resolve()) or target.resolve() == out.resolve():
+    if not is_inside(target, out) or target.resolve() == out.resolve():
         raise InputError(
             f"The result {str(entry.target or below)!r} would lie outside of the output folder; rename it."
         )

@@ -6,9 +6,22 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from napari_dip.files.inside import inside
+
 Status = Literal["done", "skipped", "failed"]
 RECORDS = "records"
 """Folder in the output folder that holds records and seals."""
+
+
+def in_records(out: Path, name: str) -> Path:
+    """Give the place of a file in the folder of records.
+
+    Raises
+    ------
+    InputError
+        If it lies outside of the output folder, by a link.
+    """
+    return inside(out, f"{RECORDS}/{name}")
 
 
 @dataclass(frozen=True)
@@ -92,7 +105,7 @@ class Job:
 
     def beside(self, ending: str) -> Path:
         """Give a file that belongs to the item, in the folder of records."""
-        return self.out / RECORDS / f"{self.item.name}.{ending}"
+        return in_records(self.out, f"{self.item.name}.{ending}")
 
 
 @dataclass(frozen=True)

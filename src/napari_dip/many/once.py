@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from napari_dip.errors import InputError, in_words
+from napari_dip.files.bounded import parse_json, read_bytes, write_json
 from napari_dip.files.formats import peek, read_image, replacing
 from napari_dip.many import engines, seal
-from napari_dip.many.job import RECORDS, Job, Outcome
+from napari_dip.many.job import Job, Outcome, in_records
 
 MOST, BYTES = 32, 1e9
 """Files that a prior is fitted to at most, and their size together."""
 PRIOR = "fitted.prior"
+DONE = f"{PRIOR}.done"
 
 
 def fit_for(jobs: Sequence[Job], client: Any) -> Path:
@@ -28,7 +29,8 @@ def fit_for(jobs: Sequence[Job], client: Any) -> Path:
     InputError
         If nothing can be fitted to the files.
     """
-    path = jobs[0].out / RECORDS / PRIOR
+    path = in_records(jobs[0].out, PRIOR)
+    in_records(jobs[0].out, DONE)
     first, settings = jobs[0], seal.asked(jobs[0])["settings"]
     if any(seal.asked(job)["settings"] != settings or job.item.axes != first.item.axes for job in jobs):
         raise InputError("One prior for all files needs the same settings for all of them.")
@@ -48,7 +50,7 @@ def fit_for(jobs: Sequence[Job], client: Any) -> Path:
 def _holds(path: Path, jobs: Sequence[Job]) -> bool:
     """Whether a prior is there that was fitted as it is asked for now, to files that are as they were."""
     try:
-        found = json.loads(path.with_name(f"{PRIOR}.done").read_bytes())
+        found = parse_json(read_bytes(path.with_name(DONE), "seal"))
         there = {str(job.item.source) for job in jobs}
         return bool(
             found["asked"] == seal.asked(jobs[0])
@@ -94,7 +96,7 @@ def _fit(sample: Sequence[Job]) -> Outcome:
     from napari_dip.fitted_prior import fit
 
     first = sample[0]
-    path = first.out / RECORDS / PRIOR
+    path = in_records(first.out, PRIOR)
     try:
         images: list[Any] = []
         used: dict[str, str] = {}
@@ -112,8 +114,8 @@ def _fit(sample: Sequence[Job]) -> Outcome:
             used[str(job.item.source)] = seal.digest(job.item.source)
         fit(first.item.task, images, axes=axes, **{"threads": 1, **first.item.settings}).save(path)
         content = {"asked": seal.asked(first), "sha256": seal.digest(path), "files": used}
-        with replacing(path.with_name(f"{PRIOR}.done")) as file:
-            file.write(json.dumps(content, indent=1).encode())
+        with replacing(path.with_name(DONE)) as file:
+            file.write(write_json(content, indent=1))
     except Exception as error:
         return Outcome("", str(path), "failed", in_words(error))
     return Outcome("", str(path), "done")

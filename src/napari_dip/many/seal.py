@@ -3,20 +3,46 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired
+
+from pydantic import TypeAdapter
+from typing_extensions import TypedDict
 
 from napari_dip import record as records
+from napari_dip.files.bounded import open_regular, parse_json, read_bytes, write_json
 from napari_dip.files.formats import replacing
+from napari_dip.files.inside import inside
 from napari_dip.many.job import Job
 from napari_dip.settings import read_settings
 from napari_dip.tasks import task_named
 
 SCHEMA = 1
-DONE, BEGUN, RECORD = "done", "begun", "json"
+DONE, BEGUN, RECORD, PRIOR = "done", "begun", "json", "prior"
 CHUNK = 2**20
+
+
+class FileState(TypedDict):
+    """What tells a file; see `state`."""
+
+    size: int
+    mtime_ns: int
+    sha256: NotRequired[str]
+
+
+class Seal(TypedDict):
+    """What the file of a seal holds."""
+
+    schema: int
+    asked: dict[str, Any]
+    inputs: dict[str, FileState]
+    outputs: dict[str, FileState]
+    batch: str
+    notes: list[str]
+
+
+_adapter = TypeAdapter(Seal)
 
 
 def digest(path: Path) -> str:
@@ -25,7 +51,7 @@ def digest(path: Path) -> str:
     for one in _files(path):
         if one != path:
             found.update(f"{one.relative_to(path).as_posix()}\0{one.stat().st_size}\0".encode(errors="surrogateescape"))
-        with one.open("rb") as file:
+        with open_regular(one) as file:
             while part := file.read(CHUNK):
                 found.update(part)
     return found.hexdigest()
@@ -80,15 +106,15 @@ def write(
     content = {"schema": SCHEMA, "asked": asked(job), "inputs": before, "outputs": outputs}
     content |= {"batch": job.token, "notes": list(notes)}
     with replacing(job.beside(DONE)) as file:
-        file.write(json.dumps(content, indent=1).encode())
+        file.write(write_json(content, indent=1))
 
 
 def notes_of(job: Job) -> tuple[str, ...] | None:
     """Give the notes of an item that this very batch has sealed, by a worker that died before it could say so."""
     try:
-        found = json.loads(job.beside(DONE).read_bytes())
+        found = _read(job)
         return tuple(found["notes"]) if found["batch"] == job.token else None
-    except (OSError, ValueError, KeyError, TypeError):
+    except ValueError:
         return None
 
 
@@ -102,19 +128,24 @@ def holds(job: Job, *, thorough: bool) -> bool:
         Whether files that were touched are read to see if they are the same still; without, they count as changed.
     """
     try:
-        found = json.loads(job.beside(DONE).read_bytes())
+        found = _read(job)
         if found["schema"] != SCHEMA or found["asked"] != asked(job):
             return False
         if set(found["inputs"]) != {str(path) for path in reads(job)}:
             return False
         files = [(Path(name), was) for name, was in found["inputs"].items()]
-        files += [(job.out / name, was) for name, was in found["outputs"].items()]
+        files += [(inside(job.out, name), was) for name, was in found["outputs"].items()]
         return all(_same(path, was, thorough=thorough) for path, was in files)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError):
         return False  # no seal, or none that can be read: it is done again
 
 
-def _same(path: Path, was: dict[str, Any], *, thorough: bool) -> bool:
+def _read(job: Job) -> Seal:
+    """Read the seal of an item; a ValueError if there is none."""
+    return _adapter.validate_python(parse_json(read_bytes(job.beside(DONE), "seal")))
+
+
+def _same(path: Path, was: FileState, *, thorough: bool) -> bool:
     seen = look(path)
     if seen["size"] != was["size"]:
         return False

@@ -9,8 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from napari_dip.errors import InputError, InUse, in_words, reason
+from napari_dip.files.bounded import check_readable, read_bytes
+from napari_dip.files.formats import companion
+from napari_dip.files.inside import inside
 from napari_dip.many import seal
-from napari_dip.many.job import RECORDS, Job, Outcome
+from napari_dip.many.items import WRITTEN
+from napari_dip.many.job import Job, Outcome, in_records
 from napari_dip.settings import OF_PRIOR
 
 if TYPE_CHECKING:
@@ -116,8 +120,8 @@ def check_wanted(job: Job) -> None:
 def is_wanted(job: Job) -> bool:
     """Whether the batch is still at work."""
     try:
-        return (job.out / RECORDS / TOKEN).read_text(encoding="utf-8") == job.token
-    except OSError:
+        return read_bytes(in_records(job.out, TOKEN), "token") == job.token.encode()
+    except InputError:
         return False
 
 
@@ -139,9 +143,8 @@ def _do(job: Job, watch: Watch | None) -> tuple[str, ...] | None:
 def _alone(job: Job, watch: Watch | None) -> tuple[str, ...]:
     """Restore it, if nobody else is at it, and give notes on how it was read."""
     needed = seal.reads(job)
-    missing = next((path for path in needed if not path.exists()), None)
-    if missing is not None:
-        raise InputError(f"There is no file {str(missing)!r}.")
+    for path in needed:
+        check_readable(path, folder=True)
     ours = begin(job)
     in_use = False
     try:
@@ -186,6 +189,7 @@ def _restore(job: Job, needed: list[Path], ours: bool, watch: Watch | None) -> t
 
 def begin(job: Job) -> bool:
     """Mark what is there from now on as ours; give whether what is there was made by a batch, and may be replaced."""
+    check_places(job)
     marks = [job.beside(ending) for ending in (seal.BEGUN, seal.DONE)]
     ours = any(mark.exists() for mark in marks)
     if not ours and not job.force and job.item.target.exists():
@@ -196,6 +200,22 @@ def begin(job: Job) -> bool:
         path.parent.mkdir(parents=True, exist_ok=True)
     marks[0].touch()
     return ours or not job.item.target.exists()
+
+
+def check_places(job: Job) -> None:
+    """See that all that is written for an item lies in the output folder.
+
+    Raises
+    ------
+    InputError
+        If a link leads outside.
+    """
+    target = job.item.target
+    for ending in (seal.DONE, seal.BEGUN, seal.RECORD, seal.PRIOR):
+        job.beside(ending)
+    inside(job.out, str(target))
+    if target.suffix.lower() in WRITTEN:
+        inside(job.out, str(companion(target, "uncertainty")))
 
 
 def unmark(job: Job) -> None:

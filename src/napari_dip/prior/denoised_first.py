@@ -18,6 +18,7 @@ from napari_dip.prior.enlarged_detail import ENLARGED_DETAIL, EnlargedDetail
 from napari_dip.prior.fit import Diverged, Fit, Problem, Progress
 from napari_dip.prior.observation import Observation
 from napari_dip.prior.posterior import Estimate
+from napari_dip.prior.state_check import check_two_fits
 from napari_dip.prior.stopping import Limits, StoppedBy
 
 
@@ -228,14 +229,15 @@ class DenoisedFirst:
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Go on from a state."""
-        self.denoising.load_state(state["denoising"])
-        vars(self.limits).update(state["limits"])
-        self.stopped_by = state["stopped_by"]
-        if state["fit"] is not None:
+        found = check_two_fits(state)
+        self.denoising.load_state(found["denoising"])
+        vars(self.limits).update(found["limits"])
+        self.stopped_by = found["stopped_by"]
+        if found["fit"] is not None:
             seconds = self.denoising.seconds
             self._begin()
             assert self.fit is not None
-            self.fit.load_state(state["fit"])
+            self.fit.load_state(found["fit"])
             self.denoising.seconds = seconds  # what is done again was counted before
 
     def _begin(self) -> None:

@@ -18,6 +18,7 @@ from napari_dip.prior.objective import Objective, loss_of
 from napari_dip.prior.optimisation import Optimisation, has_fast_bfloat16
 from napari_dip.prior.posterior import AsPredicted, Averaged, Estimate, LastStep
 from napari_dip.prior.safeguard import SAFEGUARD, Errors, Safeguard
+from napari_dip.prior.state_check import check_fit
 from napari_dip.prior.stopping import Limits, Rule, StoppedBy
 
 
@@ -229,7 +230,14 @@ class Fit:
         return deepcopy(state)
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Go on from a state."""
+        """Go on from a state.
+
+        Raises
+        ------
+        ValueError
+            If it is none of such a fit.
+        """
+        check_fit(self, state)
         state = deepcopy(state)
         self.network.load_state_dict(state["network"])
         for optimiser, one in zip(self.optimisers, state["optimisers"], strict=True):

@@ -41,7 +41,7 @@ class ChannelWeights:
         return {"networks": [dict(one) for one in self.networks], "reach": self.reach, "noise": self.noise}
 
     @classmethod
-    def of(cls, state: dict[str, Any]) -> ChannelWeights:
+    def of(cls, state: Mapping[str, Any]) -> ChannelWeights:
         """Take what `to_dict` gave."""
         return cls(tuple(state["networks"]), int(state["reach"]), float(state["noise"]))
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
-from math import isfinite
 from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -111,30 +109,7 @@ def guessed_axes(layer: Image) -> str | None:
     return guess if len(set(guess)) == len(shape) else None
 
 
-def read_z_step(layer: Image, axes: str) -> float | None:
-    """Give the distance between planes along Z, over the size of a pixel along Y.
-
-    The scale of the layer tells it, unless that is 1 along all axes, as it is where nobody has set it; then its file.
-
-    Returns
-    -------
-    float or None
-        None if it is not known.
-    """
-    at, scale = {a: i for i, a in enumerate(axes)}, np.asarray(layer.scale)
-    if not {"Z", "Y"} <= set(at) or max(at["Z"], at["Y"]) >= len(scale):
-        return None
-    if (scale == 1).all():
-        peeked = _peek(layer)
-        return None if peeked is None else peeked[1].z_step
-    step = abs(float(scale[at["Z"]] / scale[at["Y"]]))
-    with suppress(Exception):  # units of different kinds, such as pixels and µm, cannot be compared
-        step *= float((1 * layer.units[at["Z"]]).to(layer.units[at["Y"]]).magnitude)
-        return float(f"{step:.6g}") if isfinite(step) and step > 0 else None
-    return None
-
-
-def _peek(layer: Image) -> Any:
+def peek_at_file(layer: Image) -> Any:
     """Give shape and metadata of the file of a layer; None if there is none that says anything."""
     if layer not in _peeked:
         path = layer.source.path
@@ -144,7 +119,7 @@ def _peek(layer: Image) -> Any:
 
 def _in_file(layer: Image, shape: tuple[int, ...]) -> str:
     """Say what the file of a layer says of its axes; of an image that is split into layers, without C."""
-    peeked = _peek(layer)
+    peeked = peek_at_file(layer)
     if peeked is None or peeked[1].axes is None:
         return ""
     size = dict(zip(peeked[1].axes, peeked[0], strict=True))

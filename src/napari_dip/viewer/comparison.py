@@ -1,4 +1,4 @@
-"""A result beside what it was made from, or beside the truth: what was taken off, and how near it comes."""
+"""A result compared with its source, as a residual, and with the truth, as scores."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ MOST_PLANES = 64
 """Planes that scores are of, evenly spaced."""
 WINDOW = 7
 """Pixels along the side of the windows of SSIM, as in skimage."""
-TAKEN_OFF = 99.5
+SHOWN = 99.5
 """Per cent of the values that colours tell apart."""
 
 
-def taken_off(before: Any, after: Any, *, rgb: bool) -> np.ndarray:
-    """Give what was taken off: the image less its result, of colours their mean; NaN where either is.
+def residual(before: Any, after: Any, *, rgb: bool) -> np.ndarray:
+    """Compute the residual: the image less its result, of colours their mean; NaN where either is.
 
     Parameters
     ----------
@@ -32,10 +32,10 @@ def taken_off(before: Any, after: Any, *, rgb: bool) -> np.ndarray:
     return np.asarray(found[..., :3].mean(-1) if rgb else found, np.float32)
 
 
-def look_of_taken_off(result: dict[str, Any], values: np.ndarray) -> dict[str, Any]:
-    """Give place and look of a layer of what was taken off: as much to either side of nothing, in two colours."""
+def look_of_residual(result: dict[str, Any], values: np.ndarray) -> dict[str, Any]:
+    """Return place and look of a residual layer: zero in the middle of two colours."""
     seen = np.abs(some_of(values))
-    most = float(np.percentile(seen, TAKEN_OFF)) if seen.size else 1.0
+    most = float(np.percentile(seen, SHOWN)) if seen.size else 1.0
     return {**place_in(result), "rgb": False, "colormap": "PiYG", "contrast_limits": (-(most or 1.0), most or 1.0)}
 
 

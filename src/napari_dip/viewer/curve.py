@@ -8,13 +8,13 @@ from typing import Any
 
 import pyqtgraph as pg
 from qtpy.QtCore import QEvent, QObject, QPointF, Qt
-from qtpy.QtGui import QPalette
+from qtpy.QtGui import QColor
 from qtpy.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
 
 LOSS, HELD_OUT, BEST = "#7f8c99", "#3fa7d6", "#e0a030"
 SHORTEST = 40
 """Iterations that the curve has room for at first."""
-HEIGHT = 160
+HEIGHT = 130
 OUT_OF_SIGHT = 0.9
 """Part of the losses that is in sight: the first ones are far above the rest."""
 
@@ -70,7 +70,6 @@ class Curve(QWidget):  # type: ignore[misc]
         self._right.addItem(self.told, ignoreBounds=True)
         plot.vb.sigResized.connect(self._fit_right)
         plot.scene().sigMouseMoved.connect(self._hovered)
-        self._colour()
         self.clear()
 
     def clear(self) -> None:
@@ -106,12 +105,6 @@ class Curve(QWidget):  # type: ignore[misc]
         event.ignore()
         return True
 
-    def changeEvent(self, event: QEvent | None) -> None:
-        """Follow the theme of the viewer."""
-        if event is not None and event.type() in (QEvent.Type.PaletteChange, QEvent.Type.StyleChange):
-            self._colour()
-        super().changeEvent(event)
-
     def _draw(self) -> None:
         self._losses.setData(*_columns(self.points))
         self._errors.setData(*_columns(self.held_out))
@@ -136,10 +129,8 @@ class Curve(QWidget):  # type: ignore[misc]
         (_, right), (_, top) = self._right.viewRange()
         self.told.setPos(right, top)
 
-    def _colour(self) -> None:
-        if not hasattr(self, "told"):
-            return
-        text = self.palette().color(QPalette.ColorRole.WindowText)
+    def set_text_colour(self, text: QColor) -> None:
+        """Draw axes and words in a colour that can be read on the theme of the viewer."""
         for side in ("left", "bottom", "right"):
             axis = self.plot.plotItem.getAxis(side)
             axis.setPen(pg.mkPen(text, width=1))

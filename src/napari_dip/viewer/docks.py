@@ -8,39 +8,43 @@ from typing import TYPE_CHECKING, Any
 from weakref import ref
 
 from napari.components import ViewerModel
-from napari.layers import Image
 from napari.utils.notifications import show_error, show_info, show_warning
-from qtpy.QtCore import QEvent, QObject, Qt, QTimer
-from qtpy.QtGui import QKeySequence
-from qtpy.QtWidgets import QFrame, QScrollArea, QShortcut, QVBoxLayout, QWidget
+from napari.utils.theme import get_theme
+from qtpy.QtCore import QEvent, QSize, Qt, QTimer
+from qtpy.QtGui import QColor, QKeySequence
+from qtpy.QtWidgets import QShortcut, QVBoxLayout, QWidget
 
 from napari_dip.errors import InputError
 from napari_dip.tasks import task_named
 from napari_dip.viewer.activity import Activity
 from napari_dip.viewer.connections import LayerWatch, Links
+from napari_dip.viewer.dock_tabs import tab_with_others
 from napari_dip.viewer.ended import Kept, in_words
 from napari_dip.viewer.form import Form
-from napari_dip.viewer.layers import is_users_own, itself
+from napari_dip.viewer.layers import itself
 from napari_dip.viewer.live_layer import LiveLayer
 from napari_dip.viewer.messages import Done, Failed, Job, Outcome, Report
 from napari_dip.viewer.number_boxes import signals_of
+from napari_dip.viewer.pages import RESULT, SETTINGS, Pages
+from napari_dip.viewer.provenance import Provenance, is_result
 from napari_dip.viewer.queue import Queue, Turn
-from napari_dip.viewer.result_panel import ResultPanel, is_result
+from napari_dip.viewer.result_panel import ResultPanel
 from napari_dip.viewer.run_panel import RunPanel
 from napari_dip.viewer.runner import BUSY, ENDING, Runner, busy, load_engine, make_run
+from napari_dip.viewer.selected_runs import LOOK, SelectedRuns
 from napari_dip.viewer.snapshots import Snapshots
 from napari_dip.viewer.widgets import on_the_form
 
 if TYPE_CHECKING:
     from napari_dip.restore import Run
 
-WIDTH, WIDEST = 350, 520
+WIDTH = 350
+"""Pixels of a dock at the least, whatever the font: words wrap, and lists are cut."""
+MASK_OF_START = "The run uses the mask of its start."
 LEAST_MORE = 50
 """Iterations that a run goes on for at the least."""
 ENDING_EARLY = ("fast", "best")
 """Presets that end by themselves, in denoising."""
-LOOK = 200
-"""Milliseconds between two looks at whether another restoration has ended."""
 LOAD_AFTER = 300
 """Milliseconds after which the engine is loaded: the dock is shown first."""
 
@@ -61,25 +65,29 @@ class Dock(QWidget):  # type: ignore[misc]
 
     def __init__(self, napari_viewer: ViewerModel, restore_steps: Callable[..., Run] = make_run):
         super().__init__()
-        self.viewer, self.panel = napari_viewer, RunPanel()
+        self.viewer = napari_viewer
         self.form = Form(napari_viewer, task_named(self.task))
+        self.panel = RunPanel(self.form.estimate_label)
         self.results = ResultPanel(napari_viewer, self.form)
         self.runner = Runner(self._reported, self._ended, restore_steps)
         self.live: LiveLayer | None = None
+        self.outcome: tuple[str, Callable[[], Any]] = "", lambda: None
+        """Words about a result, and its layer: they go with it."""
         self.kept: Kept | None = None
         self.results.run_of = self._run_of
-        self.queue, self.snapshots = Queue(), Snapshots()
-        self.activity: Activity | None = None
-        self.links, self.watch = Links(), LayerWatch(self)
+        self.selected = SelectedRuns(napari_viewer, self.form, self.runner, self._start_turn, self)
+        self.snapshots, self.activity = Snapshots(), Activity("")
+        self.links, self.mask_links, self.watch = Links(), Links(), LayerWatch(self)
+        self._painted: list[Any] = []
         self._docked = False
         self.waiting = QTimer(self)
         self.waiting.setInterval(LOOK)
-        self.next_turn = QTimer(self)
-        self.next_turn.setInterval(LOOK)
-        self.next_turn.setSingleShot(True)
-        self.next_turn.timeout.connect(self._next)
+        self.placement = QTimer(self)  # napari first makes the dock of a widget, then finds a place for it
+        self.placement.setSingleShot(True)
+        self.placement.timeout.connect(self._tab_with_others)
         self._arrange()
         self._connect()
+        self._follow_theme()
         self._refresh()
         QTimer.singleShot(LOAD_AFTER, load_engine)
 
@@ -99,49 +107,10 @@ class Dock(QWidget):  # type: ignore[misc]
 
     def run_selected(self) -> None:
         """Restore all selected images one after the other, each as the form says now."""
-        before, turns = self.form.image.value, []
         try:
-            for layer in self._selected_images():
-                self.form.image.value = layer
-                turns.append(Turn(*self.form.job(), self._while_there(layer), str(layer.name)))
+            self.selected.add()
         except InputError as error:
-            self.panel.say(f"{layer.name}: {error}")
-            show_warning(f"{layer.name}: {error}")
-            return
-        finally:
-            self.form.image.value = before
-        self.queue.add(turns)
-        self._next()
-
-    def _next(self) -> None:
-        """Begin with the next layer of the queue, unless something is at work here."""
-        if self.runner.control is not None or not self.queue.waiting:
-            return
-        if busy():  # elsewhere, or one that was cancelled comes to its end
-            self.next_turn.start()
-            return
-        if (turn := self.queue.take()) is None:
-            return
-        job, look, source = turn.job, turn.look, turn.source()
-        assert job is not None
-        self._start(lambda: (job, look, source))
-        if self.runner.control is None:
-            self.queue.end("failed", self.panel.status.text())
-            QTimer.singleShot(0, self._next)
-
-    def _while_there(self, layer: Any) -> Callable[[], Any]:
-        """Make what gives a layer as long as it is in the viewer."""
-        found, layers = ref(itself(layer)), self.viewer.layers
-        return lambda: one if (one := found()) is not None and one in layers else None
-
-    def _selected_images(self) -> list[Image]:
-        """Give the images that are selected in the list of layers, from its top; no results."""
-        chosen = self.viewer.layers.selection
-        return [
-            layer
-            for layer in reversed(self.viewer.layers)
-            if layer in chosen and isinstance(itself(layer), Image) and is_users_own(layer)
-        ]
+            self._refuse(str(error))
 
     def go_on(self) -> None:
         """Go on with the run of the result that is shown, as long again."""
@@ -151,24 +120,33 @@ class Dock(QWidget):  # type: ignore[misc]
             more = max([LEAST_MORE, *(plane["iterations"] for plane in planes)])
             self._start(lambda: (replace(kept.job, run=kept.run, more=more), kept.look, kept.source()))
 
-    def _start(self, wanted: Callable[[], tuple[Job, dict[str, Any], Any]]) -> None:
+    def _start_turn(self, turn: Turn) -> str:
+        job, look, source = turn.job, turn.look, turn.source()
+        assert job is not None
+        return self._start(lambda: (job, look, source))
+
+    def _refuse(self, reason: str) -> None:
+        self.panel.say(reason)
+        show_warning(reason)
+        if reason in (BUSY, ENDING):
+            self.waiting.start()
+
+    def _start(self, wanted: Callable[[], tuple[Job, dict[str, Any], Any]]) -> str:
+        """Start a run; return why that cannot be, or an empty string."""
         try:
             job, look, source = wanted()
-            self.activity = Activity(job.title)  # first, since napari lets all that waits happen while it adds a bar
             control = self.runner.start(job)
         except InputError as error:
-            self._end_activity()
-            self.panel.say(str(error))
-            show_warning(str(error))
-            if str(error) in (BUSY, ENDING):
-                self.waiting.start()
-            return
-        self.snapshots = Snapshots()
-        self.kept = None  # what it holds is in memory as long as it can go on
-        self.live = LiveLayer(self.viewer, replace(job, run=None), look, control, source)
+            self._refuse(str(error))
+            return str(error)
+        self.snapshots, self.activity = Snapshots(), Activity(job.title)
+        self.live = LiveLayer(self.viewer, replace(job, run=None), look, control, source, self._masks())
         self.form.native.setEnabled(False)
+        self.pages.setCurrentIndex(SETTINGS)
         held_out = job.task == "denoise" and job.settings.get("preset", "fast") in ENDING_EARLY and job.run is None
         self.panel.begin(job.settings.get("max_seconds"), ends_early=held_out)
+        self.results.refresh()
+        return ""
 
     def pause(self) -> None:
         """Hold the run."""
@@ -195,15 +173,26 @@ class Dock(QWidget):  # type: ignore[misc]
     def shut(self) -> None:
         """Drop the run, if any, and listen to nothing any more."""
         self.links.undo()
+        self.mask_links.undo()
         self.watch.stop()
+        self._painted = []
         self.runner.forget()
         self.queue.clear()
         self.results.shut()
         self.kept = None
-        self._end_activity()
+        self.activity.end()
         if self.live is not None:
             self.live.drop()
             self.live = None
+
+    @property
+    def queue(self) -> Queue:
+        """The images that wait for their turn."""
+        return self.selected.queue
+
+    def sizeHint(self) -> QSize:
+        """Return the width that a dock is made with, whatever is in it."""
+        return QSize(WIDTH, super().sizeHint().height())
 
     def event(self, event: QEvent | None) -> bool:
         """Notice when the dock is closed: napari then takes this widget out of its window.
@@ -216,32 +205,21 @@ class Dock(QWidget):  # type: ignore[misc]
             if self.parent() is None and self._docked:
                 self.shut()
             self._docked = self.parent() is not None
+            if self._docked:
+                self.placement.start()
         return bool(super().event(event))
 
-    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
-        """Be as wide as what is in the dock needs, with a large font perhaps; within limits."""
-        if event is not None and event.type() == QEvent.Type.LayoutRequest:
-            bar = self.area.verticalScrollBar()
-            needed = self.area.widget().minimumSizeHint().width() + (0 if bar is None else bar.sizeHint().width())
-            self.setMinimumWidth(min(max(WIDTH, needed), WIDEST))
-        return False
+    def _tab_with_others(self) -> None:
+        tab_with_others(self, Dock)
 
     def _arrange(self) -> None:
-        """Put form and panel below each other; what the window has no room for is scrolled to."""
+        """Put settings and result into pages that scroll, and the run below them, where it stays in sight."""
         self.setMinimumWidth(WIDTH)
-        inner, self.area = QWidget(), QScrollArea()
-        inside = QVBoxLayout(inner)
-        for widget in (self.form.native, self.panel, self.queue, self.results, self.panel.curve):
-            inside.addWidget(widget)
-        inside.addStretch(1)
-        self.area.setWidgetResizable(True)
-        self.area.setFrameShape(QFrame.Shape.NoFrame)
-        self.area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.area.setWidget(inner)
-        inner.installEventFilter(self)
+        self.pages = Pages((self.form.native, self.queue), (self.results,))
         layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self.area)
+        layout.setContentsMargins(4, 4, 4, 4)
+        layout.addWidget(self.pages, 1)
+        layout.addWidget(self.panel)
 
     def _connect(self) -> None:
         layers, panel = self.viewer.layers.events, self.panel
@@ -249,6 +227,7 @@ class Dock(QWidget):  # type: ignore[misc]
         self.links.connect(self.viewer.layers.selection.events.changed, self._count_selected)
         self.links.connect(self.waiting.timeout, self._look_whether_free)
         self.links.connect(self.watch.changed, self._refresh)
+        self.links.connect(self.viewer.events.theme, self._follow_theme)
         for happened in (layers.inserted, layers.removed, layers.reordered, layers.renamed):
             self.links.connect(happened, self._refresh)
         for asked, do in (
@@ -274,11 +253,37 @@ class Dock(QWidget):  # type: ignore[misc]
     def _refresh(self, *_: Any) -> None:
         self.form.refresh()
         self.results.refresh()
+        self.pages.offer(self.results.result)
         if self.kept is not None and self.kept.result() not in self.viewer.layers:
-            self.kept = None
+            self.kept = None  # what it holds is in memory as long as it can go on
+        words, layer = self.outcome
+        if words and self.panel.status.text() == words and layer() not in self.viewer.layers:
+            self.panel.say("")
         self.watch.follow([box.value for box in self.form.boxes])
+        self._follow_masks()
         if self.panel.state in ("nothing", "ready"):
             self.panel.set_state(self._idle_state())
+
+    def _follow_theme(self, *_: Any) -> None:
+        self.panel.curve.set_text_colour(QColor(get_theme(self.viewer.theme).text.as_hex()))
+
+    def _masks(self) -> list[Any]:
+        """List the layers that are chosen as masks."""
+        return [mask.box.value for mask in self.form.masks if mask.box.value is not None]
+
+    def _follow_masks(self) -> None:
+        """Hear at once of it when a mask is painted on: a run goes on with that of its start."""
+        masks = self._masks()
+        if masks == self._painted:
+            return
+        self.mask_links.undo()
+        self._painted = masks
+        for happened in (getattr(mask.events, name, None) for mask in masks for name in ("paint", "data")):
+            if happened is not None:
+                self.mask_links.connect(happened, self._mask_changed)
+
+    def _mask_changed(self, *_: Any) -> None:
+        self.panel.note = MASK_OF_START
 
     def _selected(self, *_: Any) -> None:
         """Choose what is selected in the viewer, unless it is being restored."""
@@ -286,10 +291,11 @@ class Dock(QWidget):  # type: ignore[misc]
         if active is not None and self.panel.state in ("nothing", "ready"):
             self.form.follow(active)
         if active is not None and is_result(active, self.task):
-            self.results.show_of(active, None)
+            self.results.show_of(active)
+            self.pages.offer(self.results.result)
 
     def _count_selected(self, *_: Any) -> None:
-        self.panel.offer_all(len(self._selected_images()))
+        self.panel.offer_all(len(self.selected.images()))
 
     def _look_whether_free(self) -> None:
         """Take back that another restoration is running, once it is not."""
@@ -306,17 +312,15 @@ class Dock(QWidget):  # type: ignore[misc]
             self.live.show(report.pictures)
             self.snapshots.note(report)
         self.panel.show_report(report)
-        if self.activity is not None:
+        if self.isVisible():  # its spinner makes napari draw all the time
+            self.activity.hide()
+        else:
             self.activity.show(self.panel.left.done)
 
     def _run_of(self, result: Any) -> Any:
-        """Give the run of a result as long as it is kept."""
-        return self.kept.run if self.kept is not None and self.kept.result() is itself(result) else None
-
-    def _end_activity(self) -> None:
-        if self.activity is not None:
-            self.activity.end()
-            self.activity = None
+        """Give the run of a result as long as it is kept and nothing else is at work here."""
+        kept = self.kept if self.runner.control is None else None
+        return kept.run if kept is not None and kept.result() is itself(result) else None
 
     def _ended(self, outcome: Outcome) -> None:
         self._show_end(outcome)
@@ -324,34 +328,39 @@ class Dock(QWidget):  # type: ignore[misc]
 
     def _show_end(self, outcome: Outcome) -> None:
         live, self.live = self.live, None
-        self._end_activity()
+        self.activity.end()
         self.form.native.setEnabled(True)
-        QTimer.singleShot(0, self._next)
+        QTimer.singleShot(0, self.selected.begin_next)
         if isinstance(outcome, Done) and live is not None:
             self.queue.end("done")
-            source = live.source
-            layer, second = live.finish(outcome)
-            words = in_words(outcome, layer.name, None if second is None else second.name)
-            if live.job.is_part:
-                words += "\nThis is a part of the image; Run restores the whole."
-            else:
-                there = (lambda: None) if source is None else ref(itself(source))
-                self.kept = Kept(outcome.run, live.job, live.look, there, ref(itself(layer)))
-                self.results.show_of(layer, source, live.job.beginning.prior, self.snapshots.stages)
-            self.panel.end(words, self._idle_state(), 1.0)
-            if self.window().isVisible() and not self.isVisible():  # behind a tab nobody sees what the panel says
-                show_info(f"“{layer.name}” is ready.")
-            return
-        if live is not None:
-            live.drop()
-        if isinstance(outcome, Failed):
-            reason = on_the_form(outcome.reason)
-            self.queue.end("failed", reason)
-            self.panel.end(reason, self._idle_state(), 0.0)
-            show_error(reason)
+            self._keep(outcome, live)
         else:
-            self.queue.end("cancelled")
-            self.panel.end("Cancelled; nothing was kept.", self._idle_state(), 0.0)
+            if live is not None:
+                live.drop()
+            reason = on_the_form(outcome.reason) if isinstance(outcome, Failed) else ""
+            self.queue.end("failed" if reason else "cancelled", reason)
+            self.panel.end(reason or "Cancelled; nothing was kept.", self._idle_state(), 0.0)
+            if reason:
+                show_error(reason)
+        self.results.refresh()
+
+    def _keep(self, outcome: Done, live: LiveLayer) -> None:
+        """Show the result of a run, and what can be done with it unless it is only a part of the image."""
+        source = live.source
+        layer, second = live.finish(outcome)
+        words = in_words(outcome, layer.name, None if second is None else second.name)
+        if live.job.is_part:
+            words += "\nThis is a part of the image; Run restores the whole."
+        else:
+            there = (lambda: None) if source is None else ref(itself(source))
+            self.kept = Kept(outcome.run, live.job, live.look, there, ref(itself(layer)))
+            self.results.show_of(layer, Provenance(there, live.job.beginning.prior, self.snapshots.stages))
+            self.pages.offer(self.results.result)
+            self.pages.setCurrentIndex(SETTINGS if self.queue.waiting else RESULT)
+        self.outcome = words, ref(itself(layer))
+        self.panel.end(words, self._idle_state(), 1.0)
+        if self.window().isVisible() and not self.isVisible():  # behind a tab nobody sees what the panel says
+            show_info(f"“{layer.name}” is ready.")
 
 
 class Denoise(Dock):

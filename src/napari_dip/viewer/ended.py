@@ -1,8 +1,7 @@
-"""What is said, and kept, of a run that has ended."""
+"""A run that has ended: its outcome in words, and all that is needed to go on with it."""
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -11,9 +10,6 @@ from napari_dip.summary import findings, what_is_missing, why_it_ended
 from napari_dip.time_left import in_time
 from napari_dip.viewer.layers import usual_uncertainty
 from napari_dip.viewer.messages import Done, Job, Stopped
-
-LONGEST = 16
-"""Characters of a name after which a line may break within it."""
 
 
 @dataclass
@@ -37,12 +33,6 @@ class Kept:
     result: Callable[[], Any]
 
 
-def _breakable(name: str) -> str:
-    """Give a name in which a line may break, though it has no spaces: it must not widen the dock."""
-    words = [word if len(word) <= LONGEST else textwrap.wrap(word, LONGEST) for word in name.split(" ")]
-    return " ".join(word if isinstance(word, str) else "\u200b".join(word) for word in words)
-
-
 def in_words(outcome: Done, name: str, second: str | None) -> str:
     """Say what came of a run, and in which layers: that of the result, and that of its uncertainty, if there is one."""
     record = outcome.record
@@ -50,11 +40,12 @@ def in_words(outcome: Done, name: str, second: str | None) -> str:
     after = f"{how} after {record['iterations']} iterations in {in_time(record['seconds'])}."
     missing = what_is_missing(record)
     missing += " Continue restores them, too." * bool(missing)
-    end = " ".join(filter(None, (after, why_it_ended(record), missing)))
-    where = f"The result is the layer “{_breakable(name)}”."
+    end = " ".join(filter(None, (after, missing)))
+    where = f"The result is the layer “{name}”."
+    spread = ""
     if second is not None:
-        where += f" Its uncertainty is the layer “{_breakable(second)}”, hidden above it."
+        spread = f"Its uncertainty is the layer “{second}”, hidden above it."
         usual = None if outcome.uncertainty is None else usual_uncertainty(outcome.uncertainty, outcome.image)
         if usual is not None:
-            where += f" Pixels are usually off by {usual[0]:.3g}, {100 * usual[1]:.2g} % of the range of the image."
-    return "\n".join(filter(None, (end, *findings(record), where)))
+            spread += f" Typical uncertainty: {usual[0]:.3g}, {100 * usual[1]:.2g} % of the intensity range."
+    return "\n".join(filter(None, (end, where, why_it_ended(record), *findings(record), spread)))

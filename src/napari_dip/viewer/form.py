@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,19 +14,21 @@ from napari.layers import Image
 from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
 
 from napari_dip.errors import InputError
-from napari_dip.estimate import Estimate, Plan, estimate
+from napari_dip.estimate import Estimate, Plan, check_memory, estimate
 from napari_dip.image.axes import outer_axes
 from napari_dip.record import Record
 from napari_dip.settings import OF_PRIOR, STACK, STRENGTH
 from napari_dip.summary import plan
 from napari_dip.tasks import Task
-from napari_dip.viewer.axes import AxesField, read_z_step
+from napari_dip.viewer.axes import AxesField
 from napari_dip.viewer.inputs import KINDS, ImageInput, MaskInput, layer_box, preselect, renew
 from napari_dip.viewer.layers import describe, enlarge, is_users_own, read_data
 from napari_dip.viewer.messages import Beginning, Job
 from napari_dip.viewer.number_boxes import fault, mark, read, write
+from napari_dip.viewer.pixel_size import entry_for_result, read_z_step
 from napari_dip.viewer.preferences import Preferences, preferences
 from napari_dip.viewer.priors import PriorFields
+from napari_dip.viewer.short_label import ShortLabel
 from napari_dip.viewer.trial import only, part_in_view
 from napari_dip.viewer.widgets import EMPTY, collapsible, lay_out, setting_widget
 
@@ -137,9 +140,13 @@ class Form:
         """Say what a run will take; empty if that is not known."""
         if not self.plan() or self._fault():
             return ""
-        data = read_data(self.image.value)
-        found = self._estimate(data.shape, lazy=not isinstance(data, np.ndarray))
+        found = self._estimated()
         return f"The prior is applied in {found.words()}." if self._has_prior else f"Takes {found.words()}."
+
+    def _estimated(self) -> Estimate:
+        """Estimate what a run of the whole image will take."""
+        data = read_data(self.image.value)
+        return self._estimate(data.shape, lazy=not isinstance(data, np.ndarray))
 
     def _estimate(self, shape: Sequence[int], *, lazy: bool = False) -> Estimate:
         """Estimate what a run takes with all that is set, of an image of some shape."""
@@ -158,8 +165,17 @@ class Form:
         itemsize, preset = np.dtype(read_data(self.image.value).dtype).itemsize, str(self.everyday["preset"].value)
         if self._has_prior and preset == "paper":
             preset = "fast"  # grayed out: the prior says how it was fitted
-        axes = self.axes.read()
-        return estimate(self.task.name, axes, shape, itemsize, preset=preset, factor=factor, lazy=lazy, plan=plan)
+        return estimate(
+            self.task.name,
+            self.axes.read(),
+            shape,
+            itemsize,
+            preset=preset,
+            factor=factor,
+            lazy=lazy,
+            shown=True,
+            plan=plan,
+        )
 
     @property
     def _has_prior(self) -> bool:
@@ -224,10 +240,12 @@ class Form:
         Raises
         ------
         InputError
-            If something is missing.
+            If something is missing, or the whole needs more memory than is free.
         """
         if self.missing():
             raise InputError(self.missing())
+        if not in_view:
+            check_memory(self.task, self._estimated())
         source = self.image.value
         inputs = {name: one.read() for name, one in self.inputs.items()}
         settings = self.settings()
@@ -248,7 +266,9 @@ class Form:
         if in_view:
             part = part_in_view(self.viewer, source, self.axes.read(), lambda shape: self._estimate(shape).seconds)
             job, look = only(part, job, look)
-        return job, enlarge(look, job.axes, job.factor) if job.factor > 1 and job.axes else look
+        if job.factor > 1 and job.axes:
+            look = enlarge(look, job.axes, job.factor)
+        return replace(job, metadata=entry_for_result(source, job.axes or "", job.factor, look["scale"])), look
 
     def _begin_with(self, prefer: Preferences) -> None:
         for name, value in {**prefer.settings, **prefer.last(self.task.name)}.items():
@@ -306,10 +326,11 @@ class Form:
 
     def _arrange(self) -> QWidget:
         native = QWidget()
-        self.words_label, self.hint = QLabel(self.task.words), QLabel()
+        self.words_label, self.hint = ShortLabel(2), QLabel()
+        self.words_label.setText(self.task.words)
         self.plan_label, self.estimate_label = QLabel(), QLabel()
         self.estimate_label.setToolTip("Most runs end sooner, once there is nothing more to gain.")
-        for label in (self.words_label, self.hint, self.plan_label, self.estimate_label):
+        for label in (self.hint, self.plan_label, self.estimate_label):
             label.setWordWrap(True)
         self.hint.setStyleSheet("font-weight: bold;")
         self.collapsible = collapsible()
@@ -325,7 +346,7 @@ class Form:
         self.mask_tools.setVisible(bool(self.masks))
         layout = QVBoxLayout(native)
         layout.setContentsMargins(0, 0, 0, 0)
-        top = [*self.top[:2], self.plan_label, self.estimate_label, *self.top[2:]]
+        top = [*self.top[:2], self.plan_label, *self.top[2:]]
         for widget in (self.words_label, self.hint, lay_out(top), self.mask_tools, self.collapsible):
             layout.addWidget(widget)
         return native

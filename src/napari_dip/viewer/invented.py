@@ -56,7 +56,7 @@ def invented(source: Any, result: Any, axes: str, task: str) -> tuple[np.ndarray
         filled += of
     part = 100 * float(found.sum()) / max(filled, 1)
     if task == "inpaint":
-        return found, f"{part:.0f} % of what was filled in lies more than {DEEP} pixels from anything measured."
+        return found, f"{part:.0f} % of the filled pixels lie more than {DEEP} pixels from any measured one."
     return found, f"{part:.0f} % of the pixels differ from interpolation by more than {DETAIL:.0%} of the range."
 
 

@@ -18,6 +18,8 @@ SHADES = ("contrast_limits", "gamma")
 LOOKED_AT = 2**20
 """Pixels that tell what is usual."""
 GRAY_LOOK = ("colormap", "iso_threshold", "attenuation")
+IDLE = ("pan_zoom", "transform", "pick", "select")
+"""Modes in which nothing is painted."""
 RECORD, SHOWS = "napari-dip", "napari-dip shows"
 """Where a layer has the record of a run, and what it shows of it, unless that is the result."""
 OWN_MASK = "napari-dip mask"
@@ -203,6 +205,32 @@ def usual_uncertainty(uncertainty: np.ndarray, image: np.ndarray) -> tuple[float
     low, high = np.percentile(seen, [1, 99])
     usual = float(np.median(known))
     return (usual, usual / float(high - low)) if high > low else None
+
+
+def insert_above(layers: Any, layer: Any, below: Any) -> None:
+    """Insert a layer right above another one, or on top if that is gone; what is selected stays selected."""
+    selected = list(layers.selection)
+    layers.insert(layers.index(below) + 1 if below in layers else len(layers), layer)
+    if selected:
+        layers.selection = selected
+
+
+def top_of_results(layers: Any, source: Any, masks: Sequence[Any] = ()) -> Any:
+    """Return the layer that a new result of a source is inserted above.
+
+    That is the uppermost of its results and masks that lie right above it, so that a new result covers them; but a mask
+    that is being painted stays above.
+    """
+    if source not in layers:
+        return source
+    above = layers.index(source) + 1
+    while above < len(layers):
+        layer = layers[above]
+        painted = layer in layers.selection and layer.mode not in IDLE
+        if RECORD not in layer.metadata and (layer not in masks or painted):
+            break
+        above += 1
+    return layers[above - 1]
 
 
 def unique_name(wanted: str, taken: Iterable[str]) -> str:

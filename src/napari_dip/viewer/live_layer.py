@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 from weakref import ref
 
 import numpy as np
 from napari.components import ViewerModel
-from napari.layers import Image, Labels
+from napari.layers import Image
 from napari.utils.transforms import Affine
 
 from napari_dip.viewer.aside import step_aside
@@ -17,16 +18,15 @@ from napari_dip.viewer.layers import (
     SHOWS,
     before_work,
     index_of,
+    insert_above,
     itself,
     place_of,
+    top_of_results,
     uncertainty_look,
     unique_name,
     with_scale,
 )
 from napari_dip.viewer.messages import Control, Done, Job, Picture
-
-IDLE = ("pan_zoom", "transform", "pick")
-"""Modes of a Labels layer in which nothing is painted."""
 
 
 class LiveLayer:
@@ -47,13 +47,22 @@ class LiveLayer:
     source : Image, optional
         What is restored: it steps aside where it would shine through, and gives its place in the selection to the
         result.
+    masks : sequence of layers
+        Of the task, which the result covers.
     """
 
     def __init__(
-        self, viewer: ViewerModel, job: Job, look: dict[str, Any], control: Control, source: Image | None = None
+        self,
+        viewer: ViewerModel,
+        job: Job,
+        look: dict[str, Any],
+        control: Control,
+        source: Image | None = None,
+        masks: Sequence[Any] = (),
     ):
         self.viewer, self.job, self.look, self.control = viewer, job, look, control
         self._source = (lambda: None) if source is None else ref(itself(source))
+        self._masks = [ref(itself(mask)) for mask in masks]
         self.layer: Any = None
         self.data: np.ndarray | None = None
         self.deleted = False
@@ -91,6 +100,8 @@ class LiveLayer:
         layer.metadata = {**kept, RECORD: outcome.record, **shows}
         self.stop_listening()
         second = self._add_above(layer, outcome)
+        for one in filter(None, (layer, second)):
+            one.metadata = {**one.metadata, **self.job.metadata}
         if itself(self.viewer.layers.selection.active) is (
             self._source() or layer
         ):  # contrast, Save and Delete are of what is seen
@@ -129,29 +140,18 @@ class LiveLayer:
     def _add(self, data: np.ndarray) -> Image:
         self.links.undo()
         layers = self.viewer.layers
-        selected = list(layers.selection)
         name = unique_name(self.job.title, (layer.name for layer in layers))
-        self.layer = self.viewer.add_image(data, name=name, multiscale=False, metadata={SHOWS: "run"}, **self.look)
-        self._let_paint(selected)
+        self.layer = Image(data, name=name, multiscale=False, metadata={SHOWS: "run"}, **self.look)
+        insert_above(layers, self.layer, top_of_results(layers, self._source(), [mask() for mask in self._masks]))
         step_aside(self.viewer, self._source(), self.layer)
-        if selected:  # a new layer takes the selection, and the brush out of the hand of who is painting
-            layers.selection = selected
         self.links.connect(self.layer.events.visible, self._look)
         self.links.connect(self.viewer.layers.events.removed, self._removed)
         return self.layer
-
-    def _let_paint(self, selected: list[Any]) -> None:
-        """Keep below a mask that is being painted: it is to be seen."""
-        layers = self.viewer.layers
-        painted = [layers.index(one) for one in selected if isinstance(one, Labels) and one.mode not in IDLE]
-        if painted:
-            layers.move(layers.index(self.layer), min(painted))
 
     def _add_above(self, layer: Image, outcome: Done) -> Image | None:
         layers, data = self.viewer.layers, outcome.uncertainty
         if data is None:
             return None
-        selected = list(layers.selection)
         second = Image(
             data,
             name=unique_name(f"{layer.name} uncertainty", (other.name for other in layers)),
@@ -159,8 +159,9 @@ class LiveLayer:
             multiscale=False,
             **uncertainty_look(self.look, data),
         )
-        layers.insert(layers.index(layer) + 1, with_scale(second))
-        layers.selection = selected or [layer]  # what is hidden is not what one goes on with
+        insert_above(layers, with_scale(second), layer)
+        if layers.selection.active is second:  # what is hidden is not what one goes on with
+            layers.selection.active = layer
         return second
 
     def _turn(self, event: Any = None) -> None:

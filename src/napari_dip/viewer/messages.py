@@ -91,6 +91,8 @@ class Job:
     picture_every : float
         Seconds between pictures, at the least.
     beginning : Beginning
+    metadata : dict
+        What the layers of a result hold beside its record, such as the pixel size of the file of the image.
     """
 
     task: str
@@ -106,6 +108,7 @@ class Job:
     more: int = 0
     picture_every: float = PICTURE_EVERY
     beginning: Beginning = Beginning()
+    metadata: dict[str, Any] = field(default_factory=dict)
 
     @property
     def factor(self) -> int:
@@ -206,7 +209,9 @@ class Control:
     watched : bool
         Whether anybody looks at the pictures.
     shown : bool
-        Whether those sent last were taken: pictures never pile up.
+        Whether those sent last were drawn: pictures never pile up.
+    drawing : float
+        Seconds that the viewer took to draw the pictures sent last.
     wake : Event
         Set with each wish, so that a paused run hears of it at once.
     news : Event
@@ -220,6 +225,7 @@ class Control:
     looked_at: tuple[int, ...] = ()
     watched: bool = True
     shown: bool = True
+    drawing: float = 0.0
     wake: threading.Event = field(default_factory=threading.Event)
     news: threading.Event = field(default_factory=threading.Event)
     over: threading.Event = field(default_factory=threading.Event)

@@ -9,7 +9,8 @@ from weakref import ref
 from napari.components import ViewerModel
 from napari.layers import Image
 
-from napari_dip.viewer.layers import RECORD, SHOWS, unique_name
+from napari_dip.viewer.aside import COVERING
+from napari_dip.viewer.layers import RECORD, SHOWS, insert_above, unique_name
 
 
 def still_there(viewer: ViewerModel, layer: Any) -> Any:
@@ -31,19 +32,20 @@ class PassingLayer:
         self._viewer, self._shows = viewer, shows
         self._layer: Callable[[], Any] = lambda: None
 
-    def show(self, result: Image, name: str, data: Any, look: Callable[[], dict[str, Any]]) -> None:
-        """Show data, in a layer of this look if there is none yet; what is selected stays so."""
+    def show(self, result: Image, name: str, data: Any, look: dict[str, Any]) -> Any:
+        """Show data where `look` places them, in a layer of this look if there is none yet; return the layer."""
         shown = still_there(self._viewer, self._layer())
         if shown is not None:
-            shown.data = data
-            return
-        layers, selected = self._viewer.layers, list(self._viewer.layers.selection)
+            shown.data, shown.translate = data, look["translate"]
+            return shown
         marks = {RECORD: result.metadata[RECORD], SHOWS: self._shows}
-        name = unique_name(name, (one.name for one in layers))
-        layer = Image(data, name=name, multiscale=False, metadata=marks, **{**look(), "opacity": 1.0})
+        name = unique_name(name, (one.name for one in self._viewer.layers))
+        layer = Image(data, name=name, multiscale=False, metadata=marks, **{**look, "opacity": 1.0})
+        if layer.blending not in COVERING:  # the result would shine through
+            layer.blending = "translucent_no_depth"
         self._layer = ref(layer)
-        layers.insert(layers.index(result) + 1, layer)
-        layers.selection = selected
+        insert_above(self._viewer.layers, layer, result)
+        return layer
 
     def drop(self) -> None:
         """Take it away."""

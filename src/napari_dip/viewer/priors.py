@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from magicgui.widgets import CheckBox, FileEdit, Widget
 
 from napari_dip.errors import InputError
@@ -115,11 +114,11 @@ def save(run: Run, path: Path) -> str:
     return f"The prior is saved as “{path.name}”; choose it under More to restore images like this one."
 
 
-def begun(job: Job, out: np.ndarray | None, inputs: dict[str, Any], restore_steps: Callable[..., Run]) -> Run:
+def begun(job: Job, inputs: dict[str, Any], restore_steps: Callable[..., Run]) -> Run:
     """Make the run of a job: with a prior if it begins with one, with the noise of the whole if it is of a part."""
     start = job.beginning
     if start.prior is None and not start.keep and job.around is None:
-        return restore_steps(job.task, job.image, axes=job.axes, out=out, **inputs, **job.settings)
+        return restore_steps(job.task, job.image, axes=job.axes, **inputs, **job.settings)
     from napari_dip.fitted_prior import load_prior
     from napari_dip.restore import Run, checked
 
@@ -131,4 +130,4 @@ def begun(job: Job, out: np.ndarray | None, inputs: dict[str, Any], restore_step
         request = prior.request(job.image, job.axes, start.update, job.settings, on_crops=start.keep)
     if job.around is not None:
         request = replace(request, whole=checked(job.task, job.around, job.axes, given).source)
-    return Run(request, out=out)
+    return Run(request)

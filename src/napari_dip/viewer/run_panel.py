@@ -1,21 +1,22 @@
-"""Buttons, progress and curve of a run."""
+"""Buttons, progress and curve of a run: all of it in one place that never scrolls."""
 
 from __future__ import annotations
 
 from typing import Literal
 
-from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QGridLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QGridLayout, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
 from napari_dip.summary import where_it_stands
 from napari_dip.time_left import TimeLeft
 from napari_dip.viewer.curve import Curve
 from napari_dip.viewer.messages import Report
+from napari_dip.viewer.short_label import ShortLabel
 
 State = Literal["nothing", "ready", "running", "paused", "ending", "cancelling"]
 STEPS = 1000
-NARROW = 60
-"""Pixels of a button at the least: the dock is no wider for its words."""
+LINES = 3
+"""Of the status."""
 FINISHING = "Finishing ..."
 STOP = "Stop and keep", "End now and keep the image as it is."
 STOP_LEARNING = (
@@ -31,7 +32,8 @@ class RunPanel(QWidget):  # type: ignore[misc]
 
     Parameters
     ----------
-    parent : QWidget, optional
+    estimate : QWidget
+        Says what a run will take; shown while none is at work.
     """
 
     run = Signal()
@@ -42,8 +44,12 @@ class RunPanel(QWidget):  # type: ignore[misc]
     stop = Signal()
     cancel = Signal()
 
-    def __init__(self, parent: QWidget | None = None):
-        super().__init__(parent)
+    def __init__(self, estimate: QWidget):
+        super().__init__()
+        self.estimate = QWidget()  # around it, since its own visibility is not ours
+        around = QVBoxLayout(self.estimate)
+        around.setContentsMargins(0, 0, 0, 0)
+        around.addWidget(estimate)
         self.run_button = QPushButton("Run")
         self.try_button = QPushButton("Try it first")
         self.all_button = QPushButton()
@@ -66,16 +72,14 @@ class RunPanel(QWidget):  # type: ignore[misc]
         self.bar.setTextVisible(False)
         self.bar.setFixedHeight(10)
         self.bar.setAccessibleName("Progress of the run")
-        self.bar.setToolTip("How much of the run is done, as far as can be foreseen.")
-        self.status = QLabel()
+        self.bar.setToolTip("How much of the time that the run will probably take has passed.")
+        self.status = ShortLabel(LINES)
         self.status.setAccessibleName("What the run does")
-        self.status.setWordWrap(True)
-        self.status.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        self.status.setMinimumHeight(4 * self.status.fontMetrics().lineSpacing())
-        self.status.setAlignment(Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeft)
         self.curve = Curve()
         self.curve.hide()  # until there is something to see
         self.report: Report | None = None
+        self.note = ""
+        """What else is to be said of the run at work."""
         self.stopped = False
         self.max_seconds: float | None = None
         self.left = TimeLeft(ends_early=False)
@@ -99,6 +103,7 @@ class RunPanel(QWidget):  # type: ignore[misc]
         self.cancel_button.setEnabled(going or state == "ending")
         self.pause_button.setText("Resume" if state == "paused" else "Pause")
         self.bar.setEnabled(going)
+        self.estimate.setVisible(state in ("nothing", "ready"))
         self._name_stop()
 
     def offer_all(self, count: int) -> None:
@@ -127,7 +132,7 @@ class RunPanel(QWidget):  # type: ignore[misc]
         """Show a run that has just started; `ends_early` says whether its fits may end by themselves."""
         self.left = TimeLeft(ends_early=ends_early)
         self.max_seconds = max_seconds
-        self.report, self.stopped = None, False
+        self.report, self.stopped, self.note = None, False, ""
         self.curve.clear()
         self.curve.show()
         self.bar.setRange(0, 0)  # a moving bar: the first run loads torch, which takes some seconds
@@ -170,10 +175,8 @@ class RunPanel(QWidget):  # type: ignore[misc]
         self.say(f"{words} after the planes at work ..." if restoring else f"{words} ...")
 
     def _words(self, report: Report) -> list[str]:
-        words = [where_it_stands(report)]
-        if report.stage == "fit":
-            words.append(f"Loss {report.loss:.4g}")
-        elif self.stopped and self.state != "ending":
+        words = [*filter(None, [self.note]), where_it_stands(report)]
+        if report.stage != "fit" and self.stopped and self.state != "ending":
             words.append(AFTER_STOP)
         if self.state == "paused":
             left = "Paused"
@@ -195,14 +198,19 @@ class RunPanel(QWidget):  # type: ignore[misc]
 
     def _arrange(self) -> None:
         buttons = QGridLayout()
+        buttons.setSpacing(4)
         buttons.addWidget(self.run_button, 0, 0, 1, 3)
         buttons.addWidget(self.try_button, 0, 3, 1, 3)
-        buttons.addWidget(self.all_button, 2, 0, 1, 6)
         for place, button in enumerate((self.pause_button, self.stop_button, self.cancel_button)):
-            button.setMinimumWidth(NARROW)
             buttons.addWidget(button, 1, 2 * place, 1, 2)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addLayout(buttons)
-        for widget in (self.bar, self.status, self.curve):
-            layout.addWidget(widget)
+        buttons.addWidget(self.all_button, 2, 0, 1, 6)
+        for place in range(buttons.count()):
+            buttons.itemAt(place).widget().setMinimumWidth(1)  # the dock is no wider for the words of a button
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(4)
+        column.addWidget(self.curve)  # above, so that no button moves when it appears
+        column.addWidget(self.estimate)
+        column.addLayout(buttons)
+        column.addWidget(self.bar)
+        column.addWidget(self.status)

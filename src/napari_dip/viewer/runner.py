@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import suppress
 from importlib import import_module
 from time import perf_counter
@@ -16,8 +16,10 @@ from napari.qt.threading import create_worker
 from qtpy.QtCore import Qt, QTimer
 
 from napari_dip.errors import InputError, in_words
+from napari_dip.image.cancellation import PreparationCancelled, cancel_if
+from napari_dip.memory import release_memory
 from napari_dip.viewer.first_pictures import EARLY, shown_for
-from napari_dip.viewer.layers import displayable, place_of, result_shape, without_colours
+from napari_dip.viewer.layers import displayable, place_of, without_colours
 from napari_dip.viewer.messages import Cancelled, Control, Done, Failed, Job, Outcome, Painted, Picture, Report, Stopped
 from napari_dip.viewer.placing import mask_on_image
 from napari_dip.viewer.priors import begun
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
 
 REPORT_EVERY = 0.1
 PREVIEW_SHARE = 0.2
-"""Most of the time that previews may take."""
+"""Most of the time that previews may take: to be computed, and to be drawn."""
 AT_ONCE = 2**24
 """Pixels in the pictures of planes that have ended, sent at once: what is more comes with the next."""
 FIRST_PREVIEW = 5
@@ -173,10 +175,12 @@ class Runner:
         self.control = None
 
     def _yielded(self, control: Control, report: Report | None) -> None:
-        told = self._on_report()
-        if report is not None and control is self.control and control.wish != "cancel" and told:
-            told(report)
-            control.shown = True
+        told, began = self._on_report(), perf_counter()
+        if report is None or control is not self.control or control.wish == "cancel" or not told:
+            return
+        told(report)
+        if report.pictures:
+            QTimer.singleShot(0, lambda: _drawn(control, began))  # comes after the paint events
 
     def _returned(self, control: Control, outcome: Outcome) -> None:
         if control is not self.control:
@@ -185,6 +189,12 @@ class Runner:
         told = self._on_end()
         if told:
             told(Cancelled() if control.wish == "cancel" else outcome)
+
+
+def _drawn(control: Control, began: float) -> None:
+    """Note how long the pictures of a report took to be drawn."""
+    control.drawing = perf_counter() - began
+    control.shown = True
 
 
 def _guarded(job: Job, control: Control, restore_steps: Callable[..., Run]) -> Generator[Report | None, None, Outcome]:
@@ -196,15 +206,21 @@ def _guarded(job: Job, control: Control, restore_steps: Callable[..., Run]) -> G
             log.exception("The restoration failed.")
         return Failed(in_words(error))
     finally:
+        release_memory()
         control.over.set()
 
 
 def _run(job: Job, control: Control, restore_steps: Callable[..., Run]) -> Generator[Report | None, None, Outcome]:
-    run, out = _begun(job, restore_steps)
+    try:
+        with cancel_if(lambda: control.wish == "cancel"):
+            run, out = _begun(job, restore_steps)
+    except PreparationCancelled:
+        return Cancelled()
     clock = _Clock(job, control, out)
     turned: tuple[tuple[int, ...], int] = (), -1
     run.interrupted = control.news.is_set
-    for now in run:
+    steps = iter(run)
+    while (now := _step(steps, control)) is not None:
         control.news.clear()
         clock.note(now)
         wanted = control.looked_at, now.fit  # each fit has to be told: it knows only of its own planes
@@ -220,14 +236,28 @@ def _run(job: Job, control: Control, restore_steps: Callable[..., Run]) -> Gener
             if control.paused and not control.wake.wait(REPORT_EVERY):
                 yield None
         if control.wish == "cancel":
-            run.close()
+            if job.run is None:  # one that goes on can go on again
+                run.close()
             return Cancelled()
         if control.wish != "go":
             run.stop(now=control.wish == "keep")
+    if control.wish == "cancel":
+        run.close()
+        return Cancelled()
     result = run.result
-    kind = Stopped if result.record["stopped_by"] == "asked" else Done
+    # a run that goes on ends after the iterations that were asked for, which is no stop
+    kind = Stopped if result.record["stopped_by"] == "asked" and control.wish != "go" else Done
     spread = None if result.uncertainty is None else without_colours(result.uncertainty, rgb=job.rgb)
     return kind(displayable(result.image, job.image.dtype, rgb=job.rgb), result.record, spread, run)
+
+
+def _step(steps: Iterator[Progress], control: Control) -> Progress | None:
+    """Do an iteration; None once there is nothing more to do, or the run was cancelled while it read its image."""
+    try:
+        with cancel_if(lambda: control.wish == "cancel"):
+            return next(steps, None)
+    except PreparationCancelled:
+        return None
 
 
 def _begun(job: Job, restore_steps: Callable[..., Run]) -> tuple[Run, np.ndarray | None]:
@@ -235,10 +265,8 @@ def _begun(job: Job, restore_steps: Callable[..., Run]) -> tuple[Run, np.ndarray
     if job.run is not None:
         job.run.extend(job.more)
         return job.run, None  # what it writes to from now on is its own: the result of before stays as it is
-    # axes that nobody knows are refused before anything is written
-    out = None if job.axes is None else np.empty(result_shape(job.image.shape, job.axes, job.factor), np.float32)
-    inputs = {name: _read(value) for name, value in job.inputs.items()}
-    return begun(job, out, inputs, restore_steps), out
+    run = begun(job, {name: _read(value) for name, value in job.inputs.items()}, restore_steps)
+    return run, run.output
 
 
 def _read(value: Any) -> Any:
@@ -321,7 +349,8 @@ class _Clock:
         if early or ending or not (self.control.watched and self.control.shown):
             return []
         planes = self._next_done()  # these cost next to nothing, and a preview does
-        previews = now.index not in self.complete and started - self.previewed >= self.pause
+        pause = max(self.pause, self.control.drawing / PREVIEW_SHARE)
+        previews = now.index not in self.complete and started - self.previewed >= pause
         if previews:
             planes.append((now.index, self._previewed(now)))
         dtype, rgb = self.job.image.dtype, self.job.rgb

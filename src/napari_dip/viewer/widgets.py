@@ -15,9 +15,13 @@ from qtpy.QtWidgets import (
     QComboBox,
     QDoubleSpinBox,
     QFormLayout,
+    QFrame,
     QLabel,
     QLineEdit,
     QPushButton,
+    QScrollArea,
+    QSlider,
+    QVBoxLayout,
     QWidget,
 )
 from superqt import QCollapsible
@@ -45,7 +49,9 @@ LABELS = {
 TICKED = {"uncertainty": "as a second layer"}
 """What stands behind a box to tick."""
 SHOWN = 12
-"""Characters that a list shows at the least; of longer ones the middle is left out."""
+"""Characters that a list has room for at the least, unless the dock is too narrow for them with a large font."""
+NARROW = 60
+"""Pixels of a box at the least: a dock is as wide with a large font as with a small one."""
 
 
 def setting_widget(name: str) -> Widget:
@@ -100,6 +106,7 @@ def lay_out(widgets: list[Widget | QWidget]) -> QWidget:
     rows = QFormLayout(native)
     rows.setContentsMargins(0, 0, 0, 0)
     rows.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+    rows.setRowWrapPolicy(QFormLayout.RowWrapPolicy.WrapLongRows)
     for widget in widgets:
         if isinstance(widget, QWidget):
             rows.addRow(widget)
@@ -107,6 +114,7 @@ def lay_out(widgets: list[Widget | QWidget]) -> QWidget:
         label = QLabel("" if isinstance(widget, PushButton) else widget.label)
         label.setToolTip(widget.tooltip or "")
         label.setBuddy(widget.native)
+        widget.native.setMinimumWidth(NARROW)
         rows.addRow(label, widget.native)
         tame(widget.native)
         name_parts(widget.native, widget.label, widget.tooltip or "")
@@ -122,6 +130,22 @@ def name_parts(native: QWidget, name: str, tip: str) -> None:
         if not part.toolTip():
             part.setToolTip(tip)
         part.setAccessibleDescription(tip)
+
+
+def scroll_area(*widgets: QWidget) -> QScrollArea:
+    """Make a page of widgets below each other that scrolls up and down; it is as wide as what it is in."""
+    inner, area = QWidget(), QScrollArea()
+    inside = QVBoxLayout(inner)
+    inside.setContentsMargins(0, 0, 0, 0)
+    for widget in widgets:
+        inside.addWidget(widget)
+    inside.addStretch(1)
+    inner.setMinimumWidth(1)  # or words and lists would widen it with a large font
+    area.setWidgetResizable(True)
+    area.setFrameShape(QFrame.Shape.NoFrame)
+    area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+    area.setWidget(inner)
+    return area
 
 
 def collapsible() -> QCollapsible:
@@ -148,8 +172,8 @@ class _WheelFilter(QObject):  # type: ignore[misc]
 
 
 def tame(native: QWidget) -> None:
-    """Have a box leave the wheel alone, and a list not grow with what it shows."""
-    if not isinstance(native, QComboBox | QAbstractSpinBox):
+    """Have a box or a slider leave the wheel alone, and a list not grow with what it shows."""
+    if not isinstance(native, QComboBox | QAbstractSpinBox | QSlider):
         return
     native.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
     native.installEventFilter(_WheelFilter(native))
