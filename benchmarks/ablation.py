@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from napari_dip.prior.fill import LocalContrast
 from napari_dip.prior.fit import Problem
 from napari_dip.prior.likelihood import Gaussian
-from napari_dip.prior.noise_estimation import Estimation
+from napari_dip.prior.noise.config import Estimation
 from napari_dip.prior.objective import Objective, Prediction
 from napari_dip.prior.observation import Observation
 from napari_dip.prior.posterior import AsPredicted, Averaged, Estimate, Refined, posterior_mean

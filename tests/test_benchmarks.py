@@ -382,7 +382,8 @@ def test_noise_that_is_not_corrected_is_the_estimated_one():
     import torch
 
     from napari_dip.prior.likelihood import Gaussian, NoiseVariance
-    from napari_dip.prior.noise_estimation import Estimation, corrected_noise
+    from napari_dip.prior.noise.config import Estimation
+    from napari_dip.prior.noise.corrected import corrected_noise
 
     values = torch.rand(1, 1, 64, 64, generator=torch.Generator().manual_seed(0))
     likelihood = Gaussian(NoiseVariance(1e-3, gain=1e-3))

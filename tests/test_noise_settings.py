@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 import napari_dip as dip
 from napari_dip.noise_settings import LARGEST, check_noise, known_noise
-from napari_dip.prior.noise_estimation import KnownNoise
+from napari_dip.prior.noise.model import KnownNoise
 from napari_dip.settings import Settings
 
 TINY = 100 + 10 * np.random.default_rng(0).random((8, 8))

@@ -19,7 +19,7 @@ from napari_dip.prior import forward_model
 from napari_dip.prior.coarse import OnGrids
 from napari_dip.prior.denoised_first import DenoisedFirst
 from napari_dip.prior.fit import Fit
-from napari_dip.prior.noise_estimation import KnownNoise, NoiseModel
+from napari_dip.prior.noise.model import KnownNoise, NoiseModel
 from napari_dip.prior.observation import Observation
 from napari_dip.prior.presets import LatentPreset, Preset, choose, observe
 from napari_dip.prior.second_opinion import PredictedOrSmooth

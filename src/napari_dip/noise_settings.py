@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from napari_dip.errors import InputError
-from napari_dip.prior.noise_estimation import KnownNoise
+from napari_dip.prior.noise.model import KnownNoise
 from napari_dip.settings import Settings
 
 MOST = 1e6

@@ -15,7 +15,7 @@ from napari_dip.prior.apply import HALO, predict_planes
 from napari_dip.prior.coarse import Grid, merged, on_average
 from napari_dip.prior.crop_prediction import View
 from napari_dip.prior.network import Prior
-from napari_dip.prior.noise_estimation import NoiseModel
+from napari_dip.prior.noise.model import NoiseModel
 from napari_dip.prior.observation import Observation
 from napari_dip.prior.posterior import Averaged, Estimate, Refined
 from napari_dip.prior.stack import as_volume

@@ -15,7 +15,7 @@ from napari_dip.image.work import Block, Group, Item, channel_of, plan_blocks
 from napari_dip.item_fit import Piece, found_noise, limits_of, note_of, note_of_failure, noted
 from napari_dip.prior.crop_prediction import JUDGED, SETTLING
 from napari_dip.prior.fit import Fit
-from napari_dip.prior.noise_estimation import NoiseModel
+from napari_dip.prior.noise.model import NoiseModel
 from napari_dip.prior.presets import STACK
 from napari_dip.prior.stack_opinion import StackOpinion
 from napari_dip.prior.state_check import check_stack

@@ -18,7 +18,8 @@ from napari_dip.image.scaling import Scaling
 from napari_dip.image.source import Plane, Source
 from napari_dip.image.work import Group, Item
 from napari_dip.noise_settings import known_noise
-from napari_dip.prior.noise_estimation import NoiseModel, noise_in_common
+from napari_dip.prior.noise.correlation import noise_in_common
+from napari_dip.prior.noise.model import NoiseModel
 from napari_dip.prior.presets import STACK
 from napari_dip.prior.stack import Stack
 from napari_dip.prior.weights import relative_noise

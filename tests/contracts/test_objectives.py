@@ -10,7 +10,7 @@ from napari_dip.prior.latent_prior import LatentPrior
 from napari_dip.prior.likelihood import Gaussian, NoiseVariance
 from napari_dip.prior.masked_prediction import MaskedPrediction
 from napari_dip.prior.network import SlimPrior, VarianceHead
-from napari_dip.prior.noise_estimation import NoiseModel
+from napari_dip.prior.noise.model import NoiseModel
 from napari_dip.prior.objective import Objective, loss_of
 from napari_dip.prior.observation import Observation
 

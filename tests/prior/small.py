@@ -8,7 +8,7 @@ from napari_dip.prior.fit import Problem
 from napari_dip.prior.likelihood import Gaussian, NoiseVariance
 from napari_dip.prior.masked_prediction import MaskedPrediction
 from napari_dip.prior.network import Prior, SlimPrior
-from napari_dip.prior.noise_estimation import NoiseModel
+from napari_dip.prior.noise.model import NoiseModel
 from napari_dip.prior.objective import Objective
 from napari_dip.prior.observation import Observation
 from napari_dip.prior.optimisation import Optimisation

@@ -13,7 +13,7 @@ import napari_dip as dip
 from napari_dip import summary
 from napari_dip.prior.coarse import GROUPING, Grid, detail
 from napari_dip.prior.likelihood import Gaussian, NoiseVariance
-from napari_dip.prior.noise_estimation import NoiseModel
+from napari_dip.prior.noise.model import NoiseModel
 from napari_dip.prior.observation import Observation
 from napari_dip.prior.stack import Stack
 

@@ -6,17 +6,10 @@ from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter, zoom
 
 from napari_dip.prior.likelihood import Gaussian, NoiseVariance
-from napari_dip.prior.noise_estimation import (
-    ESTIMATION,
-    PLACE,
-    Estimation,
-    KnownNoise,
-    NoiseModel,
-    VarianceCurve,
-    by_place,
-    corrected_noise,
-    estimate_noise,
-)
+from napari_dip.prior.noise.config import ESTIMATION, PLACE, Estimation, VarianceCurve
+from napari_dip.prior.noise.corrected import by_place, corrected_noise
+from napari_dip.prior.noise.estimation import estimate_noise
+from napari_dip.prior.noise.model import KnownNoise, NoiseModel
 
 SEEDS = range(3)
 

@@ -15,7 +15,7 @@ from napari_dip.prior.latent_prior import LatentPrior
 from napari_dip.prior.likelihood import Gaussian, NoiseVariance
 from napari_dip.prior.masked_prediction import MaskedPrediction
 from napari_dip.prior.network import Hourglass
-from napari_dip.prior.noise_estimation import KnownNoise, NoiseModel
+from napari_dip.prior.noise.model import KnownNoise, NoiseModel
 from napari_dip.prior.nonlocal_bayes import FINE, NORMAL
 from napari_dip.prior.observation import UNKNOWN_NOISE, Observation
 from napari_dip.prior.posterior import AsPredicted, Refined

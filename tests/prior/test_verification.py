@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from napari_dip.prior.likelihood import Gaussian, NoiseVariance
-from napari_dip.prior.noise_estimation import NoiseModel
+from napari_dip.prior.noise.model import NoiseModel
 from napari_dip.prior.observation import Observation
 from napari_dip.prior.posterior import Averaged, posterior_mean
 from napari_dip.prior.verification import VERIFICATION, residual

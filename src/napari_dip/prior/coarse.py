@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from napari_dip.prior.likelihood import Gaussian, NoiseVariance
-from napari_dip.prior.noise_estimation import NoiseModel
+from napari_dip.prior.noise.model import NoiseModel
 from napari_dip.prior.observation import Observation, mean_where
 from napari_dip.prior.posterior import Averaged, Estimate, LastStep
 from napari_dip.prior.stack import Stack

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from napari_dip.prior.fill import fill
 from napari_dip.prior.network import ChannelDropout, Normalise, Prior, VarianceHead
-from napari_dip.prior.noise_estimation import NoiseModel
+from napari_dip.prior.noise.model import NoiseModel
 from napari_dip.prior.objective import Prediction
 from napari_dip.prior.observation import Observation, mean_where
 from napari_dip.prior.stack import Place, Stack

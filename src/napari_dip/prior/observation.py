@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from napari_dip.prior.fill import LOCAL_CONTRAST, LocalContrast, biharmonic, local_contrast
 from napari_dip.prior.forward_model import ForwardModel, Identity
 from napari_dip.prior.likelihood import LeastSquares
-from napari_dip.prior.noise_estimation import NoiseModel
+from napari_dip.prior.noise.model import NoiseModel
 
 UNKNOWN_NOISE = NoiseModel(LeastSquares(), 0, "")
 """Nothing is said of the noise: errors are squared and summed."""

@@ -19,7 +19,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from napari_dip.prior.likelihood import LEAST_VARIANCE, NoiseVariance
-from napari_dip.prior.noise_estimation import ESTIMATION, Estimation, corrected_noise
+from napari_dip.prior.noise.config import ESTIMATION, Estimation
+from napari_dip.prior.noise.corrected import corrected_noise
 from napari_dip.prior.nonlocal_bayes import NORMAL, ROUGH, PatchGroups, autocorrelation, nonlocal_bayes
 from napari_dip.prior.observation import Observation
 from napari_dip.prior.simple_opinion import SIMPLE_OPINION, Looked, SimpleOpinion

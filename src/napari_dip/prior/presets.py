@@ -27,7 +27,9 @@ from napari_dip.prior.like_gaps import HoldOut
 from napari_dip.prior.likelihood import Gaussian, NoiseVariance
 from napari_dip.prior.masked_prediction import MaskedPrediction
 from napari_dip.prior.network import VarianceHead
-from napari_dip.prior.noise_estimation import ESTIMATION, Estimation, KnownNoise, NoiseModel, estimate_noise
+from napari_dip.prior.noise.config import ESTIMATION, Estimation
+from napari_dip.prior.noise.estimation import estimate_noise
+from napari_dip.prior.noise.model import KnownNoise, NoiseModel
 from napari_dip.prior.nonlocal_bayes import FINE
 from napari_dip.prior.observation import UNKNOWN_NOISE, Observation
 from napari_dip.prior.optimisation import Optimisation

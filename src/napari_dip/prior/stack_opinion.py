@@ -12,7 +12,9 @@ from napari_dip.prior.apply import predict_planes
 from napari_dip.prior.crop_prediction import View
 from napari_dip.prior.likelihood import NoiseVariance
 from napari_dip.prior.network import Prior
-from napari_dip.prior.noise_estimation import Estimation, NoiseModel, variance_left
+from napari_dip.prior.noise.config import Estimation
+from napari_dip.prior.noise.corrected import variance_left
+from napari_dip.prior.noise.model import NoiseModel
 from napari_dip.prior.observation import Observation
 from napari_dip.prior.simple_opinion import SIMPLE_OPINION, Looked, Mixture
 from napari_dip.prior.stack import Stack, as_planes, as_volume

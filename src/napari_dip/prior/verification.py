@@ -19,7 +19,7 @@ from statistics import median
 import torch
 from torch import Tensor
 
-from napari_dip.prior.noise_estimation import NoiseModel
+from napari_dip.prior.noise.model import NoiseModel
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""The noise of an image: how strong it is, how it grows with brightness, and how far it reaches."""

@@ -1,0 +1,184 @@
+"""The numbers by which noise is estimated, each with its reason."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from napari_dip.prior.compression import JPEG, BlockSteps
+from napari_dip.prior.flat_blocks import DIFFERENCES, RESIDUALS, FlatBlocks
+from napari_dip.prior.linear_prediction import LINEAR, LinearPredictor
+from napari_dip.prior.saturation import PILE_UP, UNCLIPPING, PileUp, Unclipping
+
+
+@dataclass(frozen=True)
+class VarianceCurve:
+    """How a curve of variance over brightness is fitted to the flattest blocks.
+
+    Attributes
+    ----------
+    most_points : int
+        Points of the curve at the most; three terms are fitted, so five for each. Measured: benchmarks/constants.py.
+    blocks_per_point : int
+        Blocks that a point takes; the flattest fifth of fewer is a block or two. With fewer in all there is one point.
+        Measured: benchmarks/constants.py.
+    unseen : float
+        Variance of an image of which nothing is seen, in squared units of [0, 1]: it is taken to be good, with noise of
+        1 % of its range.
+    least_weight : float
+        Errors are relative to the variance of a point, but to no less than this part of their median: blocks without
+        any noise must not count for all. Measured: benchmarks/constants.py.
+    """
+
+    most_points: int = 16
+    blocks_per_point: int = 16
+    unseen: float = 1e-4
+    least_weight: float = 0.02
+
+
+@dataclass(frozen=True)
+class Naming:
+    """Which part of the variance, at the mean brightness, gives noise its name; nothing else depends on it.
+
+    Attributes
+    ----------
+    multiplicative : float
+        More than this part in proportion to the squared signal: most of it.
+    few, most : float
+        Less than `few` that grows with brightness is "gaussian", more than `most` is "poisson", both a tenth from the
+        end: less could not be told from an error of the fit.
+    """
+
+    multiplicative: float = 0.5
+    few: float = 0.1
+    most: float = 0.9
+
+
+@dataclass(frozen=True)
+class Place:
+    """How noise that depends on place is found.
+
+    Attributes
+    ----------
+    side : int
+        Of a block, in pixels.
+    around : int
+        Blocks to each side that are looked at with it.
+    flattest, bias : float
+        The quantile of their mean squares that counts, and where that lies for white noise of variance 1.
+    usual : float
+        The quantile of all places that is the usual one: that of the flattest blocks, which all noise is found by.
+    counted : float
+        Pairs of neighbours for a pixel, of two, that a block has to have at the least.
+    least, most : float
+        Less than so many times as much is not told from chance, nor from structure, and only the square of that is
+        believed in full; more than `most` is not believed.
+    """
+
+    side: int = 16
+    around: int = 1
+    flattest: float = 0.5
+    bias: float = 1.0
+    usual: float = 0.3
+    counted: float = 0.5
+    least: float = 1.5
+    most: float = 100.0
+
+
+@dataclass(frozen=True)
+class Smear:
+    """How noise that is correlated along one axis is told.
+
+    Attributes
+    ----------
+    most : int
+        Farthest reach in pixels that is looked for.
+    white : float
+        Along the other axis differences over one step have at least this part of the variance of those over three.
+    apart : float
+        Along it they have no more than this part of the variance that they have along the other.
+    enlarged : float
+        Differences over one step have less than this part of the variance of those beyond the reach, along both axes,
+        where an image was enlarged.
+    grows : float
+        Factor between one step and the next below which differences grow no more.
+    """
+
+    most: int = 8
+    white: float = 0.7
+    apart: float = 0.5
+    enlarged: float = 0.03
+    grows: float = 1.12
+
+
+CURVE, NAMING, SMEAR, PLACE = VarianceCurve(), Naming(), Smear(), Place()
+
+
+@dataclass(frozen=True)
+class Estimation:
+    """How noise is estimated.
+
+    Attributes
+    ----------
+    differences, residuals : FlatBlocks
+        Where it is seen, before anything is known and once there is a prediction.
+    curve : VarianceCurve
+    pile_up : PileUp
+    unclipping : Unclipping
+    compression : BlockSteps
+    naming : Naming
+    place : Place
+    linear : LinearPredictor
+    smear : Smear
+    most_radius : int
+        Largest correlation radius that is looked for. Beyond, the smooth image itself shows in the differences.
+    usual : float
+        Part of the blocks that are flatter than the usual ones.
+    few_counts : int
+        Most values that an image of single photons has.
+    counting : float
+        Within this factor the variance of photon counts is their mean; that of structure comes to it.
+    gaussian : float
+        Kurtosis of the differences, on the mean over steps up to the reach, up to which they may be correlated noise:
+        3.1 in wide-field images, 3.5 to 3.9 in felts of threads.
+    finest : int
+        Order of the differences by which white noise is found where there is fine structure everywhere.
+    white_ratio : float
+        Noise counts as white if the variance of its differences over one step is at least this part of that over the
+        next; the two are alike for white noise. Measured: benchmarks/constants.py.
+    unlit : float
+        Values that pile up at the low edge are cut off, rather than photon counts of zero, where the read variance
+        without light is more than this part of the usual one, or than that of a photon. Measured:
+        benchmarks/constants.py.
+    most_correction : float
+        How many times the estimated variance a correction by residuals may reach; texture that the prediction lacks
+        shows in them, too. Measured: benchmarks/constants.py.
+    least_left, least_left_if_correlated : float
+        Part of the estimated variance that a linear prediction has to leave, or it is no noise: 0.9 to 1.4 of white
+        noise, 1.2 of correlated noise (which it may know something of, if it reaches further than was seen), 0.001 to
+        0.35 of checkerboards and lattices.
+    """
+
+    differences: FlatBlocks = DIFFERENCES
+    residuals: FlatBlocks = RESIDUALS
+    curve: VarianceCurve = CURVE
+    pile_up: PileUp = PILE_UP
+    unclipping: Unclipping = UNCLIPPING
+    compression: BlockSteps = JPEG
+    naming: Naming = NAMING
+    place: Place = PLACE
+    linear: LinearPredictor = LINEAR
+    smear: Smear = SMEAR
+    most_radius: int = 2
+    usual: float = 0.5
+    few_counts: int = 64
+    counting: float = 1.5
+    gaussian: float = 3.35
+    finest: int = 8
+    white_ratio: float = 0.5
+    unlit: float = 0.1
+    most_correction: float = 2.5
+    least_left: float = 0.6
+    least_left_if_correlated: float = 0.25
+
+
+ESTIMATION = Estimation()

@@ -1,0 +1,83 @@
+"""How far the noise of one pixel reaches into its neighbours, and what planes have of it in common."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from napari_dip.prior.flat_blocks import differences, differences_along
+from napari_dip.prior.noise.config import ESTIMATION, Estimation, Smear
+
+
+def correlation_along(planes: np.ndarray, observed: np.ndarray, how: Estimation = ESTIMATION) -> tuple[int, int] | None:
+    """Find how far noise reaches along y and x, where it is white along one of them and far from that along the other.
+
+    The same for images that were enlarged, whose noise has next to nothing left from pixel to pixel. Fine structure has
+    both axes alike and some white noise in it; the smear of a slow amplifier and the pixels of before do not.
+
+    Parameters
+    ----------
+    planes : (n, y, x) array
+    observed : (n, y, x) bool array
+        Pixels that were measured.
+    how : Estimation, optional
+
+    Returns
+    -------
+    (int, int) or None
+        None where nothing of that kind is seen.
+    """
+    smear, levels = how.smear, []
+    for axis in (0, 1):
+        found = [
+            differences_along(planes, observed, step, axis, how.differences)[1] for step in range(1, smear.most + 2)
+        ]
+        if any(variance.size < how.curve.blocks_per_point for variance in found):
+            return None
+        levels.append([float(np.quantile(variance, how.differences.flattest)) for variance in found])
+    radii = [_reach(level, smear) for level in levels]
+    if all(
+        r > how.most_radius and level[0] < smear.enlarged * level[r] for r, level in zip(radii, levels, strict=True)
+    ):
+        return radii[0], radii[1]
+    white, other = (0, 1) if levels[0][0] > levels[1][0] else (1, 0)
+    known_white = levels[white][0] >= smear.white * levels[white][2]
+    if not known_white or not radii[other] or levels[other][0] > smear.apart * levels[white][0]:
+        return None
+    return (0, radii[other]) if white == 0 else (radii[other], 0)
+
+
+def _reach(level: list[float], smear: Smear) -> int:
+    """Say after how many steps differences grow no more; 0 where they always do, or never did."""
+    for radius in range(1, len(level)):
+        if level[radius] < smear.grows * level[radius - 1]:
+            return radius - 1
+    return 0
+
+
+def noise_in_common(planes: np.ndarray, observed: np.ndarray, how: Estimation = ESTIMATION) -> float | None:
+    """Correlation of the noise of planes that lie beside each other, seen in their flattest blocks.
+
+    Planes that were interpolated, or averaged over time, have noise in common: one gives away what is hidden of the
+    other. Of independent noise the difference of two planes has twice the variance of one.
+
+    Parameters
+    ----------
+    planes : (n, y, x) array
+        In their order.
+    observed : (n, y, x) bool array
+        Pixels that were measured.
+    how : Estimation, optional
+
+    Returns
+    -------
+    float or None
+        0 for independent noise, 1 for the same; None where too little is seen.
+    """
+    apart, both = planes[1:] - planes[:-1], observed[1:] & observed[:-1]
+    found = []
+    for values, known in ((apart, both), (planes, observed)):
+        variance = differences(values, known, 1 + how.most_radius, how.differences)[1]
+        if variance.size < how.curve.blocks_per_point:
+            return None
+        found.append(float(np.quantile(variance, how.differences.flattest)))
+    return 1 - found[0] / (2 * found[1]) if found[1] > 0 else None
