@@ -140,32 +140,60 @@ def kurtosis(planes: np.ndarray, observed: np.ndarray, step: int, blocks: FlatBl
     planes, observed, step, blocks
         As in `differences`.
     """
-    values, means = [], []
-    for plane, known in zip(planes, observed, strict=True):
-        side = blocks.side
-        if min(plane.shape) < 2 * step + side or not known.all():
-            continue
-        apart = _weighted(plane.astype(np.float64), step, [1, -2, 1])
-        rows, columns = (n // side for n in apart.shape)
-        parts = [
-            x[: rows * side, : columns * side]
-            .reshape(rows, side, columns, side)
-            .swapaxes(1, 2)
-            .reshape(-1, side * side)
-            for x in (apart, plane[step:-step, step:-step])
-        ]
-        values.append(parts[0])
-        means.append(parts[1].mean(1))
-    if not values or sum(map(len, values)) < 16:
+    windows = flat_windows(planes, observed, step, blocks.side, blocks.flattest)
+    if not len(windows):
         return 3.0
-    found, level = np.concatenate(values), np.concatenate(means)
-    found = found - found.mean(1, keepdims=True)
-    spread = found.std(1)
-    flat = np.zeros(len(found), bool)
+    apart = windows - windows.mean((1, 2), keepdims=True)
+    spread = apart.std((1, 2), keepdims=True)
+    varied = spread[:, 0, 0] > 0
+    return float(((apart / spread)[varied] ** 4).mean()) if varied.any() else 3.0
+
+
+def flat_windows(planes: np.ndarray, observed: np.ndarray, step: int, side: int, flattest: float) -> np.ndarray:
+    """Second differences in the flattest windows at each brightness, of those that were measured as a whole.
+
+    Parameters
+    ----------
+    planes, observed, step
+        As in `differences`.
+    side : int
+        Of a window, in pixels.
+    flattest : float
+        Part of the windows that is taken.
+
+    Returns
+    -------
+    (windows, side, side) array
+        Empty where there are fewer than 16 to choose from.
+    """
+    found, levels = [np.empty((0, side, side))], [np.empty(0)]
+    for plane, known in zip(planes, observed, strict=True):
+        if min(plane.shape) < 2 * step + side:
+            continue
+        value = np.where(known, plane, 0.0).astype(np.float64)
+        inner = slice(step, -step)
+        whole = _windows(_weighted(known.astype(np.float64), step, [1, 1, 1]) > 8.5, side).all((1, 2))
+        found.append(_windows(_weighted(value, step, [1, -2, 1]) / 6, side)[whole])
+        levels.append(_windows(value[inner, inner], side).mean((1, 2))[whole])
+    windows, level = np.concatenate(found), np.concatenate(levels)
+    if len(windows) < LEAST_WINDOWS:
+        return windows[:0]
+    power = (windows**2).mean((1, 2))
+    flat = np.zeros(len(windows), bool)
     for part in np.array_split(np.argsort(level), min(8, max(1, len(level) // 12))):
-        flat[part[spread[part] <= np.quantile(spread[part], blocks.flattest)]] = True
-    flat &= spread > 0
-    return float(((found[flat] / spread[flat, None]) ** 4).mean()) if flat.any() else 3.0
+        flat[part[power[part] <= np.quantile(power[part], flattest)]] = True
+    return windows[flat]
+
+
+LEAST_WINDOWS = 16
+"""Windows that are needed to say which are the flattest."""
+
+
+def _windows(image: np.ndarray, side: int) -> np.ndarray:
+    """Cut an image into windows, (n, side, side)."""
+    rows, columns = (n // side for n in image.shape)
+    cut = image[: rows * side, : columns * side].reshape(rows, side, columns, side)
+    return cut.swapaxes(1, 2).reshape(-1, side, side)
 
 
 def block_means(

@@ -60,7 +60,8 @@ class StackOpinion:
         values, observed = (_in_a_row([one.cut(getattr(one.observation, x)) for one in looked]) for x in _MEASURED)
         held_out = [one.cut(one.observation.held_out) for one in looked if one.observation.held_out is not None]
         most = VERIFICATION.most_noise(noise, mean, values, _in_a_row(held_out) if held_out else None)
-        return cls(variance_left(noise.likelihood, mean, values, observed, estimation), most, mixture, view.reach)
+        left = variance_left(noise.likelihood, mean, values, observed, estimation, noise.radii)
+        return cls(left, most, mixture, view.reach)
 
     def mixed(
         self, mean: Tensor, variance: Tensor, stack: Stack, planes: Sequence[int], noise: NoiseModel

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from napari_dip.prior.compression import JPEG, BlockSteps
 from napari_dip.prior.flat_blocks import DIFFERENCES, RESIDUALS, FlatBlocks
@@ -27,12 +28,15 @@ class VarianceCurve:
     least_weight : float
         Errors are relative to the variance of a point, but to no less than this part of their median: blocks without
         any noise must not count for all. Measured: benchmarks/constants.py.
+    accuracy : float
+        Relative error of a point below which no better fit is sought.
     """
 
     most_points: int = 16
     blocks_per_point: int = 16
     unseen: float = 1e-4
     least_weight: float = 0.02
+    accuracy: float = 0.05
 
 
 @dataclass(frozen=True)
@@ -110,7 +114,62 @@ class Smear:
     grows: float = 1.12
 
 
-CURVE, NAMING, SMEAR, PLACE = VarianceCurve(), Naming(), Smear(), Place()
+@dataclass(frozen=True)
+class CorrelatedNoise:
+    """What is taken for noise that reaches into neighbouring pixels, and not for fine structure.
+
+    Attributes
+    ----------
+    white_part : float
+        Largest part of the variance at the finest scale.
+    tail : float
+        Largest kurtosis beyond the reach.
+    spread : float
+        Largest excess of the scatter of the flattest blocks beyond the reach, as a difference of logarithms, beside
+        its standard error.
+    spread_within : float
+        The same within the reach.
+    residual_spread : float
+        The same of what a prediction leaves behind.
+    small, structure : float
+        Where the white part is more than `small`, excess kurtosis and excess scatter of differences over two pixels
+        together are at the most `structure`: -0.3 to 0.2 of noise, mostly below 0.1, and 0.1 to 0.5 of felts.
+    next_to_nothing : float
+        With a smaller white part, edges are all that is left at the finest scale, so its shape says nothing.
+    most_period : float
+        Longest period in pixels that interpolation leaves.
+    line_tail, line_spread : float
+        Largest kurtosis, and excess of the scatter, of differences over one pixel, of noise smeared along one axis.
+    low : float
+        Quantile of the blocks that the scatter is measured at.
+    grows : float
+        Largest factor between the variances of differences beyond the reach and twice as far.
+    rounded : float
+        Values are rounded if there are fewer different ones than this part of the pixels.
+    peak : float
+        Least power of a period, over the median of all.
+    """
+
+    white_part: float = 0.62
+    tail: float = 3.5
+    spread: float = 0.14
+    spread_within: float = 0.19
+    residual_spread: float = 0.15
+    small: float = 0.3
+    structure: float = 0.1
+    next_to_nothing: float = 0.1
+    most_period: float = 4.5
+    line_tail: float = 4.5
+    line_spread: float = 0.29
+    low: float = 0.05
+    grows: float = 2.0
+    rounded: float = 0.25
+    peak: float = 30.0
+
+
+CURVE, NAMING, SMEAR, PLACE, CORRELATED = VarianceCurve(), Naming(), Smear(), Place(), CorrelatedNoise()
+FINEST_BIAS = {4: 0.66, 8: 0.558}
+"""`FlatBlocks.bias` for differences of high orders, whose pixels are more alike: simulated with white noise."""
 
 
 @dataclass(frozen=True)
@@ -140,8 +199,6 @@ class Estimation:
     gaussian : float
         Kurtosis of the differences, on the mean over steps up to the reach, up to which they may be correlated noise:
         3.1 in wide-field images, 3.5 to 3.9 in felts of threads.
-    finest : int
-        Order of the differences by which white noise is found where there is fine structure everywhere.
     white_ratio : float
         Noise counts as white if the variance of its differences over one step is at least this part of that over the
         next; the two are alike for white noise. Measured: benchmarks/constants.py.
@@ -168,12 +225,13 @@ class Estimation:
     place: Place = PLACE
     linear: LinearPredictor = LINEAR
     smear: Smear = SMEAR
+    correlated: CorrelatedNoise = CORRELATED
+    finest_bias: Mapping[int, float] = field(default_factory=lambda: FINEST_BIAS)
     most_radius: int = 2
     usual: float = 0.5
     few_counts: int = 64
     counting: float = 1.5
     gaussian: float = 3.35
-    finest: int = 8
     white_ratio: float = 0.5
     unlit: float = 0.1
     most_correction: float = 2.5

@@ -11,17 +11,26 @@ from torch.nn import functional as F
 from napari_dip.prior.flat_blocks import block_means
 from napari_dip.prior.likelihood import Likelihood, NoiseVariance
 from napari_dip.prior.noise.config import ESTIMATION, Estimation, Place
+from napari_dip.prior.noise.evidence import excess_spread
 from napari_dip.prior.noise.variance_curve import NOTHING, fit_variance_curve
+
+NO_DOUBT = NoiseVariance(0.0)
+"""What a prediction leaves behind says nothing against the noise as it was thought to be."""
 
 
 def variance_left(
-    likelihood: Likelihood, prediction: Tensor, values: Tensor, observed: Tensor, how: Estimation = ESTIMATION
+    likelihood: Likelihood,
+    prediction: Tensor,
+    values: Tensor,
+    observed: Tensor,
+    how: Estimation = ESTIMATION,
+    radii: tuple[int, int] = (0, 0),
 ) -> NoiseVariance:
     """Find the variance of what a prediction leaves behind, over brightness.
 
     Correlated and heavy-tailed noise is stronger than its differences tell. What a prediction that never saw a pixel
     leaves of it is noise plus its own error, so the flattest blocks show the noise. Where all is texture, they show
-    that, too, hence the bound of `corrected_noise`.
+    that, too: then they differ from place to place, and nothing is said.
 
     Parameters
     ----------
@@ -31,6 +40,8 @@ def variance_left(
     observed : (n, 1, [z,] y, x) Tensor
         1 where a pixel was measured.
     how : Estimation, optional
+    radii : (int, int)
+        How far the noise reaches along y and x.
     """
     counts = (observed > 0).expand_as(prediction).cpu().numpy().reshape(-1, *prediction.shape[-2:])
     estimated = likelihood.noise_variance(prediction)
@@ -38,7 +49,10 @@ def variance_left(
     images = (x.cpu().numpy().reshape(counts.shape) for x in (prediction, (value - prediction) ** 2 + spread))
     blocks = block_means(zip(*images, counts, strict=True), how.residuals)
     if blocks[0].size < how.curve.blocks_per_point:
-        return NoiseVariance(0.0)  # too little is seen to doubt what was thought
+        return NO_DOUBT  # too little is seen to doubt what was thought
+    parts, shape = (how.correlated.low, how.residuals.flattest), how.residuals.side**2 / 2
+    if not any(radii) and excess_spread(*blocks, shape, parts, how.curve) > how.correlated.residual_spread:
+        return NO_DOUBT  # what is left depends on place, as structure does
     return fit_variance_curve(*blocks, how.residuals, how)
 
 
@@ -72,10 +86,12 @@ def corrected_noise(
         Of the shape of `prediction`: between the estimated variance and `how.most_correction` times that, or below
         `most` times that, and where it depends on place, whatever that comes to.
     """
-    left = left or variance_left(likelihood, prediction, values, observed, how)
+    left = left or variance_left(likelihood, prediction, values, observed, how, radii)
     estimated = likelihood.noise_variance(prediction)
     if most < 1:
-        noise = torch.minimum(left.at(prediction), most * estimated)
+        noise = most * estimated
+        if left != NO_DOUBT:
+            noise = torch.minimum(left.at(prediction), noise)
     else:
         noise = left.at(prediction).clamp(estimated, how.most_correction * estimated)
     value, _ = likelihood.unclipped(prediction, noise, values)

@@ -22,6 +22,8 @@ class KnownNoise:
         Value of one photon.
     offset : float or None
         Value of a pixel without light; unknown, the variance is a line over brightness that may start anywhere.
+    reach : int or None
+        How many pixels the noise of one pixel reaches into its neighbours.
     top : float
         Largest value that was measured: there, or at 0, the instrument may have saturated.
     """
@@ -30,6 +32,7 @@ class KnownNoise:
     sigma: float | None = None
     gain: float | None = None
     offset: float | None = None
+    reach: int | None = None
     top: float = 1.0
 
 

@@ -1,0 +1,269 @@
+"""What an image shows of its noise before anything is fitted: levels, saturation, and tests of its nature.
+
+Noise that reaches into neighbouring pixels and fine structure look alike to differences of neighbours. Four things tell
+them apart, and each can only speak against noise:
+
+- *White part*. An instrument that smears its noise smears all of it, so little is left at the finest scale. Fine
+  structure lies under white noise.
+- *Shape*. Noise of many sources is Gaussian, however it is smeared; edges and lines have heavy tails.
+- *Place*. Noise is everywhere alike in pixels of one brightness; structure has places.
+- *Reach*. Noise that reaches a few pixels is not correlated beyond; a smooth image is.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import numpy as np
+from scipy.special import gammaincinv
+
+from napari_dip.prior.compression import compression_error
+from napari_dip.prior.flat_blocks import FlatBlocks, differences, finest_differences, flat_windows, kurtosis
+from napari_dip.prior.noise.config import Estimation, VarianceCurve
+from napari_dip.prior.noise.model import KnownNoise
+from napari_dip.prior.noise.variance_curve import bins_of
+from napari_dip.prior.saturation import saturation
+
+Blocks = tuple[np.ndarray, np.ndarray]
+"""Brightness and noise variance of blocks."""
+TINY = 1e-30
+"""Keeps logarithms and quotients finite."""
+
+
+class Evidence:
+    """What an image shows of its noise.
+
+    Parameters
+    ----------
+    planes : (n, y, x) array
+        Channels or slices, values near [0, 1].
+    observed : (n, y, x) bool array
+        Pixels that were measured.
+    known : KnownNoise
+    config : Estimation
+    """
+
+    def __init__(self, planes: np.ndarray, observed: np.ndarray, known: KnownNoise, config: Estimation):
+        self.planes, self.observed, self.known, self.config = planes, observed, known, config
+        self._by_step: dict[int, Blocks] = {}
+
+    def blocks(self, step: int) -> Blocks:
+        """Give the blocks as second differences over some pixels show them."""
+        if step not in self._by_step:
+            self._by_step[step] = differences(self.planes, self.observed, step, self.config.differences)
+        return self._by_step[step]
+
+    def blocks_of_order(self, order: int) -> Blocks:
+        """Give the blocks as differences of a high order show them: the finest scale, at which structure is weak."""
+        brightness, variance = finest_differences(self.planes, self.observed, order, self.config.differences)
+        return brightness, variance * self.config.differences.bias / self.config.finest_bias[order]
+
+    @cached_property
+    def reach(self) -> int:
+        """How many pixels apart differences still grow, as those of correlated noise and of fine structure do."""
+        # compression smooths the flattest blocks most; noise is correlated in the usual ones, too
+        parts, radius = (self.config.differences.flattest, self.config.usual), 0
+        while radius < self.config.most_radius and all(
+            self.level(radius + 1, part) < self.config.white_ratio * self.level(radius + 2, part) < np.inf
+            for part in parts
+        ):
+            radius += 1
+        return radius
+
+    @property
+    def finest_blocks(self) -> Blocks:
+        """Give the blocks at the scale at which structure shows least: the finest where there is fine structure."""
+        if self.is_compressed:
+            return self.blocks(1)  # compression takes away what is finest of the noise, and leaves the rest
+        found = self.blocks_of_order(8 if self.reach else 4)
+        return found if found[1].size else self.blocks(1)
+
+    def level(self, step: int, part: float | None = None) -> float:
+        """Give the variance below which a part of the blocks lies; infinite where none is seen."""
+        return _quantile(self.blocks(step)[1], self.config.differences.flattest if part is None else part)
+
+    @property
+    def brightness(self) -> float:
+        """Mean of what was measured."""
+        return float(self.planes[self.observed].mean())
+
+    @cached_property
+    def edges(self) -> tuple[float, float]:
+        """Where values are cut off; infinite where they are not."""
+        return saturation(self.planes, self.observed, self.known.top, self.config.pile_up)
+
+    @cached_property
+    def compression(self) -> tuple[float, bool]:
+        """Error of block-wise compression, and whether its blocks are certain."""
+        return compression_error(self.planes, self.config.compression)
+
+    @cached_property
+    def rounding(self) -> float:
+        """Variance that rounding to whole numbers, or other equal steps, has added; 0 where values are not rounded."""
+        steps = np.diff(np.unique(self.planes[self.observed]))
+        if not steps.size or len(steps) > self.config.correlated.rounded * np.count_nonzero(self.observed):
+            return 0.0
+        least = float(steps.min())
+        off = np.abs(steps / least - np.rint(steps / least)).max()
+        return least**2 / 12 if off < 0.05 else 0.0
+
+    @cached_property
+    def white_part(self) -> float:
+        """Variance at the finest scale over that of second differences, both without rounding: 1 for white noise."""
+        finest = _quantile(self.blocks_of_order(8)[1], self.config.differences.flattest)
+        bias = self.config.differences.bias
+        usual = self.level(1) / bias - self.rounding
+        return max(finest / bias - self.rounding, 0.0) / usual if np.isfinite(finest) and usual > 0 else 1.0
+
+    def tail(self, step: int) -> float:
+        """Kurtosis of differences in the flattest blocks, 3 for Gaussian noise."""
+        return kurtosis(self.planes, self.observed, step, self.config.residuals)
+
+    def spread(self, step: int) -> float:
+        """How much further the flattest blocks scatter than stationary noise does, as a difference of logarithms.
+
+        The mean square of a block of Gaussian noise is nearly gamma distributed, with a shape that follows from the
+        correlation of its pixels. Of structure, some places have far less than others.
+        """
+        brightness, variance = self.blocks(step)
+        if len(variance) < 2 * self.config.curve.blocks_per_point:
+            return np.inf
+        shape = gamma_shape(self.planes, self.observed, step, self.config.differences)
+        parts = self.config.correlated.low, self.config.differences.flattest
+        return excess_spread(brightness, variance, shape, parts, self.config.curve)
+
+    @cached_property
+    def periods(self) -> list[float]:
+        """Periods in pixels at which second differences along rows and columns are stronger and weaker."""
+        found = (_periods(self.planes, self.observed, axis, self.config.correlated.peak) for axis in (1, 2))
+        return [period for periods in found for period in periods]
+
+    @property
+    def is_compressed(self) -> bool:
+        """Whether the image has blocks of compression, within which little changes."""
+        side = self.config.compression.side
+        return self.compression[1] or any(abs(period / side - 1) < 0.04 for period in self.periods)
+
+    @property
+    def is_interpolated(self) -> bool:
+        """Whether the image was enlarged or moved: interpolated noise is weaker between the pixels of before."""
+        most = self.config.correlated.most_period
+        return not self.is_compressed and any(period < most for period in self.periods)
+
+    @property
+    def is_enlarged(self) -> bool:
+        """Whether noise was enlarged with the image: from a few pixels on, it is Gaussian again."""
+        return self.is_interpolated and min(self.tail(3), self.tail(4)) < self.config.correlated.line_tail
+
+    @property
+    def is_smeared(self) -> bool:
+        """Whether what is finest is small, and Gaussian as far as it is there, or interpolated."""
+        limits = self.config.correlated
+        if self.is_compressed or self.white_part > limits.white_part:
+            return False
+        if self.white_part > limits.small and self.tail(2) - 3 + self.spread(2) > limits.structure:
+            return False
+        return self.tail(1) < limits.tail or self.white_part < limits.next_to_nothing or self.is_interpolated
+
+    def is_everywhere(self, step: int) -> bool:
+        """Whether what differences over a step show has the shape, the place and the reach of noise."""
+        limits = self.config.correlated
+        return (
+            min(self.tail(step), self.tail(step + 1)) < limits.tail
+            and self.spread(step) < limits.spread + self._chance
+            and self.spread(step - 1) < limits.spread_within + self._chance
+            and self.level(2 * step) < limits.grows * self.level(step)
+        )
+
+    @property
+    def _chance(self) -> float:
+        """Standard error of a spread: of few blocks, more scatter is chance."""
+        return float(1 / max(len(self.blocks(1)[1]), 1) ** 0.5)
+
+    @property
+    def is_stationary(self) -> bool:
+        """Whether what differences over one pixel show may be noise that is the same everywhere."""
+        limits = self.config.correlated
+        return (
+            not self.is_compressed
+            and self.tail(1) < limits.line_tail
+            and self.spread(1) < limits.line_spread + self._chance
+        )
+
+    @property
+    def is_pattern(self) -> bool:
+        """Whether differences are far from Gaussian: correlated noise can be predicted, too, if it reaches far."""
+        found = (self.tail(step) for step in range(1, self.config.most_radius + 2))
+        return max(abs(one - 3) for one in found) > self.config.gaussian - 3
+
+
+def _periods(planes: np.ndarray, observed: np.ndarray, axis: int, peak: float) -> list[float]:
+    """Find the periods of the strength of second differences along an axis of (n, y, x)."""
+    x, known = np.moveaxis(planes, axis, -1), np.moveaxis(observed, axis, -1)
+    if x.shape[-1] < LEAST_LENGTH:
+        return []
+    whole = known[..., 2:] & known[..., 1:-1] & known[..., :-2]
+    size = np.abs(x[..., 2:] - 2 * x[..., 1:-1] + x[..., :-2]) * whole
+    usual = size.sum(-1, keepdims=True) / whole.sum(-1, keepdims=True).clip(1)
+    size = np.minimum(size / usual.clip(1e-12), 3.0)  # each line counts as much, and no edge for all
+    count = whole.sum((0, 1))
+    used = count > 0.25 * count.max()
+    profile = size.sum((0, 1)) / count.clip(1)
+    profile = np.where(used, profile - profile[used].mean(), 0.0)
+    power = np.abs(np.fft.rfft(profile * np.hanning(len(profile)))) ** 2
+    first = len(profile) // 12  # slower changes are structure
+    return [len(profile) / at for at in range(first, len(power)) if power[at] > peak * np.median(power[first:])]
+
+
+LEAST_LENGTH = 48
+"""Pixels of a line in which a period can be seen."""
+
+
+def excess_spread(
+    brightness: np.ndarray, variance: np.ndarray, shape: float, parts: tuple[float, float], curve: VarianceCurve
+) -> float:
+    """Compare the scatter of blocks, between two of their quantiles, with that of a gamma distribution.
+
+    Parameters
+    ----------
+    brightness, variance : (blocks,) array
+    shape : float
+        Of the gamma distribution.
+    parts : (float, float)
+        The quantiles.
+    curve : VarianceCurve
+        Says how many blocks are of one brightness.
+
+    Returns
+    -------
+    float
+        Difference of logarithms; 0 for stationary Gaussian noise, more where some places have far less than others.
+    """
+    low, high = parts
+    relative = np.empty(len(variance))
+    for part in bins_of(brightness, curve):
+        relative[part] = variance[part] / max(np.quantile(variance[part], high), TINY)
+    expected = np.log(gammaincinv(shape, high) / gammaincinv(shape, low))
+    return float(-np.log(max(np.quantile(relative, low), TINY)) - expected)
+
+
+def gamma_shape(planes: np.ndarray, observed: np.ndarray, step: int, blocks: FlatBlocks) -> float:
+    """Shape of the gamma distribution of the mean square of a block, if all were as correlated as the flattest ones."""
+    side, total = blocks.side, 0.0
+    lags = range(-side + 1, side)
+    windows = flat_windows(planes, observed, step, 2 * side, blocks.flattest / 2)
+    if not len(windows):
+        return side * side / 2
+    power = np.mean(windows**2)
+    for dy in range(side):
+        for dx in lags if dy else range(side):
+            n = 2 * side
+            a = windows[:, : n - dy, max(-dx, 0) : n - max(dx, 0)]
+            b = windows[:, dy:, max(dx, 0) : n + min(dx, 0)]
+            weight = (side - dy) * (side - abs(dx)) * (1 if dy == dx == 0 else 2)
+            total += weight * (np.mean(a * b) / power) ** 2
+    return side**4 / (2 * total)
+
+
+def _quantile(variance: np.ndarray, part: float) -> float:
+    return float(np.quantile(variance, part)) if variance.size else np.inf

@@ -1,0 +1,167 @@
+"""Hypotheses of what the noise of an image is, and the judge that chooses among them.
+
+Each hypothesis looks at the evidence and gives a noise model, or nothing where the image does not prove it. White noise
+needs no proof: it is what is left. To take structure for noise destroys it, to take noise for structure leaves some
+noise, so a hypothesis that would destroy more has to be proven by more. A new kind of noise is a new hypothesis.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import numpy as np
+import torch
+
+from napari_dip.prior.flat_blocks import block_means, differences_along
+from napari_dip.prior.likelihood import Gaussian, NoiseVariance
+from napari_dip.prior.noise.correlation import correlation_along
+from napari_dip.prior.noise.evidence import Blocks, Evidence
+from napari_dip.prior.noise.model import NoiseModel
+from napari_dip.prior.noise.variance_curve import fit_variance_curve, name_of
+
+
+class Hypothesis(Protocol):
+    """What the noise of an image may be."""
+
+    @property
+    def weight(self) -> int:
+        """How much it explains: of those that are proven, the one that explains most is taken."""
+        ...
+
+    def read(self, evidence: Evidence) -> NoiseModel | None:
+        """Give the noise as it would be, or None where the image does not prove it."""
+        ...
+
+
+@dataclass(frozen=True)
+class CompressionError:
+    """The error of JPEG and its kin, whose blocks stand out along both axes."""
+
+    weight: int = 4
+
+    def read(self, evidence: Evidence) -> NoiseModel | None:
+        """Give white noise that stands for the error, which is alike in neighbouring pixels."""
+        error, certain = evidence.compression
+        kind = evidence.known.kind
+        if kind != "compression" and not (kind == "auto" and certain):
+            return None
+        variance = (evidence.config.compression.white_factor * error) ** 2
+        return NoiseModel(Gaussian(NoiseVariance(variance)), 0, "compression")
+
+
+@dataclass(frozen=True)
+class SinglePhotons:
+    """Most pixels have no photon and the others a few: hardly a block varies, so the flattest ones say nothing."""
+
+    weight: int = 3
+
+    def read(self, evidence: Evidence) -> NoiseModel | None:
+        """Give Poisson noise with the gain by which all values are multiples of a photon."""
+        config, values = evidence.config, evidence.planes[evidence.observed]
+        steps = np.unique(values)
+        if evidence.known.kind != "auto" or not 2 <= len(steps) <= config.few_counts:
+            return None
+        photon, mean = float(steps[1]), float(values.mean())
+        variance = evidence.blocks(1)[1]
+        off = np.abs(steps / photon - np.rint(steps / photon)).max()
+        if np.count_nonzero(values == 0) < 0.5 * values.size or off > 1e-3 or not variance.size:
+            return None
+        if not 1 / config.counting < variance.mean() / (photon * mean) < config.counting:
+            return None
+        return NoiseModel(Gaussian(NoiseVariance(0.0, gain=photon)), 0, "poisson")
+
+
+@dataclass(frozen=True)
+class LineNoise:
+    """Noise that is smeared along one axis and white along the other, or an image that was enlarged with its noise."""
+
+    weight: int = 2
+
+    def read(self, evidence: Evidence) -> NoiseModel | None:
+        """Give noise that reaches as far along each axis as differences grow."""
+        if evidence.known.reach is not None:
+            return None
+        along = correlation_along(evidence.planes, evidence.observed, evidence.config)
+        if along is None or not (evidence.is_enlarged if all(along) else evidence.is_stationary):
+            return None
+        axis = 0 if along[0] <= along[1] else 1
+        where = evidence.planes, evidence.observed
+        blocks = differences_along(*where, along[axis] + 1, axis, evidence.config.differences)
+        return _model(evidence, blocks, max(along), along)
+
+
+@dataclass(frozen=True)
+class CorrelatedNoise:
+    """Noise that reaches into neighbouring pixels, the same along both axes."""
+
+    weight: int = 1
+
+    def read(self, evidence: Evidence) -> NoiseModel | None:
+        """Give noise with the reach beyond which differences grow no more."""
+        config, known = evidence.config, evidence.known.reach
+        if known is not None:
+            return _model(evidence, evidence.blocks(known + 1), known) if known else None
+        radius = evidence.reach
+        if not radius or not evidence.is_smeared or not evidence.is_everywhere(config.most_radius + 1):
+            return None
+        return _model(evidence, evidence.blocks(radius + 1), radius)
+
+
+@dataclass(frozen=True)
+class WhiteNoise:
+    """Noise that is independent from pixel to pixel, and no stronger than what is seen at a fine scale."""
+
+    weight: int = 0
+
+    def read(self, evidence: Evidence) -> NoiseModel | None:
+        """Give the noise of which structure shows least."""
+        kind = evidence.known.kind
+        # where there is fine structure, what grows with brightness may as well be that
+        kind = "gaussian" if evidence.reach and kind == "auto" and not evidence.is_compressed else kind
+        return _model(evidence, evidence.finest_blocks, 0, kind=kind)
+
+
+HYPOTHESES: tuple[Hypothesis, ...] = (CompressionError(), SinglePhotons(), LineNoise(), CorrelatedNoise(), WhiteNoise())
+
+
+def judge(evidence: Evidence) -> NoiseModel:
+    """Choose the hypothesis that explains most of those that the image proves."""
+    proven = [(one.weight, noise) for one in HYPOTHESES if (noise := one.read(evidence)) is not None]
+    noise = max(proven, key=lambda pair: pair[0])[1]
+    return noise if noise.told else _bounded(noise, evidence)
+
+
+def _bounded(noise: NoiseModel, evidence: Evidence) -> NoiseModel:
+    """Replace noise that is stronger than what a linear prediction leaves: it was a pattern, which can be predicted."""
+    config, planes, observed = evidence.config, evidence.planes, evidence.observed
+    predicted = config.linear.residuals(planes, observed, noise.radii)
+    if predicted is None:
+        return noise
+    left, where = predicted
+    thought = float(noise.likelihood.noise_variance(torch.from_numpy(planes[where])).double().mean())
+    bound = config.least_left_if_correlated if noise.correlation_radius else config.least_left
+    if (left[where] ** 2).mean() > bound * thought or not evidence.is_pattern:
+        return noise
+    kind = evidence.known.kind if evidence.known.kind != "auto" else "gaussian"
+    blocks = block_means(zip(planes, left**2, where, strict=True), config.residuals)
+    curve = fit_variance_curve(*blocks, config.residuals, config, known=replace(evidence.known, kind=kind))
+    return NoiseModel(Gaussian(curve), 0, kind)
+
+
+def _model(
+    evidence: Evidence, blocks: Blocks, radius: int, along: tuple[int, int] | None = None, kind: str | None = None
+) -> NoiseModel:
+    """Make a model of the blocks that show the noise, of a kind if that is given."""
+    known, config = replace(evidence.known, kind=kind or evidence.known.kind), evidence.config
+    low, high = evidence.edges
+    if np.isfinite(low):
+        # photon counts pile up at zero by themselves; only read noise as strong as a photon is cut off there
+        free = fit_variance_curve(*blocks, config.differences, config, -np.inf, high)
+        unlit = free.read - free.gain * free.offset
+        usual = float(free.at(torch.tensor(evidence.brightness)))
+        low = low if unlit > max(free.gain**2, config.unlit * usual) else -np.inf
+    curve = fit_variance_curve(*blocks, config.differences, config, low, high, known)
+    kind = known.kind if known.kind != "auto" else name_of(curve, evidence.brightness, config.naming)
+    told = known.sigma is not None or known.gain is not None
+    return NoiseModel(Gaussian(curve, low, high), radius, kind, along, told)

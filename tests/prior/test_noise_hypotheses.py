@@ -1,0 +1,182 @@
+"""What destroys structure needs proof: which reading of the noise is chosen, over drawn scenes and kinds of noise."""
+
+import io
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from scipy.ndimage import gaussian_filter, shift, uniform_filter1d, zoom
+from skimage import color, data
+
+from napari_dip.prior.noise.config import ESTIMATION
+from napari_dip.prior.noise.estimation import estimate_noise
+from napari_dip.prior.noise.evidence import Evidence
+from napari_dip.prior.noise.model import KnownNoise
+
+SIDE = 128
+GRID = np.mgrid[:SIDE, :SIDE].astype(float)
+SEEDS = st.integers(0, 10**6)
+
+
+def unit(image):
+    return (image - image.min()) / np.ptp(image)
+
+
+def filaments(random):
+    """Thin lines all over, one to two pixels wide."""
+    image, (y, x) = np.zeros((SIDE, SIDE)), GRID
+    for _ in range(random.integers(60, 200)):
+        angle, place = random.uniform(0, np.pi), random.uniform(-SIDE / 2, SIDE / 2)
+        across = (x - SIDE / 2) * np.cos(angle) + (y - SIDE / 2) * np.sin(angle) - place
+        image = np.maximum(image, random.uniform(0.3, 1) * np.exp(-(across**2) / 2))
+    return image
+
+
+def walls(random):
+    """Membranes between the cells of a random pattern."""
+    centres = random.uniform(0, SIDE, (60, 2))
+    apart = np.hypot(GRID[0][..., None] - centres[:, 0], GRID[1][..., None] - centres[:, 1])
+    nearest = np.sort(apart, -1)
+    return np.exp(-(((nearest[..., 1] - nearest[..., 0]) / 2) ** 2))
+
+
+def blobs(random):
+    """Smooth cells on a dark ground, most of which is flat."""
+    image, (y, x) = np.zeros((SIDE, SIDE)), GRID
+    for _ in range(8):
+        cy, cx = random.uniform(0, SIDE, 2)
+        image = np.maximum(image, np.exp(-((y - cy) ** 2 + (x - cx) ** 2) / random.uniform(60, 200)))
+    return image
+
+
+def clouds(random):
+    return unit(gaussian_filter(random.standard_normal((SIDE, SIDE)), 12, mode="wrap"))
+
+
+def read(image, observed=None, **known):
+    """Read the noise of an image as a run does: scaled to [0, 1]."""
+    observed = np.ones(image.shape, bool) if observed is None else observed
+    values = ((image - image[observed].min()) / np.ptp(image[observed])).astype(np.float32)
+    return estimate_noise(np.where(observed, values, 0)[None], observed[None], KnownNoise(**known))
+
+
+def evidence_of(image):
+    return Evidence(unit(image)[None].astype(np.float32), np.ones((1, *image.shape), bool), KnownNoise(), ESTIMATION)
+
+
+def strength(noise):
+    """Standard deviation at half of the range."""
+    import torch
+
+    return float(noise.likelihood.noise_variance(torch.tensor(0.5))) ** 0.5
+
+
+def jpeg(image, quality):
+    file = io.BytesIO()
+    Image.fromarray((255 * image).clip(0, 255).round().astype(np.uint8)).save(file, "JPEG", quality=quality)
+    return np.asarray(Image.open(file), float) / 255
+
+
+def smear(random, blur):
+    noise = gaussian_filter(random.standard_normal((SIDE, SIDE)), blur, mode="wrap")
+    return noise / noise.std()
+
+
+@pytest.mark.parametrize("seed", range(6))  # one felt of many lines in twenty may be noise by all that is seen of it
+@pytest.mark.parametrize(("sigma", "with_bar", "scale"), [(0.01, False, 4e3), (0.02, True, 0.01), (0.06, False, 1.0)])
+@pytest.mark.parametrize("scene", [filaments, walls])
+def test_fine_structure_under_white_noise_is_not_taken_for_noise(seed, scene, sigma, with_bar, scale):
+    random = np.random.default_rng(seed)
+    image, observed = scene(random) + sigma * random.standard_normal((SIDE, SIDE)), np.ones((SIDE, SIDE), bool)
+    observed[-24:] = not with_bar  # a part that was not measured must not hide what the rest shows
+    noise = read(scale * image, observed)
+    assert noise.correlation_radius == 0
+    assert strength(noise) < 4 * sigma / np.ptp(image) + 0.01
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("scene", [filaments, walls, clouds, blobs])
+@pytest.mark.parametrize("dtype", [np.float32, np.uint8])
+def test_an_image_without_noise_has_little(seed, scene, dtype):
+    image = scene(np.random.default_rng(seed))
+    noise = read((255 * image).astype(dtype).astype(float))
+    assert noise.correlation_radius == 0 and strength(noise) < 0.05
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(("sigma", "quality"), [(0.02, 40), (0.05, 60), (0.05, 85), (0.1, 95)])
+@pytest.mark.parametrize("scene", [walls, blobs, clouds])
+def test_what_compression_takes_away_proves_nothing(seed, scene, sigma, quality):
+    random = np.random.default_rng(seed)
+    noisy = 0.15 + 0.7 * scene(random) + sigma * random.standard_normal((SIDE, SIDE))
+    assert read(jpeg(noisy, quality)).correlation_radius == 0
+
+
+@settings(max_examples=12)
+@given(SEEDS, st.sampled_from([blobs, clouds]), st.floats(0.6, 1.1), st.floats(0.03, 0.2))
+def test_smeared_noise_is_found_where_the_image_is_flat(seed, scene, blur, sigma):
+    random = np.random.default_rng(seed)
+    assert read(scene(random) + sigma * smear(random, blur)).correlation_radius > 0
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("factor", [1.3, 1.7, 2.0, 2.3])
+def test_noise_of_an_enlarged_image_is_found_by_its_period(seed, factor):
+    random = np.random.default_rng(seed)
+    small = zoom(random.standard_normal((SIDE, SIDE)), factor, order=1)[:SIDE, :SIDE]
+    image = clouds(random) + 0.1 * small
+    assert evidence_of(image).is_interpolated and not evidence_of(image).is_compressed
+    assert read(image).correlation_radius > 0
+
+
+@given(SEEDS)
+def test_white_noise_has_no_period(seed):
+    random = np.random.default_rng(seed)
+    found = evidence_of(clouds(random) + 0.1 * random.standard_normal((SIDE, SIDE)))
+    assert not found.is_interpolated and not found.is_compressed
+    assert not found.reach and found.white_part == pytest.approx(1, abs=0.2)
+
+
+def test_noise_along_lines_is_found_along_these():
+    random = np.random.default_rng(2)
+    noise = uniform_filter1d(random.standard_normal((SIDE, SIDE)), 3, axis=1)
+    assert read(clouds(random) + 0.2 * noise).along == (0, 2)
+
+
+PHOTOGRAPHS = ("coins", "grass", "gravel", "immunohistochemistry", "chelsea", "brick", "camera", "retina")
+
+
+@pytest.mark.parametrize("name", PHOTOGRAPHS)
+def test_the_texture_of_a_photograph_is_not_taken_for_noise(name):
+    image = getattr(data, name)()
+    image = color.rgb2gray(image[..., :3]) * 255 if image.ndim == 3 else image.astype(float)
+    y, x = (n // 2 - 96 for n in image.shape)
+    image = image[y : y + 192, x : x + 192]
+    noisy = (image + np.random.default_rng(0).normal(0, 5, image.shape)).clip(0, 255).round()
+    noise, still = read(noisy), read(image)
+    assert noise.correlation_radius == 0 and still.correlation_radius == 0
+    assert 4 < strength(noise) * np.ptp(noisy) < 12  # most in grass, where nothing is flat
+
+
+def test_a_reach_that_is_given_is_taken():
+    random = np.random.default_rng(0)
+    image = filaments(random) + 0.05 * random.standard_normal((SIDE, SIDE))
+    assert [read(image, reach=reach).correlation_radius for reach in (0, 1, 3)] == [0, 1, 3]
+    smeared = clouds(random) + 0.1 * smear(random, 0.8)
+    assert read(smeared, reach=0).correlation_radius == 0 < read(smeared).correlation_radius
+
+
+def test_a_term_that_the_image_does_not_need_is_left_out():
+    kinds = []
+    for seed in range(20):
+        random = np.random.default_rng(seed)
+        kinds.append(read(clouds(random) + 0.05 * random.standard_normal((SIDE, SIDE))).kind)
+    assert kinds.count("gaussian") >= 14
+
+
+def test_half_a_pixel_of_registration_leaves_noise_that_reaches():
+    random = np.random.default_rng(1)
+    moved = shift(clouds(random) + 0.1 * random.standard_normal((SIDE, SIDE)), (0.5, 0.5), order=1, mode="wrap")
+    assert read(moved).correlation_radius == 1
