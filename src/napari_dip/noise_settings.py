@@ -70,5 +70,6 @@ def known_noise(settings: Settings, low: float, span: float, top: float = 1.0) -
         sigma=None if settings.sigma is None else bounded(settings.sigma / span),
         gain=None if settings.gain is None else bounded(settings.gain / span),
         offset=None if offset is None else bounded((offset - low) / span),
+        reach=settings.reach,
         top=top,
     )

@@ -13,8 +13,8 @@ from napari_dip.errors import InputError, printable
 MOST_ITERATIONS = 100_000
 """Of a fit."""
 MOST_NEIGHBOURS, MOST_THREADS = 4, 4096
-STRENGTH = ("sigma", "gain", "offset")
-"""The settings that tell how strong noise is."""
+STRENGTH = ("sigma", "gain", "offset", "reach")
+"""The settings that tell what the noise is like: how strong it is, and how far it reaches."""
 OF_PRIOR = ("preset", "neighbours", "channels", "max_iterations")
 """Those of the fit, where a prior is given."""
 STACK = {"z_step": "Z", "neighbours": "TZ", "channels": "C"}
@@ -34,7 +34,7 @@ class NoiseKind:
     words : str
         In a sentence about what was found; empty for what is no finding.
     strength : tuple of str
-        Settings that tell how strong it is.
+        Settings that tell what it is like.
     may_be_given : bool
         Whether it is a choice of the setting `noise`, or only found.
     """
@@ -48,8 +48,8 @@ class NoiseKind:
 
 NOISE_KINDS = (
     NoiseKind("auto", "find out from the image", strength=STRENGTH),
-    NoiseKind("gaussian", "same everywhere (Gaussian)", "Gaussian noise", ("sigma",)),
-    NoiseKind("poisson", "photons (Poisson)", "photon noise (Poisson)", ("gain", "offset")),
+    NoiseKind("gaussian", "same everywhere (Gaussian)", "Gaussian noise", ("sigma", "reach")),
+    NoiseKind("poisson", "photons (Poisson)", "photon noise (Poisson)", ("gain", "offset", "reach")),
     NoiseKind("poisson-gaussian", "photons and read noise", "photon and read noise (Poisson-Gaussian)", STRENGTH),
     NoiseKind("compression", "compression (JPEG blocks)", "compression artefacts (blocks and ringing)"),
     NoiseKind("multiplicative", "", "noise in proportion to the brightness", may_be_given=False),
@@ -90,6 +90,15 @@ class Settings(BaseModel):
         title="Offset",
         description="The value of a pixel without light, in units of the image; left out, 0 for photons alone, and not "
         "needed otherwise.",
+    )
+    reach: int | None = Field(
+        None,
+        ge=0,
+        le=3,
+        title="Noise reach",
+        description="How many pixels the noise of one pixel reaches into its neighbours, as after a blur, a rotation "
+        "or an enlargement; 0: not at all. Left out, estimated; noise that may be fine structure is then left.",
+        json_schema_extra={"unit": "px"},
     )
     seed: int = Field(
         0, ge=0, le=2**31 - 1, title="Seed", description="The same seed on the same machine gives the same result."
