@@ -32,12 +32,12 @@ def test_what_a_result_can_be_compared_by_knows_every_type(qtbot, viewer, open_d
     source = viewer.add_image(FORMS[form](picture), name="cells")
     dock = open_dock("Denoise", iterations=2)
     run_to_end(dock)
-    dock.results.handle.setValue(300)
+    buttons = dock.results.views.buttons
+    buttons["Compare"].click()
     assert viewer.layers["cells (before)"].data.dtype == source.data.dtype
-    dock.results.handle.setValue(0)
-    dock.results.residual_button.click()
-    qtbot.waitUntil(lambda: len(viewer.layers) == 3, timeout=20_000)
-    residual = next(layer for layer in viewer.layers if layer.name not in ("cells", "cells denoised"))
+    buttons["Residual"].click()
+    qtbot.waitUntil(lambda: "cells denoised residual" in viewer.layers, timeout=20_000)
+    residual = viewer.layers["cells denoised residual"]
     expected = source.data.astype(np.float32) - viewer.layers["cells denoised"].data
     np.testing.assert_array_equal(residual.data, expected)
 

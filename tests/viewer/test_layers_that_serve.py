@@ -19,20 +19,26 @@ def done(viewer, open_dock, run_to_end, picture):
     return dock
 
 
+def keep_residual(qtbot, viewer, dock):
+    dock.results.views.buttons["Residual"].click()
+    qtbot.waitUntil(lambda: "cells denoised residual" in viewer.layers, timeout=WAIT)
+    dock.results.residual.button.click()
+    assert "cells denoised residual" in viewer.layers
+
+
 def test_what_shows_a_run_is_neither_offered_nor_followed(qtbot, viewer, done):
     """Residual, uncertainty, the layers of Compare and of the stages: none is an image to restore, none a truth."""
     source, results = viewer.layers["cells"], done.results
-    results.residual_button.click()
-    qtbot.waitUntil(lambda: len(viewer.layers) == 4, timeout=WAIT)
-    results.handle.setValue(300)
+    keep_residual(qtbot, viewer, done)
+    results.views.buttons["Compare"].click()
     shown = {layer.name for layer in viewer.layers} - {"cells", "cells denoised"}
-    assert {"cells denoised taken off", "cells denoised uncertainty", "cells (before)"} <= shown
+    assert {"cells denoised residual", "cells denoised uncertainty", "cells (before)"} <= shown
     for name in shown:
         viewer.layers.selection.active = viewer.layers[name]
         assert done.form.image.value == source, name
         assert not done.panel.all_button.isVisible()
     assert names(done.form.image) == ["cells", "cells denoised"]
-    assert names(results.truth) == []
+    assert names(results.truth.box) == []
     viewer.layers.select_all()
     assert done.panel.all_button.text() == "Run on 1 selected layers"
     for other in viewer.layers:
@@ -42,9 +48,8 @@ def test_what_shows_a_run_is_neither_offered_nor_followed(qtbot, viewer, done):
 
 
 def test_a_new_form_does_not_begin_with_them(qtbot, viewer, open_dock, done):
-    done.results.residual_button.click()
-    qtbot.waitUntil(lambda: len(viewer.layers) == 4, timeout=WAIT)
-    viewer.layers.selection.active = viewer.layers["cells denoised taken off"]
+    keep_residual(qtbot, viewer, done)
+    viewer.layers.selection.active = viewer.layers["cells denoised residual"]
     form = open_dock("Super-resolve").form
     assert form.image.value in (viewer.layers["cells"], viewer.layers["cells denoised"])
 
@@ -54,13 +59,13 @@ def test_the_live_layer_is_offered_once_it_is_a_result(qtbot, viewer, open_dock,
     start(done, layers=4)
     live = viewer.layers["cells denoised [1]"]
     assert live not in done.form.image.choices and live not in other.form.image.choices
-    assert live not in done.results.truth.choices
+    assert live not in done.results.truth.box.choices
     viewer.layers.selection.active = live
     assert other.form.image.value != live
     done.panel.stop_button.click()
     qtbot.waitUntil(lambda: done.panel.state == "ready", timeout=WAIT)
     assert live in done.form.image.choices and done.form.image.value == viewer.layers["cells"]
-    assert live not in done.results.truth.choices
+    assert live not in done.results.truth.box.choices
 
 
 def test_an_outline_of_what_was_invented_is_no_mask(qtbot, viewer, open_dock, run_to_end, picture):
@@ -71,5 +76,5 @@ def test_an_outline_of_what_was_invented_is_no_mask(qtbot, viewer, open_dock, ru
     dock.results.invented_button.click()
     qtbot.waitUntil(lambda: len(viewer.layers) == 4, timeout=WAIT)
     viewer.layers.selection.active = viewer.layers[-1]
-    viewer.layers.selection.active = viewer.layers["cells inpainted invented"]
+    viewer.layers.selection.active = viewer.layers["cells inpainted extrapolated"]
     assert dock.form.mask.value == mask and names(dock.form.mask) == ["mask"]

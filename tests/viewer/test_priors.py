@@ -105,10 +105,13 @@ def test_what_is_no_prior_is_refused(qtbot, viewer, open_dock, notes, picture, t
     viewer.add_image(picture, name="cells")
     dock = open_dock("Denoise")
     dock.form.prior.file.line_edit.value = str(tmp_path / "gone.prior")
-    dock.panel.run_button.click()
-    assert "'gone.prior'" in dock.panel.status.text() and dock.panel.state == "ready"
+    qtbot.waitUntil(lambda: "gone.prior" in dock.form.hint.text(), timeout=10_000)
+    assert not dock.panel.run_button.isEnabled()
     (tmp_path / "gone.prior").write_bytes(b"no prior")
+    dock.form.prior.file.line_edit.value = ""
+    dock.form.prior.file.line_edit.value = str(tmp_path / "gone.prior")
+    qtbot.waitUntil(dock.panel.run_button.isEnabled, timeout=10_000)
     dock.panel.run_button.click()
-    qtbot.waitUntil(lambda: dock.panel.state == "ready", timeout=60_000)
+    qtbot.waitUntil(lambda: dock.panel.state == "ready" and bool(dock.panel.status.text()), timeout=60_000)
     assert "prior" in dock.panel.status.text() and len(viewer.layers) == 1
     assert open_dock("Inpaint").form.prior is None

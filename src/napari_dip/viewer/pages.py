@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QTabWidget, QWidget
+from qtpy.QtWidgets import QTabWidget, QToolButton, QWidget
 
 from napari_dip.viewer.widgets import scroll_area
 
@@ -29,6 +29,8 @@ class Pages(QTabWidget):  # type: ignore[misc]
         self.area = scroll_area(*settings)
         self.addTab(self.area, "Settings")
         self.addTab(scroll_area(*result), "Result")
+        for button in self.tabBar().findChildren(QToolButton):  # there, though never seen
+            button.setToolTip(button.accessibleName())
 
     def offer(self, result: Any) -> None:
         """Name the page of the result after it; without one it cannot be opened."""
