@@ -61,7 +61,7 @@ def test_rows_are_levelled():
     result = dip.denoise(noisy() + offsets[:, None], **FEW)
     assert result.record["unmeasured"]["rows"] == pytest.approx(15, rel=0.4)
     assert result.record["unmeasured"]["columns"] == 0
-    assert "Rows had offsets of their own" in summary.not_measured(result.record)
+    assert "Single rows had an offset" in summary.not_measured(result.record)
 
 
 def test_samples_that_say_nothing_are_left_and_the_other_is_restored_as_if_alone():
@@ -73,14 +73,14 @@ def test_samples_that_say_nothing_are_left_and_the_other_is_restored_as_if_alone
     assert (result.uncertainty[..., [0, 2]] == 0).all()
     assert (result.uncertainty[..., 1] > 0).all()
     assert result.record["unmeasured"]["left"] == [0, 2]
-    assert "Nothing is in red and blue." in summary.not_measured(result.record)
+    assert "The red and blue channels are empty." in summary.not_measured(result.record)
 
 
 def test_gray_saved_as_rgb_is_restored_as_gray():
     image = noisy()
     result = dip.denoise(np.stack([image] * 3, -1), **FEW)
     assert (result.image == dip.denoise(image, **FEW).image[..., None]).all()
-    assert "are the same" in summary.not_measured(result.record)
+    assert "are identical" in summary.not_measured(result.record)
 
 
 def test_stacks_of_one_dye_are_restored_as_if_alone():
