@@ -184,8 +184,9 @@ def test_ablation_of_every_trick(folder, tmp_path):
     found = {one["change"]: one["psnr"] for one in json.loads(file.read_text())["results"]}
     assert found["neighbours of correlated noise seen"] is None  # the noise is white
     same = {name for name, value in found.items() if value == found["all tricks"]}
-    # three iterations are too few to stop, and not every processor has bfloat16
-    assert same <= {"all tricks", "no stop by held-out pixels", "float32 instead of bfloat16"}
+    # three iterations are too few to stop or to leave only noise, and not every processor has bfloat16
+    few = {"no stop by held-out pixels", "noise not corrected by residuals"}
+    assert same <= {"all tricks", "float32 instead of bfloat16", *few}
 
 
 def test_constants_and_resuming(folder, tmp_path):
@@ -343,7 +344,7 @@ def test_every_number_that_is_said_to_be_measured_is_a_row(modules):
     from constants import ROWS
 
     told = set()
-    for path in PRIOR.glob("*.py"):
+    for path in PRIOR.rglob("*.py"):
         found, before = [], None
         for node in ast.parse(path.read_text()).body:
             if isinstance(node, ast.ClassDef):

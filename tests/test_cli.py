@@ -143,6 +143,7 @@ def test_every_setting_reaches_the_run(run):
         "sigma": 4.5,
         "gain": 0.25,
         "offset": -1.5,
+        "reach": 1,
         "seed": 9,
         "device": "cpu",
         "max_iterations": 2,

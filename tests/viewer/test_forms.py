@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QPushButton, QWidget
 from napari_dip.settings import NOISE_KINDS, Settings
 from napari_dip.tasks import Input, task_named
 
-NOISE = {"noise", "sigma", "gain", "offset"}
+NOISE = {"noise", "sigma", "gain", "offset", "reach"}
 STACK = {"z_step", "neighbours", "channels"}
 
 

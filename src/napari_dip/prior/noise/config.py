@@ -192,6 +192,8 @@ class Estimation:
         Largest correlation radius that is looked for. Beyond, the smooth image itself shows in the differences.
     usual : float
         Part of the blocks that are flatter than the usual ones.
+    few_blocks : int
+        With fewer, differences of a high order scatter too much.
     few_counts : int
         Most values that an image of single photons has.
     counting : float
@@ -229,6 +231,7 @@ class Estimation:
     finest_bias: Mapping[int, float] = field(default_factory=lambda: FINEST_BIAS)
     most_radius: int = 2
     usual: float = 0.5
+    few_blocks: int = 128
     few_counts: int = 64
     counting: float = 1.5
     gaussian: float = 3.35

@@ -73,7 +73,8 @@ class Evidence:
     @property
     def finest_blocks(self) -> Blocks:
         """Give the blocks at the scale at which structure shows least: the finest where there is fine structure."""
-        if self.is_compressed:
+        few = len(self.blocks(1)[1]) < self.config.few_blocks and not self.reach
+        if few or self.is_compressed:
             return self.blocks(1)  # compression takes away what is finest of the noise, and leaves the rest
         found = self.blocks_of_order(8 if self.reach else 4)
         return found if found[1].size else self.blocks(1)
@@ -161,7 +162,8 @@ class Evidence:
         limits = self.config.correlated
         if self.is_compressed or self.white_part > limits.white_part:
             return False
-        if self.white_part > limits.small and self.tail(2) - 3 + self.spread(2) > limits.structure:
+        chance = CHANCE / max(len(self.blocks(1)[1]), 1)
+        if self.white_part > limits.small and self.tail(2) - 3 + self.spread(2) > limits.structure + chance:
             return False
         return self.tail(1) < limits.tail or self.white_part < limits.next_to_nothing or self.is_interpolated
 
@@ -215,6 +217,8 @@ def _periods(planes: np.ndarray, observed: np.ndarray, axis: int, peak: float) -
     return [len(profile) / at for at in range(first, len(power)) if power[at] > peak * np.median(power[first:])]
 
 
+CHANCE = 5.0
+"""What tail and spread of differences come to by chance, times the number of blocks: it matters in small images."""
 LEAST_LENGTH = 48
 """Pixels of a line in which a period can be seen."""
 

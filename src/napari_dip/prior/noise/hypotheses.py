@@ -127,9 +127,10 @@ HYPOTHESES: tuple[Hypothesis, ...] = (CompressionError(), SinglePhotons(), LineN
 
 def judge(evidence: Evidence) -> NoiseModel:
     """Choose the hypothesis that explains most of those that the image proves."""
-    proven = [(one.weight, noise) for one in HYPOTHESES if (noise := one.read(evidence)) is not None]
-    noise = max(proven, key=lambda pair: pair[0])[1]
-    return noise if noise.told else _bounded(noise, evidence)
+    for hypothesis in sorted(HYPOTHESES, key=lambda one: -one.weight):
+        if (noise := hypothesis.read(evidence)) is not None:
+            return noise if noise.told or noise.kind == "compression" else _bounded(noise, evidence)
+    raise AssertionError("white noise needs no proof")
 
 
 def _bounded(noise: NoiseModel, evidence: Evidence) -> NoiseModel:
