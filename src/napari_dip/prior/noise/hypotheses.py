@@ -129,7 +129,7 @@ def judge(evidence: Evidence) -> NoiseModel:
     """Choose the hypothesis that explains most of those that the image proves."""
     for hypothesis in sorted(HYPOTHESES, key=lambda one: -one.weight):
         if (noise := hypothesis.read(evidence)) is not None:
-            return noise if noise.told or noise.kind == "compression" else _bounded(noise, evidence)
+            return noise if noise.told else _bounded(noise, evidence)
     raise AssertionError("white noise needs no proof")
 
 
@@ -144,7 +144,7 @@ def _bounded(noise: NoiseModel, evidence: Evidence) -> NoiseModel:
     bound = config.least_left_if_correlated if noise.correlation_radius else config.least_left
     if (left[where] ** 2).mean() > bound * thought or not evidence.is_pattern:
         return noise
-    kind = evidence.known.kind if evidence.known.kind != "auto" else "gaussian"
+    kind = evidence.known.kind if evidence.known.kind not in ("auto", "compression") else "gaussian"
     blocks = block_means(zip(planes, left**2, where, strict=True), config.residuals)
     curve = fit_variance_curve(*blocks, config.residuals, config, known=replace(evidence.known, kind=kind))
     return NoiseModel(Gaussian(curve), 0, kind)
