@@ -129,10 +129,10 @@ def test_boxes_for_numbers_take_numbers_only(qtbot, viewer, open_dock, picture):
 @pytest.mark.parametrize(
     ("preset", "noise", "used"),
     [
-        ("fast", "auto", {"noise", "uncertainty", "sigma", "gain", "offset"}),
-        ("best", "gaussian", {"noise", "uncertainty", "sigma"}),
-        ("fast", "poisson", {"noise", "uncertainty", "gain", "offset"}),
-        ("fast", "poisson-gaussian", {"noise", "uncertainty", "sigma", "gain", "offset"}),
+        ("fast", "auto", {"noise", "uncertainty", "sigma", "gain", "offset", "reach"}),
+        ("best", "gaussian", {"noise", "uncertainty", "sigma", "reach"}),
+        ("fast", "poisson", {"noise", "uncertainty", "gain", "offset", "reach"}),
+        ("fast", "poisson-gaussian", {"noise", "uncertainty", "sigma", "gain", "offset", "reach"}),
         ("fast", "compression", {"noise", "uncertainty"}),
         ("paper", "gaussian", {"noise"}),
     ],
@@ -140,8 +140,8 @@ def test_boxes_for_numbers_take_numbers_only(qtbot, viewer, open_dock, picture):
 def test_what_changes_nothing_is_gray_and_left_out(viewer, open_dock, picture, preset, noise, used):
     viewer.add_image(picture)
     form = open_dock("Denoise").form
-    for name in ("sigma", "gain", "offset"):
-        form.more[name].value = "7"
+    for name, text in (("sigma", "7"), ("gain", "7"), ("offset", "7"), ("reach", "2")):
+        form.more[name].value = text
     form.everyday["uncertainty"].value = True
     form.everyday["noise"].value = noise
     form.everyday["preset"].value = preset
