@@ -199,8 +199,7 @@ class Estimation:
     counting : float
         Within this factor the variance of photon counts is their mean; that of structure comes to it.
     gaussian : float
-        Kurtosis of the differences, on the mean over steps up to the reach, up to which they may be correlated noise:
-        3.1 in wide-field images, 3.5 to 3.9 in felts of threads.
+        Kurtosis of differences beyond which they may be a pattern that a linear prediction knows.
     white_ratio : float
         Noise counts as white if the variance of its differences over one step is at least this part of that over the
         next; the two are alike for white noise. Measured: benchmarks/constants.py.

@@ -12,7 +12,7 @@ them apart, and each can only speak against noise:
 
 from __future__ import annotations
 
-from functools import cached_property
+from functools import cache, cached_property
 
 import numpy as np
 from scipy.special import gammaincinv
@@ -45,15 +45,15 @@ class Evidence:
 
     def __init__(self, planes: np.ndarray, observed: np.ndarray, known: KnownNoise, config: Estimation):
         self.planes, self.observed, self.known, self.config = planes, observed, known, config
-        self._by_step: dict[int, Blocks] = {}
+        # what several tests look at is found once
+        self.blocks, self.blocks_of_order = cache(self._blocks), cache(self._blocks_of_order)
+        self.tail, self.spread = cache(self._tail), cache(self._spread)
 
-    def blocks(self, step: int) -> Blocks:
+    def _blocks(self, step: int) -> Blocks:
         """Give the blocks as second differences over some pixels show them."""
-        if step not in self._by_step:
-            self._by_step[step] = differences(self.planes, self.observed, step, self.config.differences)
-        return self._by_step[step]
+        return differences(self.planes, self.observed, step, self.config.differences)
 
-    def blocks_of_order(self, order: int) -> Blocks:
+    def _blocks_of_order(self, order: int) -> Blocks:
         """Give the blocks as differences of a high order show them: the finest scale, at which structure is weak."""
         brightness, variance = finest_differences(self.planes, self.observed, order, self.config.differences)
         return brightness, variance * self.config.differences.bias / self.config.finest_bias[order]
@@ -116,11 +116,11 @@ class Evidence:
         usual = self.level(1) / bias - self.rounding
         return max(finest / bias - self.rounding, 0.0) / usual if np.isfinite(finest) and usual > 0 else 1.0
 
-    def tail(self, step: int) -> float:
+    def _tail(self, step: int) -> float:
         """Kurtosis of differences in the flattest blocks, 3 for Gaussian noise."""
         return kurtosis(self.planes, self.observed, step, self.config.residuals)
 
-    def spread(self, step: int) -> float:
+    def _spread(self, step: int) -> float:
         """How much further the flattest blocks scatter than stationary noise does, as a difference of logarithms.
 
         The mean square of a block of Gaussian noise is nearly gamma distributed, with a shape that follows from the
