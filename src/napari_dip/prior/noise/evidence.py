@@ -174,12 +174,12 @@ class Evidence:
             min(self.tail(step), self.tail(step + 1)) < limits.tail
             and self.spread(step) < limits.spread + self._chance
             and self.spread(step - 1) < limits.spread_within + self._chance
-            and self.level(2 * step) < limits.grows * self.level(step)
+            and self.level(2 * step) < limits.grows * (1 + self._chance) * self.level(step)
         )
 
     @property
     def _chance(self) -> float:
-        """Standard error of a spread: of few blocks, more scatter is chance."""
+        """Relative standard error of what few blocks show: a part of their scatter and growth is chance."""
         return float(1 / max(len(self.blocks(1)[1]), 1) ** 0.5)
 
     @property
