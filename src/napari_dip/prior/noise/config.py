@@ -76,16 +76,19 @@ class Place:
     least, most : float
         Less than so many times as much is not told from chance, nor from structure, and only the square of that is
         believed in full; more than `most` is not believed.
+    few : float
+        Part of the places at either end that is left out where it is asked how far the noise of most is apart.
     """
 
     side: int = 16
     around: int = 1
     flattest: float = 0.5
     bias: float = 1.0
-    usual: float = 0.3
+    usual: float = 0.15
     counted: float = 0.5
     least: float = 1.5
     most: float = 100.0
+    few: float = 0.1
 
 
 @dataclass(frozen=True)
@@ -207,6 +210,8 @@ class Estimation:
         Values that pile up at the low edge are cut off, rather than photon counts of zero, where the read variance
         without light is more than this part of the usual one, or than that of a photon. Measured:
         benchmarks/constants.py.
+    between : float
+        Values between no photon and one, of the single photons, from which on they are no counts.
     most_correction : float
         How many times the estimated variance a correction by residuals may reach; texture that the prediction lacks
         shows in them, too. Measured: benchmarks/constants.py.
@@ -236,6 +241,7 @@ class Estimation:
     gaussian: float = 3.35
     white_ratio: float = 0.5
     unlit: float = 0.1
+    between: float = 0.25
     most_correction: float = 2.5
     least_left: float = 0.6
     least_left_if_correlated: float = 0.25

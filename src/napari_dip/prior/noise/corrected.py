@@ -133,11 +133,41 @@ def by_place(residual: Tensor, observed: Tensor, how: Place, steps: tuple[int, i
         squares.narrow(axis, 0, n).add_(both * ((r0 - r1) ** 2).mean(1, keepdim=True) / 2)
     count, total = (F.avg_pool2d(x, how.side, ceil_mode=True, count_include_pad=False) for x in (pairs, squares))
     ratio = torch.where(count > how.counted, total / count.clamp_min(how.counted), torch.nan)
-    around = F.unfold(F.pad(ratio, (how.around,) * 4, value=torch.nan), 2 * how.around + 1)
-    local = torch.nanquantile(around, how.flattest, dim=1).view_as(ratio) / how.bias
+    strength = (ratio / how.bias).clamp_min(NOTHING).log()
+    trend = _trend(strength)
+    around = F.unfold(F.pad(strength - trend, (how.around,) * 4, value=torch.nan), 2 * how.around + 1)
+    local = torch.nanquantile(around, how.flattest, dim=1).view_as(ratio) + trend
     usual = torch.nanquantile(local, how.usual)  # how strong it is altogether was found before
-    local = torch.nan_to_num(local / usual.clamp_min(NOTHING), nan=1.0)
-    off = local.clamp(1 / how.most, how.most).log()
-    sure = (off.abs() / log(how.least) - 1).clamp(0, 1)
+    off = torch.nan_to_num(local - usual, nan=0.0).clamp(-log(how.most), log(how.most))
+    # where most places differ, all of it is noise; of a few, what may be structure is left out
+    apart = torch.nanquantile(local, 1 - how.few) - torch.nanquantile(local, how.few)
+    sure = (off.abs().maximum(apart) / log(how.least) - 1).clamp(0, 1)
     wide = F.interpolate(off * sure, size=size, mode="bilinear")
     return wide.exp().reshape(observed.shape)
+
+
+def _trend(strength: Tensor) -> Tensor:
+    """Fit a parabola over place to (n, 1, y, x) values, some of them NaN, by least absolute deviations.
+
+    Light falls off to the borders of an image; what lies around a place there is all on one side of it.
+    """
+    y, x = (torch.linspace(-1, 1, n, dtype=torch.float64) for n in strength.shape[-2:])
+    y, x = (place.flatten() for place in torch.meshgrid(y, x, indexing="ij"))
+    terms = torch.stack([torch.ones_like(x), x, y, x * x, x * y, y * y], 1)
+    trends = []
+    for plane in strength.detach().cpu().double().flatten(1):
+        seen = plane.isfinite()
+        if int(seen.sum()) < BLOCKS_PER_TERM * terms.shape[1]:
+            trends.append(torch.zeros_like(plane))
+            continue
+        a, b, weight = terms[seen], plane[seen], torch.ones_like(plane[seen])
+        for _ in range(ROUNDS):
+            found = torch.linalg.lstsq(a * weight[:, None], b * weight, driver="gelsd").solution
+            weight = (b - a @ found).abs().clamp_min(LEAST_DEVIATION).rsqrt()
+        trends.append((terms @ found).clamp(float(b.min()), float(b.max())))
+    return torch.stack(trends).view_as(strength).to(strength)
+
+
+BLOCKS_PER_TERM, ROUNDS, LEAST_DEVIATION = 4, 20, 0.02
+"""Of the parabola: blocks that each of its terms needs, rounds of weighted least squares, and the deviation, as a
+logarithm, below which blocks weigh the same."""

@@ -93,6 +93,13 @@ class Evidence:
         """Where values are cut off; infinite where they are not."""
         return saturation(self.planes, self.observed, self.known.top, self.config.pile_up)
 
+    def has_counts(self, gain: float) -> bool:
+        """Whether the lowest values are counts of photons of this gain: hardly any lie between none and one."""
+        photons = self.planes[self.observed] / max(gain, TINY)
+        between = np.count_nonzero((photons > TINY) & (photons < 0.5))
+        single = np.count_nonzero((photons >= 0.5) & (photons < 1.5))
+        return bool(between < self.config.between * single)
+
     @cached_property
     def compression(self) -> tuple[float, bool]:
         """Error of block-wise compression, and whether its blocks are certain."""

@@ -161,7 +161,8 @@ def _model(
         free = fit_variance_curve(*blocks, config.differences, config, -np.inf, high)
         unlit = free.read - free.gain * free.offset
         usual = float(free.at(torch.tensor(evidence.brightness)))
-        low = low if unlit > max(free.gain**2, config.unlit * usual) else -np.inf
+        is_cut = unlit > max(free.gain**2, config.unlit * usual) or not evidence.has_counts(free.gain)
+        low = low if is_cut else -np.inf
     curve = fit_variance_curve(*blocks, config.differences, config, low, high, known)
     kind = known.kind if known.kind != "auto" else name_of(curve, evidence.brightness, config.naming)
     told = known.sigma is not None or known.gain is not None
