@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from math import comb
 
 import numpy as np
 from scipy.ndimage import convolve1d, minimum_filter1d
+
+
+Differences = tuple[np.ndarray, np.ndarray, np.ndarray]
+"""Brightness, differences, and where all that these take was measured: (y, x) arrays."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,31 @@ RESIDUALS = FlatBlocks(side=16, flattest=0.3, bias=0.95)
 """For what a prediction leaves behind, which has little structure left."""
 
 
+def second_differences(planes: np.ndarray, observed: np.ndarray, step: int) -> Iterator[Differences]:
+    """Give second differences in both directions of (n, y, x) planes, over so many pixels; noise keeps its variance."""
+    for plane, known in zip(planes, observed, strict=True):
+        if min(plane.shape) <= 2 * step:
+            continue
+        value, weight = np.where(known, plane, 0.0).astype(np.float64), known.astype(np.float64)
+        whole = _weighted(weight, step, [1, 1, 1]) > 8.5  # all nine pixels were measured
+        # of white noise of variance 1 the difference has 36, the squares of all nine weights
+        yield _weighted(value, step, [1, 1, 1]) / 9, _weighted(value, step, [1, -2, 1]) / 6, whole
+
+
+def high_differences(planes: np.ndarray, observed: np.ndarray, order: int) -> Iterator[Differences]:
+    """Give differences of a high, even order in both directions of (n, y, x) planes; noise keeps its variance."""
+    weights = np.array([(-1) ** k * comb(order, k) for k in range(order + 1)]) / comb(2 * order, order) ** 0.5
+    inner = (slice(order // 2, -(order // 2)),) * 2
+    for plane, known in zip(planes, observed, strict=True):
+        if min(plane.shape) <= order:
+            continue
+        found, whole = np.where(known, plane, 0.0).astype(np.float64), known
+        for axis in (0, 1):
+            found = convolve1d(found, weights, axis=axis)
+            whole = minimum_filter1d(whole, order + 1, axis=axis)
+        yield plane[inner], found[inner], whole[inner]
+
+
 def differences(
     planes: np.ndarray, observed: np.ndarray, step: int, blocks: FlatBlocks = DIFFERENCES
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -63,16 +92,8 @@ def differences(
     -------
     brightness, variance : (blocks,) array
     """
-    images = []
-    for plane, known in zip(planes, observed, strict=True):
-        if min(plane.shape) <= 2 * step:
-            continue
-        value, weight = np.where(known, plane, 0.0).astype(np.float64), known.astype(np.float64)
-        whole = _weighted(weight, step, [1, 1, 1]) > 8.5  # all nine pixels were measured
-        # of white noise of variance 1 the difference has 36, the squares of all nine weights
-        residual = (_weighted(value, step, [1, -2, 1]) / 6) ** 2
-        images.append((_weighted(value, step, [1, 1, 1]) / 9, residual, whole))
-    return block_means(images, blocks)
+    found = second_differences(planes, observed, step)
+    return block_means(((level, difference**2, whole) for level, difference, whole in found), blocks)
 
 
 def differences_along(
@@ -118,44 +139,37 @@ def finest_differences(
     -------
     brightness, variance : (blocks,) array
     """
-    weights = np.array([(-1) ** k * comb(order, k) for k in range(order + 1)]) / comb(2 * order, order) ** 0.5
-    images = []
-    for plane, known in zip(planes, observed, strict=True):
-        if min(plane.shape) <= order:
-            continue
-        found, whole = np.where(known, plane, 0.0).astype(np.float64), known
-        for axis in (0, 1):
-            found = convolve1d(found, weights, axis=axis)
-            whole = minimum_filter1d(whole, order + 1, axis=axis)
-        inner = (slice(order // 2, -(order // 2)),) * 2
-        images.append((plane[inner], found[inner] ** 2, whole[inner]))
-    return block_means(images, blocks)
+    found = high_differences(planes, observed, order)
+    return block_means(((level, difference**2, whole) for level, difference, whole in found), blocks)
 
 
-def kurtosis(planes: np.ndarray, observed: np.ndarray, step: int, blocks: FlatBlocks) -> float:
-    """Kurtosis of second differences in the flattest blocks, each by its own deviation: 3 for Gaussian noise.
+def kurtosis(differences: Iterable[Differences], blocks: FlatBlocks) -> tuple[float, float]:
+    """Kurtosis of differences in the flattest blocks, each by its own deviation, and its standard error.
 
-    Parameters
-    ----------
-    planes, observed, step, blocks
-        As in `differences`.
+    Returns
+    -------
+    kurtosis, error : float
+        3 and infinity where too little is seen.
     """
-    windows = flat_windows(planes, observed, step, blocks.side, blocks.flattest)
+    windows = flat_windows(differences, blocks.side, blocks.flattest)
     if not len(windows):
-        return 3.0
+        return 3.0, float("inf")
     apart = windows - windows.mean((1, 2), keepdims=True)
     spread = apart.std((1, 2), keepdims=True)
     varied = spread[:, 0, 0] > 0
-    return float(((apart / spread)[varied] ** 4).mean()) if varied.any() else 3.0
+    if not varied.any():
+        return 3.0, float("inf")
+    found = ((apart[varied] / spread[varied]) ** 4).mean((1, 2))
+    return float(found.mean()), float(found.std() / len(found) ** 0.5)
 
 
-def flat_windows(planes: np.ndarray, observed: np.ndarray, step: int, side: int, flattest: float) -> np.ndarray:
-    """Second differences in the flattest windows at each brightness, of those that were measured as a whole.
+def flat_windows(differences: Iterable[Differences], side: int, flattest: float) -> np.ndarray:
+    """Differences in the flattest windows at each brightness, of those that were measured as a whole.
 
     Parameters
     ----------
-    planes, observed, step
-        As in `differences`.
+    differences : iterable of (y, x) arrays
+        Of planes, as `second_differences` and `high_differences` give them.
     side : int
         Of a window, in pixels.
     flattest : float
@@ -167,14 +181,12 @@ def flat_windows(planes: np.ndarray, observed: np.ndarray, step: int, side: int,
         Empty where there are fewer than 16 to choose from.
     """
     found, levels = [np.empty((0, side, side))], [np.empty(0)]
-    for plane, known in zip(planes, observed, strict=True):
-        if min(plane.shape) < 2 * step + side:
+    for level, difference, whole in differences:
+        if min(difference.shape) < side:
             continue
-        value = np.where(known, plane, 0.0).astype(np.float64)
-        inner = slice(step, -step)
-        whole = _windows(_weighted(known.astype(np.float64), step, [1, 1, 1]) > 8.5, side).all((1, 2))
-        found.append(_windows(_weighted(value, step, [1, -2, 1]) / 6, side)[whole])
-        levels.append(_windows(value[inner, inner], side).mean((1, 2))[whole])
+        measured = _windows(whole, side).all((1, 2))
+        found.append(_windows(difference, side)[measured])
+        levels.append(_windows(level, side).mean((1, 2))[measured])
     windows, level = np.concatenate(found), np.concatenate(levels)
     if len(windows) < LEAST_WINDOWS:
         return windows[:0]

@@ -139,14 +139,15 @@ class CorrelatedNoise:
         together are at the most `structure`: -0.3 to 0.2 of noise, mostly below 0.1, and 0.1 to 0.5 of felts.
     next_to_nothing : float
         With a smaller white part, edges are all that is left at the finest scale, so its shape says nothing.
-    most_period : float
-        Longest period in pixels that interpolation leaves.
+    most_period, most_period_of_both : float
+        Longest period in pixels that interpolation leaves, along one axis and where both have the same.
     line_tail, line_spread : float
         Largest kurtosis, and excess of the scatter, of differences over one pixel, of noise smeared along one axis.
     low : float
         Quantile of the blocks that the scatter is measured at.
-    grows : float
-        Largest factor between the variances of differences beyond the reach and twice as far.
+    grows, level, level_if_compressed : float
+        Largest factor between the variances of differences beyond the reach and twice as far, or between those of one
+        pixel less and beyond; of a compressed image the latter alone.
     rounded : float
         Values are rounded if there are fewer different ones than this part of the pixels.
     peak : float
@@ -162,15 +163,43 @@ class CorrelatedNoise:
     structure: float = 0.1
     next_to_nothing: float = 0.1
     most_period: float = 4.5
+    most_period_of_both: float = 7.3
     line_tail: float = 4.5
     line_spread: float = 0.29
     low: float = 0.05
     grows: float = 2.0
+    level: float = 1.15
+    level_if_compressed: float = 1.25
     rounded: float = 0.25
     peak: float = 30.0
 
 
+@dataclass(frozen=True)
+class FineStructure:
+    """How much structure is reckoned with at the finest scale.
+
+    Attributes
+    ----------
+    gaussian : float
+        Kurtosis of fourth differences of Gaussian noise in blocks, each by its own deviation.
+    excess : float
+        Excess kurtosis that structure is taken to have: 1 to 2 of grass and gravel, 5 and more of edges and threads. A
+        smaller number takes more for structure.
+    growth : float
+        Structure has at least so much more variance, as a part of its own, in differences over two pixels than over
+        one: 0.75 in clean photographs, several times its own in most.
+    most : float
+        Part that is taken for structure at the most.
+    """
+
+    gaussian: float = 2.82
+    excess: float = 3.0
+    growth: float = 0.75
+    most: float = 0.75
+
+
 CURVE, NAMING, SMEAR, PLACE, CORRELATED = VarianceCurve(), Naming(), Smear(), Place(), CorrelatedNoise()
+STRUCTURE = FineStructure()
 FINEST_BIAS = {4: 0.66, 8: 0.558}
 """`FlatBlocks.bias` for differences of high orders, whose pixels are more alike: simulated with white noise."""
 
@@ -231,6 +260,7 @@ class Estimation:
     place: Place = PLACE
     linear: LinearPredictor = LINEAR
     smear: Smear = SMEAR
+    structure: FineStructure = STRUCTURE
     correlated: CorrelatedNoise = CORRELATED
     finest_bias: Mapping[int, float] = field(default_factory=lambda: FINEST_BIAS)
     most_radius: int = 2

@@ -18,7 +18,15 @@ import numpy as np
 from scipy.special import gammaincinv
 
 from napari_dip.prior.compression import compression_error
-from napari_dip.prior.flat_blocks import FlatBlocks, differences, finest_differences, flat_windows, kurtosis
+from napari_dip.prior.flat_blocks import (
+    FlatBlocks,
+    differences,
+    finest_differences,
+    flat_windows,
+    high_differences,
+    kurtosis,
+    second_differences,
+)
 from napari_dip.prior.noise.config import Estimation, VarianceCurve
 from napari_dip.prior.noise.model import KnownNoise
 from napari_dip.prior.noise.variance_curve import bins_of
@@ -71,8 +79,13 @@ class Evidence:
         return radius
 
     @property
-    def finest_blocks(self) -> Blocks:
-        """Give the blocks at the scale at which structure shows least: the finest where there is fine structure."""
+    def white_blocks(self) -> Blocks:
+        """Give the blocks at the scale at which structure shows least, without what structure they show."""
+        brightness, variance = self._finest_blocks
+        return brightness, variance * (1 - self.structure_part)
+
+    @property
+    def _finest_blocks(self) -> Blocks:
         few = len(self.blocks(1)[1]) < self.config.few_blocks and not self.reach
         if few or self.is_compressed:
             return self.blocks(1)  # compression takes away what is finest of the noise, and leaves the rest
@@ -123,9 +136,22 @@ class Evidence:
         usual = self.level(1) / bias - self.rounding
         return max(finest / bias - self.rounding, 0.0) / usual if np.isfinite(finest) and usual > 0 else 1.0
 
+    @cached_property
+    def structure_part(self) -> float:
+        """Part of the variance at the finest scale that is structure: heavy tails that grow with the scale.
+
+        Of a sum of Gaussian noise and structure, the excess kurtosis is that of the structure times the square of its
+        part. Noise with tails of its own has them at all scales alike, and grows nowhere.
+        """
+        config = self.config.structure
+        tail, error = kurtosis(high_differences(self.planes, self.observed, 4), self.config.residuals)
+        by_tail = (max(tail - config.gaussian - error, 0.0) / config.excess) ** 0.5
+        by_growth = (self.level(2) / max(self.level(1), TINY) - 1) / config.growth
+        return float(np.clip(min(by_tail, by_growth), 0.0, config.most))
+
     def _tail(self, step: int) -> float:
         """Kurtosis of differences in the flattest blocks, 3 for Gaussian noise."""
-        return kurtosis(self.planes, self.observed, step, self.config.residuals)
+        return kurtosis(second_differences(self.planes, self.observed, step), self.config.residuals)[0]
 
     def _spread(self, step: int) -> float:
         """How much further the flattest blocks scatter than stationary noise does, as a difference of logarithms.
@@ -141,34 +167,49 @@ class Evidence:
         return excess_spread(brightness, variance, shape, parts, self.config.curve)
 
     @cached_property
+    def periods_along(self) -> tuple[list[float], list[float]]:
+        """Periods in pixels at which second differences along columns and along rows are stronger and weaker."""
+        peak = self.config.correlated.peak
+        return _periods(self.planes, self.observed, 1, peak), _periods(self.planes, self.observed, 2, peak)
+
+    @property
     def periods(self) -> list[float]:
-        """Periods in pixels at which second differences along rows and columns are stronger and weaker."""
-        found = (_periods(self.planes, self.observed, axis, self.config.correlated.peak) for axis in (1, 2))
-        return [period for periods in found for period in periods]
+        """The same of both axes."""
+        return [period for along in self.periods_along for period in along]
 
     @property
     def is_compressed(self) -> bool:
         """Whether the image has blocks of compression, within which little changes."""
         side = self.config.compression.side
-        return self.compression[1] or any(abs(period / side - 1) < 0.04 for period in self.periods)
+        return self.compression[1] or any(abs(period / side - 1) < SAME_PERIOD for period in self.periods)
 
     @property
     def is_interpolated(self) -> bool:
         """Whether the image was enlarged or moved: interpolated noise is weaker between the pixels of before."""
-        most = self.config.correlated.most_period
-        return not self.is_compressed and any(period < most for period in self.periods)
+        limits = self.config.correlated
+        short = any(period < limits.most_period for period in self.periods)
+        along_y, along_x = self.periods_along
+        both = [a for a in along_y for b in along_x if abs(a / b - 1) < SAME_PERIOD]
+        return not self.is_compressed and (short or any(period < limits.most_period_of_both for period in both))
 
     @property
     def is_enlarged(self) -> bool:
         """Whether noise was enlarged with the image: from a few pixels on, it is Gaussian again."""
-        return self.is_interpolated and min(self.tail(3), self.tail(4)) < self.config.correlated.line_tail
+        limits = self.config.correlated
+        return (
+            self.is_interpolated
+            and min(self.tail(3), self.tail(4)) < limits.line_tail
+            and self.spread(4) < limits.line_spread + self._chance
+        )
 
     @property
     def is_smeared(self) -> bool:
         """Whether what is finest is small, and Gaussian as far as it is there, or interpolated."""
         limits = self.config.correlated
-        if self.is_compressed or self.white_part > limits.white_part:
+        if self.white_part > limits.white_part:
             return False
+        if self.is_compressed:
+            return True  # whatever is finest has gone
         chance = CHANCE / max(len(self.blocks(1)[1]), 1)
         if self.white_part > limits.small and self.tail(2) - 3 + self.spread(2) > limits.structure + chance:
             return False
@@ -177,12 +218,21 @@ class Evidence:
     def is_everywhere(self, step: int) -> bool:
         """Whether what differences over a step show has the shape, the place and the reach of noise."""
         limits = self.config.correlated
+        within = step if self.is_compressed else step - 1  # compression empties some blocks of all that is fine
         return (
             min(self.tail(step), self.tail(step + 1)) < limits.tail
             and self.spread(step) < limits.spread + self._chance
-            and self.spread(step - 1) < limits.spread_within + self._chance
-            and self.level(2 * step) < limits.grows * (1 + self._chance) * self.level(step)
+            and self.spread(within) < limits.spread_within + self._chance
+            and self._ends_before(step)
         )
+
+    def _ends_before(self, step: int) -> bool:
+        """Whether differences over a step are as large as they get: they grow little to there, or from there on."""
+        limits, chance = self.config.correlated, 1 + self._chance
+        before, here, beyond = (self.level(at) for at in (step - 1, step, 2 * step))
+        if self.is_compressed:  # what is left of structure is as smooth
+            return here < limits.level_if_compressed * before
+        return beyond < limits.grows * chance * here or here < limits.level * before
 
     @property
     def _chance(self) -> float:
@@ -226,6 +276,8 @@ def _periods(planes: np.ndarray, observed: np.ndarray, axis: int, peak: float) -
 
 CHANCE = 5.0
 """What tail and spread of differences come to by chance, times the number of blocks: it matters in small images."""
+SAME_PERIOD = 0.04
+"""Relative difference of periods that are the same: a line of 128 pixels tells them no better."""
 LEAST_LENGTH = 48
 """Pixels of a line in which a period can be seen."""
 
@@ -262,7 +314,7 @@ def gamma_shape(planes: np.ndarray, observed: np.ndarray, step: int, blocks: Fla
     """Shape of the gamma distribution of the mean square of a block, if all were as correlated as the flattest ones."""
     side, total = blocks.side, 0.0
     lags = range(-side + 1, side)
-    windows = flat_windows(planes, observed, step, 2 * side, blocks.flattest / 2)
+    windows = flat_windows(second_differences(planes, observed, step), 2 * side, blocks.flattest / 2)
     if not len(windows):
         return side * side / 2
     power = np.mean(windows**2)

@@ -103,7 +103,9 @@ class CorrelatedNoise:
         if known is not None:
             return _model(evidence, evidence.blocks(known + 1), known) if known else None
         radius = evidence.reach
-        if not radius or not evidence.is_smeared or not evidence.is_everywhere(config.most_radius + 1):
+        # interpolated noise reaches further, if only a little, than its differences grow by much
+        beyond = config.most_radius + (2 if evidence.is_interpolated and radius == config.most_radius else 1)
+        if not radius or not evidence.is_smeared or not evidence.is_everywhere(beyond):
             return None
         return _model(evidence, evidence.blocks(radius + 1), radius)
 
@@ -119,7 +121,7 @@ class WhiteNoise:
         kind = evidence.known.kind
         # where there is fine structure, what grows with brightness may as well be that
         kind = "gaussian" if evidence.reach and kind == "auto" and not evidence.is_compressed else kind
-        return _model(evidence, evidence.finest_blocks, 0, kind=kind)
+        return _model(evidence, evidence.white_blocks, 0, kind=kind)
 
 
 HYPOTHESES: tuple[Hypothesis, ...] = (CompressionError(), SinglePhotons(), LineNoise(), CorrelatedNoise(), WhiteNoise())
