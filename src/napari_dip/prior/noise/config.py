@@ -185,6 +185,9 @@ class FineStructure:
     excess : float
         Excess kurtosis that structure is taken to have: 1 to 2 of grass and gravel, 5 and more of edges and threads. A
         smaller number takes more for structure.
+    same : float
+        Differences over two pixels with up to so many times the variance of those over one are alike: even a twelfth of
+        the noise that is left by mistake is the most of what is wrong with a smooth image.
     growth : float
         Structure has at least so much more variance, as a part of its own, in differences over two pixels than over
         one: 0.75 in clean photographs, several times its own in most.
@@ -194,6 +197,7 @@ class FineStructure:
 
     gaussian: float = 2.82
     excess: float = 3.0
+    same: float = 1.2
     growth: float = 0.75
     most: float = 0.75
 

@@ -146,7 +146,7 @@ class Evidence:
         config = self.config.structure
         tail, error = kurtosis(high_differences(self.planes, self.observed, 4), self.config.residuals)
         by_tail = (max(tail - config.gaussian - error, 0.0) / config.excess) ** 0.5
-        by_growth = (self.level(2) / max(self.level(1), TINY) - 1) / config.growth
+        by_growth = (self.level(2) / max(self.level(1), TINY) - config.same) / config.growth
         return float(np.clip(min(by_tail, by_growth), 0.0, config.most))
 
     def _tail(self, step: int) -> float:
