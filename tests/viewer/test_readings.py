@@ -129,3 +129,14 @@ def test_the_result_says_what_stays_undecided_in_the_words_of_the_form(viewer, o
     run_to_end(dock)
     for words in (dock.panel.status.text(), dock.results.words.text()):
         assert "If it is noise, choose 1 px as Noise reach under More." in words
+
+
+def test_a_plane_of_a_stack_is_tried_with_both(viewer, open_dock, try_both, undecided):
+    image = viewer.add_image(np.stack([undecided, undecided[::-1]]), name="stones", scale=(3, 1, 1))
+    dock = open_dock("Denoise")
+    viewer.dims.set_point(0, 3.0)
+    left, right = try_both(dock)
+    assert left.data.shape == right.data.shape == (1, 32, 32)
+    first, second = (image.world_to_data(layer.data_to_world((0, 0, 0))) for layer in (left, right))
+    np.testing.assert_allclose(first, [1, 32, 16], atol=1e-6)
+    np.testing.assert_allclose(second, [1, 32, 49], atol=1e-6)
