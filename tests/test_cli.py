@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 import tifffile
 from PIL import Image
+from scipy.ndimage import gaussian_filter
+from skimage import data
 
 import napari_dip as dip
 from napari_dip import terminal
@@ -164,9 +166,11 @@ def test_every_setting_reaches_the_run(run):
     assert {name: found[name] for name in options} == options
 
 
-@pytest.mark.parametrize("there", [True, False])
-def test_what_will_be_restored_is_said_on_a_terminal_alone(here, there):
-    """On a real one: the bar puts something that is none in the place of stderr."""
+def denoise_on_terminal(*, there=True):
+    """Restore in.npy in a process of its own, and give what it says; `there` is whether its stderr is a terminal.
+
+    On a real one: the bar puts something that is none in the place of stderr.
+    """
     pty = pytest.importorskip("pty")
     ours, theirs = pty.openpty()
     command = [sys.executable, "-c", "from napari_dip.cli import main; main()", "denoise", "in.npy", "out.npy", *QUICK]
@@ -178,7 +182,18 @@ def test_what_will_be_restored_is_said_on_a_terminal_alone(here, there):
                 said += part
     os.close(ours)
     assert process.returncode == 0
-    assert (b"Restoring one plane of 16 x 20; takes about" in said) is there
+    return said
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_what_will_be_restored_is_said_on_a_terminal_alone(here, there):
+    assert (b"Restoring one plane of 16 x 20; takes about" in denoise_on_terminal(there=there)) is there
+
+
+def test_what_stays_undecided_is_said_on_a_terminal_with_its_option(here):
+    noise = gaussian_filter(np.random.default_rng(0).standard_normal((96, 96)), 0.8, mode="wrap")
+    np.save("in.npy", data.gravel()[160:256, 160:256] + 15 * noise / noise.std())
+    assert b"told apart here; both were left. If it is noise, choose --reach 1." in denoise_on_terminal()
 
 
 def test_the_record_repeats_the_run(run, here):

@@ -5,9 +5,14 @@ import dask.array as da
 import numpy as np
 import pytest
 import torch
+from scipy.ndimage import gaussian_filter
+from skimage import data
 
 import napari_dip as dip
+from napari_dip.record import read as read_record
+from napari_dip.record import write as write_record
 from napari_dip.restore import choose_device
+from napari_dip.summary import noise_or_grain
 
 QUICK = {"max_iterations": 3, "threads": 1, "device": "cpu"}
 
@@ -492,6 +497,29 @@ def test_pixels_that_were_nan_have_an_uncertainty():
     known = np.isfinite(image)
     assert (result.uncertainty[known] > 0).all()
     assert result.uncertainty[~known].mean() > result.uncertainty[known].mean()
+
+
+def undecided_image(side=96):
+    """Fine stones under weak noise that reaches a pixel: it could be grain."""
+    random = np.random.default_rng(0)
+    noise = gaussian_filter(random.standard_normal((side, side)), 0.8, mode="wrap")
+    return data.gravel()[160 : 160 + side, 160 : 160 + side] + 15 * noise / noise.std()
+
+
+@pytest.mark.parametrize("planes", [1, 2])
+def test_what_stays_undecided_of_the_noise_is_in_the_record(planes):
+    image = np.stack([undecided_image()] * planes)
+    run = dip.restore_steps("denoise", image, axes="ZYX", **QUICK)
+    assert run.undecided_radius == 0  # nothing is known before it begins
+    next(run)
+    assert run.undecided_radius == 1
+    result = run.result
+    found = read_record(write_record(result.record))
+    assert [plane["undecided_radius"] for plane in found["planes"]] == [1]
+    assert "Noise that reaches 1 pixel and grain" in noise_or_grain(found)
+    assert dip.replay(found, image).image.tobytes() == result.image.tobytes()
+    decided = dip.denoise(image, axes="ZYX", reach=1, **QUICK).record
+    assert decided["planes"][0]["correlation_radius"] == 1 and "undecided_radius" not in decided["planes"][0]
 
 
 @pytest.mark.parametrize(("factor", "shift"), [(1, 0), (1000, 5e4), (1e-3, -2)])

@@ -4,7 +4,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from napari_dip.summary import doubts, judgement, noise_found, plan, simple_filter, what_is_missing, why_it_ended
+from napari_dip.summary import (
+    doubts,
+    findings,
+    judgement,
+    noise_found,
+    noise_or_grain,
+    plan,
+    simple_filter,
+    what_is_missing,
+    why_it_ended,
+)
+from napari_dip.terminal import as_option
 
 STRENGTH = {"sigma": 20.0, "gain": 6.0, "multiplicative": 0.01, "offset": 100.0}
 
@@ -46,6 +57,32 @@ def test_what_is_zero_is_not_told():
 
 def test_noise_that_reaches_further():
     assert noise_found(record("gaussian", reach=1)).endswith("The noise of neighbouring pixels is correlated.")
+
+
+def undecided(*radii, task="denoise", noise="auto"):
+    planes = [{"noise": "gaussian", **({"undecided_radius": radius} if radius else {})} for radius in radii]
+    return {"task": task, "settings": {"preset": "fast", "noise": noise}, "planes": planes}
+
+
+def test_what_stays_undecided_is_said_with_the_setting_that_decides_it():
+    assert noise_or_grain(undecided(2)).endswith("told apart here; both were left. If it is noise, choose reach=2.")
+    assert noise_or_grain(undecided(1), as_option).endswith("If it is noise, choose --reach 1.")
+    assert "reaches 1 pixel and" in noise_or_grain(undecided(1)) and "2 pixels" in noise_or_grain(undecided(2, 1, 2))
+    assert "in 2 of 3 planes; both" in noise_or_grain(undecided(0, 2, 2))
+
+
+@pytest.mark.parametrize(
+    "record",
+    [undecided(0), undecided(), undecided(2, task="super_resolve"), undecided(2, noise="compression")],
+)
+def test_nothing_is_offered_where_all_is_decided_or_there_is_no_such_setting(record):
+    assert noise_or_grain(record) == ""
+
+
+def test_what_is_undecided_stands_among_all_that_was_found():
+    found = undecided(1) | {"axes": "YX", "shape": [9, 9]}
+    for say in (findings, judgement):
+        assert noise_or_grain(found) in say(found)
 
 
 def test_planes_that_differ():

@@ -302,4 +302,6 @@ def found_noise(noise: NoiseModel, scaling: Scaling) -> dict[str, Any]:
         "multiplicative": found.multiplicative,
         "offset": found.offset * scaling.span + scaling.low,
     }
-    return {"noise": noise.kind, "correlation_radius": noise.correlation_radius, "noise_variance": strength}
+    undecided = {"undecided_radius": noise.undecided_radius} if noise.undecided_radius else {}
+    radii = {"correlation_radius": noise.correlation_radius, **undecided}
+    return {"noise": noise.kind, **radii, "noise_variance": strength}

@@ -62,6 +62,9 @@ class PlaneRecord(TypedDict):
     the smoothest surface in what fills its gaps, from 0 to 1: the rest is of the network. `filtered` is the part of a
     Gaussian filter in what was made of the prediction, where held-out pixels speak for one.
 
+    `correlation_radius` is how many pixels the noise of one pixel reaches into its neighbours; `undecided_radius` how
+    many it may reach, where that could not be told from grain of the image, which was left.
+
     In super-resolution `denoised_after` are those of the `iterations` in which noise was looked for; `noise` is there
     where it was found, and removed.
 
@@ -81,6 +84,7 @@ class PlaneRecord(TypedDict):
     noise: NotRequired[str]
     noise_variance: NotRequired[FoundNoise]
     correlation_radius: NotRequired[Count]
+    undecided_radius: NotRequired[Count]
     why: NotRequired[str]
     planes: NotRequired[Counts]
     blocks: NotRequired[Counts]

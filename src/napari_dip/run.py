@@ -113,6 +113,14 @@ class Run:
         return bool(self.state.fitted)
 
     @property
+    def undecided_radius(self) -> int:
+        """How many pixels the noise of the planes at work may reach, where the setting `reach` decides; else 0."""
+        at, settings = self.state.at or self.state.last, self.request.settings
+        if at is None or not self.request.task.uses("reach", settings.preset, settings.noise):
+            return 0
+        return at.noise.undecided_radius
+
+    @property
     def output(self) -> Any:
         """The array that the image is written to, NaN where nothing is restored yet."""
         return self.state.image.array

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import prod
 from statistics import median
 from typing import Literal, Protocol
 
 from napari_dip.record import FoundNoise, Record
 from napari_dip.settings import NOISE_KINDS
+from napari_dip.tasks import task_named
 
 WHY = {
     "held-out": "It stopped by itself: more iterations would hardly improve the image.",
@@ -129,16 +130,30 @@ def what_is_missing(record: Record) -> str:
     return f"{there} of {planes} planes {'is' if there == 1 else 'are'} restored; {others} empty."
 
 
-def findings(record: Record) -> list[str]:
+def in_python(setting: str, value: object) -> str:
+    """Name a value of a setting as Python does.
+
+    >>> in_python("reach", 2)
+    'reach=2'
+    """
+    return f"{setting}={value!r}"
+
+
+NameSetting = Callable[[str, int], str]
+"""Names a value of a setting in the words of a face: of Python, of the command line, or of a form."""
+
+
+def findings(record: Record, name_setting: NameSetting = in_python) -> list[str]:
     """Say all that was found, a few sentences of each kind; those that there is nothing to say of are left out."""
-    kinds = (noise_found, simple_filter, gaps_filled, not_measured, doubts)
-    return [said for said in (of(record) for of in kinds) if said]
+    kinds = (simple_filter, gaps_filled, not_measured, doubts)
+    sentences = (noise_found(record), noise_or_grain(record, name_setting), *(of(record) for of in kinds))
+    return [sentence for sentence in sentences if sentence]
 
 
-def judgement(record: Record) -> list[str]:
+def judgement(record: Record, name_setting: NameSetting = in_python) -> list[str]:
     """Say how far a result can be trusted: doubts first, then all else that was found."""
     residual = [residual_words(record)]
-    others = [of(record) for of in (simple_filter, gaps_filled, not_measured)]
+    others = [noise_or_grain(record, name_setting), *(of(record) for of in (simple_filter, gaps_filled, not_measured))]
     sentences = [*residual, *others] if doubts(record) else [*others, *residual]
     return [sentence for sentence in (*sentences, noise_found(record)) if sentence]
 
@@ -169,6 +184,26 @@ def noise_found(record: Record) -> str:
         why = "there are so few photons" if kind == "poisson" else "the noise is so strong"
         sentences.append(f"Pixels were binned {sides[0]} x {sides[0]}, since {why}.")
     return " ".join(sentences)
+
+
+def noise_or_grain(record: Record, name_setting: NameSetting = in_python) -> str:
+    """Say that correlated noise and grain of the image could not be told apart; empty where they could.
+
+    >>> plane = {"noise": "gaussian", "correlation_radius": 0, "undecided_radius": 2}
+    >>> settings = {"preset": "fast", "noise": "auto"}
+    >>> noise_or_grain({"task": "denoise", "settings": settings, "planes": [plane]})
+    'Noise that reaches 2 pixels and grain of that size cannot be told apart here; both were left. If it is noise, \
+choose reach=2.'
+    """
+    settings, planes = record["settings"], [plane for plane in record["planes"] if "noise" in plane]
+    radii = [radius for plane in planes if (radius := plane.get("undecided_radius"))]
+    if not radii or not task_named(record["task"]).uses("reach", settings["preset"], settings["noise"]):
+        return ""
+    radius = Counter(radii).most_common(1)[0][0]
+    pixels = f"{radius} pixel{'s' * (radius > 1)}"
+    where = "here" if len(radii) == len(planes) else f"in {len(radii)} of {len(planes)} planes"
+    both = f"Noise that reaches {pixels} and grain of that size cannot be told apart {where}; both were left."
+    return f"{both} If it is noise, choose {name_setting('reach', radius)}."
 
 
 def simple_filter(record: Record) -> str:

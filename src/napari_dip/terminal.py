@@ -25,6 +25,15 @@ def say(sentence: str) -> None:
         print(f"napari-dip: {' '.join(sentence.split())}", file=sys.stderr, flush=True)
 
 
+def as_option(setting: str, value: object) -> str:
+    """Name a value of a setting as the command line does.
+
+    >>> as_option("max_seconds", 2)
+    '--max-seconds 2'
+    """
+    return f"--{setting.replace('_', '-')} {value}"
+
+
 def farewell(result: FileResult, *, stopped: bool) -> None:
     """Say how a run ended; where there is no terminal, only if it was stopped."""
     record = result.restoration.record
@@ -39,7 +48,7 @@ def farewell(result: FileResult, *, stopped: bool) -> None:
     if not stopped and sys.stderr.isatty():
         for sentence in (
             why_it_ended(record),
-            *findings(record),
+            *findings(record, as_option),
             f"{done}; the result {where}.",
         ):
             if sentence:

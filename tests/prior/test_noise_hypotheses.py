@@ -148,16 +148,51 @@ def test_noise_along_lines_is_found_along_these():
 PHOTOGRAPHS = ("coins", "grass", "gravel", "immunohistochemistry", "chelsea", "brick", "camera", "retina")
 
 
-@pytest.mark.parametrize("name", PHOTOGRAPHS)
-def test_the_texture_of_a_photograph_is_not_taken_for_noise(name):
+def photograph(name, side=192):
     image = getattr(data, name)()
     image = color.rgb2gray(image[..., :3]) * 255 if image.ndim == 3 else image.astype(float)
     y, x = (n // 2 - 96 for n in image.shape)
-    image = image[y : y + 192, x : x + 192]
+    return image[y : y + side, x : x + side]
+
+
+@pytest.mark.parametrize("name", PHOTOGRAPHS)
+def test_the_texture_of_a_photograph_is_not_taken_for_noise(name):
+    image = photograph(name)
     noisy = (image + np.random.default_rng(0).normal(0, 5, image.shape)).clip(0, 255).round()
     noise, still = read(noisy), read(image)
     assert noise.correlation_radius == 0 and still.correlation_radius == 0
     assert 4 < strength(noise) * np.ptp(noisy) < 12  # most in grass, where nothing is flat
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("name", ["gravel", "camera", "coffee"])
+def test_correlated_noise_that_is_not_proven_is_undecided(name, seed):
+    random = np.random.default_rng(seed)
+    noisy = (photograph(name, SIDE) + 15 * smear(random, 0.8)).clip(0, 255).round()
+    noise = read(noisy)
+    assert noise.correlation_radius == 0 and noise.undecided_radius == 1
+    assert [read(noisy, reach=reach).undecided_radius for reach in (0, 1)] == [0, 0]
+    assert read(noisy, sigma=0.05, kind="gaussian").undecided_radius == 0
+
+
+@pytest.mark.parametrize("name", PHOTOGRAPHS)
+def test_white_noise_on_a_photograph_is_decided(name):
+    """The sentence must mean something: it does not stand under each sharp image."""
+    for sigma in (0, 2, 5, 15):
+        noise = np.random.default_rng(0).normal(0, sigma, (192, 192))
+        assert read((photograph(name) + noise).clip(0, 255).round()).undecided_radius == 0, sigma
+
+
+@given(SEEDS, st.sampled_from([clouds, blobs, walls]), st.floats(0.02, 0.2))
+def test_white_noise_on_a_drawn_scene_is_decided(seed, scene, sigma):
+    random = np.random.default_rng(seed)
+    assert read(scene(random) + sigma * random.standard_normal((SIDE, SIDE))).undecided_radius == 0
+
+
+def test_noise_that_is_proven_is_decided():
+    random = np.random.default_rng(0)
+    noise = read(clouds(random) + 0.1 * smear(random, 0.8))
+    assert noise.correlation_radius > 0 and noise.undecided_radius == 0
 
 
 def test_a_reach_that_is_given_is_taken():

@@ -12,7 +12,7 @@ from qtpy.QtWidgets import QHBoxLayout, QSlider, QWidget
 from napari_dip.viewer.connections import Links
 from napari_dip.viewer.layers import describe, read_data
 from napari_dip.viewer.passing import PassingLayer
-from napari_dip.viewer.placing import matrix_of
+from napari_dip.viewer.placing import from_left_to_right
 from napari_dip.viewer.provenance import CurrentResult
 from napari_dip.viewer.trial import moved
 from napari_dip.viewer.widgets import tame
@@ -39,17 +39,16 @@ def left_part(viewer: ViewerModel, layer: Any, share: float) -> tuple[slice, ...
         For each axis of the layer; without anything in it if the layer has not the axis that is displayed horizontally.
     """
     n, shape = layer.ndim, read_data(layer).shape
-    across = viewer.dims.displayed[-1] - (viewer.dims.ndim - n)
     whole = [slice(0, size) for size in shape[:n]]
-    if across < 0:
+    across = from_left_to_right(viewer, layer)
+    if across is None:
         return (slice(0, 0), *whole[1:])
-    directions = matrix_of(layer)[across, :n]
-    axis = int(np.abs(directions).argmax())
+    axis, direction = across
     low, high = 0.0, float(shape[axis])
     seen = np.asarray(layer.corner_pixels, float)[:, axis]
     if viewer.dims.ndisplay == 2 and seen[1] > seen[0]:
         low, high = max(seen[0], low), min(seen[1] + 1, high)
-    if directions[axis] < 0:  # the layer is mirrored, or turned by half a turn
+    if direction < 0:  # the layer is mirrored, or turned by half a turn
         whole[axis] = slice(round(high - share * (high - low)), shape[axis])
     else:
         whole[axis] = slice(0, round(low + share * (high - low)))

@@ -23,11 +23,12 @@ from napari_dip.viewer.ended import Kept, in_words
 from napari_dip.viewer.form import Form
 from napari_dip.viewer.layers import itself
 from napari_dip.viewer.live_layer import LiveLayer
-from napari_dip.viewer.messages import Done, Failed, Job, Outcome, Report
+from napari_dip.viewer.messages import Done, Failed, Job, Outcome, Report, Undecided
 from napari_dip.viewer.number_boxes import signals_of
 from napari_dip.viewer.pages import RESULT, SETTINGS, Pages
 from napari_dip.viewer.provenance import Provenance, is_result
 from napari_dip.viewer.queue import Queue, Turn
+from napari_dip.viewer.readings import COMPLETE, Readings
 from napari_dip.viewer.result_panel import ResultPanel
 from napari_dip.viewer.run_panel import RunPanel
 from napari_dip.viewer.runner import BUSY, ENDING, Runner, busy, load_engine, make_run
@@ -68,6 +69,7 @@ class Dock(QWidget):  # type: ignore[misc]
         self.viewer = napari_viewer
         self.form = Form(napari_viewer, task_named(self.task))
         self.panel = RunPanel(self.form.estimate_label)
+        self.readings = Readings(self.form, self._start, self.panel.say)
         self.results = ResultPanel(napari_viewer, self.form)
         self.runner = Runner(self._reported, self._ended, restore_steps)
         self.live: LiveLayer | None = None
@@ -102,7 +104,8 @@ class Dock(QWidget):  # type: ignore[misc]
         self._start(read)
 
     def try_it(self) -> None:
-        """Restore only what is in view, in seconds, as the form says."""
+        """Restore only what is in view, in seconds, as the form says; both readings of noise that is undecided."""
+        self.readings.clear()
         self._start(lambda: (*self.form.job(in_view=True), self.form.image.value))
 
     def run_selected(self) -> None:
@@ -178,6 +181,7 @@ class Dock(QWidget):  # type: ignore[misc]
         self._painted = []
         self.runner.forget()
         self.queue.clear()
+        self.readings.clear()
         self.results.shut()
         self.kept = None
         self.activity.end()
@@ -220,6 +224,7 @@ class Dock(QWidget):  # type: ignore[misc]
         layout.setContentsMargins(4, 4, 4, 4)
         layout.addWidget(self.pages, 1)
         layout.addWidget(self.panel)
+        layout.addWidget(self.readings)
 
     def _connect(self) -> None:
         layers, panel = self.viewer.layers.events, self.panel
@@ -253,6 +258,7 @@ class Dock(QWidget):  # type: ignore[misc]
     def _refresh(self, *_: Any) -> None:
         self.form.refresh()
         self.results.refresh()
+        self.readings.follow(self.viewer.layers)
         self.pages.offer(self.results.result)
         if self.kept is not None and self.kept.result() not in self.viewer.layers:
             self.kept = None  # what it holds is in memory as long as it can go on
@@ -337,12 +343,22 @@ class Dock(QWidget):  # type: ignore[misc]
         else:
             if live is not None:
                 live.drop()
-            reason = on_the_form(outcome.reason) if isinstance(outcome, Failed) else ""
-            self.queue.end("failed" if reason else "cancelled", reason)
-            self.panel.end(reason or "Cancelled; nothing was kept.", self._idle_state(), 0.0)
-            if reason:
-                show_error(reason)
+                if live.job.is_part:
+                    self.readings.clear()
+            self._show_nothing(outcome)
         self.results.refresh()
+
+    def _show_nothing(self, outcome: Outcome) -> None:
+        """Show that nothing came of a run, and why; a part whose noise is undecided is tried with both readings."""
+        if isinstance(outcome, Undecided):
+            self.panel.end("", self._idle_state(), 0.0)
+            self.readings.begin(outcome.radius)
+            return
+        reason = on_the_form(outcome.reason) if isinstance(outcome, Failed) else ""
+        self.queue.end("failed" if reason else "cancelled", reason)
+        self.panel.end(reason or "Cancelled; nothing was kept.", self._idle_state(), 0.0)
+        if reason:
+            show_error(reason)
 
     def _keep(self, outcome: Done, live: LiveLayer) -> None:
         """Show the result of a run, and what can be done with it unless it is only a part of the image."""
@@ -351,6 +367,8 @@ class Dock(QWidget):  # type: ignore[misc]
         words = in_words(outcome, layer.name, None if second is None else second.name)
         if live.job.is_part:
             words += "\nThis is a part of the image; Run restores the whole."
+            if self.readings.radius and self.readings.add(layer):
+                words = COMPLETE
         else:
             there = (lambda: None) if source is None else ref(itself(source))
             self.kept = Kept(outcome.run, live.job, live.look, there, ref(itself(layer)))
@@ -359,6 +377,7 @@ class Dock(QWidget):  # type: ignore[misc]
             self.pages.setCurrentIndex(SETTINGS if self.queue.waiting else RESULT)
         self.outcome = words, ref(itself(layer))
         self.panel.end(words, self._idle_state(), 1.0)
+        self.readings.go_on()
         if self.window().isVisible() and not self.isVisible():  # behind a tab nobody sees what the panel says
             show_info(f"“{layer.name}” is ready.")
 

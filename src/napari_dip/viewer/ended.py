@@ -10,6 +10,7 @@ from napari_dip.summary import findings, what_is_missing, why_it_ended
 from napari_dip.time_left import in_time
 from napari_dip.viewer.layers import usual_uncertainty
 from napari_dip.viewer.messages import Done, Job, Stopped
+from napari_dip.viewer.widgets import in_the_form
 
 
 @dataclass
@@ -48,4 +49,4 @@ def in_words(outcome: Done, name: str, second: str | None) -> str:
         usual = None if outcome.uncertainty is None else usual_uncertainty(outcome.uncertainty, outcome.image)
         if usual is not None:
             spread += f" Typical uncertainty: {usual[0]:.3g}, {100 * usual[1]:.2g} % of the intensity range."
-    return "\n".join(filter(None, (end, where, why_it_ended(record), *findings(record), spread)))
+    return "\n".join(filter(None, (end, where, why_it_ended(record), *findings(record, in_the_form), spread)))

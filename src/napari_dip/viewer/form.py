@@ -26,6 +26,7 @@ from napari_dip.viewer.layers import describe, enlarge, is_users_own, read_data
 from napari_dip.viewer.messages import Beginning, Job
 from napari_dip.viewer.number_boxes import fault, mark, read, write
 from napari_dip.viewer.pixel_size import entry_for_result, read_z_step
+from napari_dip.viewer.placing import from_left_to_right
 from napari_dip.viewer.preferences import Preferences, preferences
 from napari_dip.viewer.priors import PriorFields
 from napari_dip.viewer.short_label import ShortLabel
@@ -177,6 +178,10 @@ class Form:
             plan=plan,
         )
 
+    def _seconds_of(self, shape: Sequence[int]) -> float:
+        """Estimate the seconds that a part of some shape takes."""
+        return self._estimate(shape).seconds
+
     @property
     def _has_prior(self) -> bool:
         """Whether a run begins with a fitted prior."""
@@ -229,13 +234,20 @@ class Form:
             self.prior.apply(record)
         self.refresh()
 
-    def job(self, *, in_view: bool = False) -> tuple[Job, dict[str, Any]]:
+    @property
+    def beside(self) -> tuple[int, int]:
+        """Axis of the image and direction, 1 or -1, that lead from left to right in the viewer."""
+        return from_left_to_right(self.viewer, self.image.value) or (self.axes.read().index("X"), 1)
+
+    def job(self, *, in_view: bool = False, two: bool = False) -> tuple[Job, dict[str, Any]]:
         """Read the form: what to restore, and the place and look of the result.
 
         Parameters
         ----------
         in_view : bool
             Only a part that is restored in seconds: what is seen of the plane in view, or drawn in selected shapes.
+        two : bool
+            Whether that part is restored twice, and lies left of the second.
 
         Raises
         ------
@@ -264,7 +276,7 @@ class Form:
         )
         look = describe(source)
         if in_view:
-            part = part_in_view(self.viewer, source, self.axes.read(), lambda shape: self._estimate(shape).seconds)
+            part = part_in_view(self.viewer, source, self.axes.read(), self._seconds_of, self.beside if two else None)
             job, look = only(part, job, look)
         if job.factor > 1 and job.axes:
             look = enlarge(look, job.axes, job.factor)

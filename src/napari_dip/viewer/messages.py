@@ -191,7 +191,14 @@ class Failed:
     reason: str
 
 
-Outcome = Done | Stopped | Cancelled | Failed
+@dataclass(frozen=True)
+class Undecided:
+    """A part was not restored: its noise may reach so many pixels, so both readings are to be tried."""
+
+    radius: int
+
+
+Outcome = Done | Undecided | Stopped | Cancelled | Failed
 
 
 @dataclass

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from napari.components import ViewerModel
 from napari.layers import Image, Shapes
 
 from napari_dip.errors import InputError
@@ -17,6 +18,20 @@ ALIKE = 1e-3
 COARSE = 96
 """Points along Y and X of a grid that tells about which part of an image is drawn on."""
 ELSEWHERE = "Nothing of the mask lies on the image; move the mask there, or paint on the image."
+
+
+def from_left_to_right(viewer: ViewerModel, layer: Any) -> tuple[int, int] | None:
+    """Return the axis of a layer that the viewer shows horizontally, and 1, or -1 if the layer is mirrored.
+
+    None if the layer has no such axis.
+    """
+    n = layer.ndim
+    across = viewer.dims.displayed[-1] - (viewer.dims.ndim - n)
+    if across < 0:
+        return None
+    directions = matrix_of(layer)[across, :n]
+    axis = int(np.abs(directions).argmax())
+    return axis, -1 if directions[axis] < 0 else 1
 
 
 def matrix_of(layer: Any) -> np.ndarray:

@@ -32,6 +32,7 @@ from napari_dip.viewer.short_label import ShortLabel
 from napari_dip.viewer.stages import Stages
 from napari_dip.viewer.truth import TruthRow
 from napari_dip.viewer.views import Views
+from napari_dip.viewer.widgets import in_the_form
 
 CONTOUR = 2
 """Pixels that an outline is wide."""
@@ -77,7 +78,7 @@ class ResultPanel(QWidget):  # type: ignore[misc]
             self.before_after.reset()
             self.truth.clear()
         self.current.choose(result, provenance)
-        self.words.setText("\n".join(judgement(self.record)))
+        self.words.setText("\n".join(judgement(self.record, in_the_form)))
         self.setVisible(True)
         self.refresh()
         self.before_after.take_key()

@@ -20,7 +20,19 @@ from napari_dip.image.cancellation import PreparationCancelled, cancel_if
 from napari_dip.memory import release_memory
 from napari_dip.viewer.first_pictures import EARLY, shown_for
 from napari_dip.viewer.layers import displayable, place_of, without_colours
-from napari_dip.viewer.messages import Cancelled, Control, Done, Failed, Job, Outcome, Painted, Picture, Report, Stopped
+from napari_dip.viewer.messages import (
+    Cancelled,
+    Control,
+    Done,
+    Failed,
+    Job,
+    Outcome,
+    Painted,
+    Picture,
+    Report,
+    Stopped,
+    Undecided,
+)
 from napari_dip.viewer.placing import mask_on_image
 from napari_dip.viewer.priors import begun
 
@@ -221,6 +233,9 @@ def _run(job: Job, control: Control, restore_steps: Callable[..., Run]) -> Gener
     run.interrupted = control.news.is_set
     steps = iter(run)
     while (now := _step(steps, control)) is not None:
+        if job.is_part and (radius := run.undecided_radius):
+            run.close()
+            return Undecided(radius)
         control.news.clear()
         clock.note(now)
         wanted = control.looked_at, now.fit  # each fit has to be told: it knows only of its own planes

@@ -28,7 +28,11 @@ NEXT_TO_NOTHING = 1e-3
 
 
 def part_in_view(
-    viewer: ViewerModel, source: Image, axes: str, seconds: Callable[[tuple[int, ...]], float]
+    viewer: ViewerModel,
+    source: Image,
+    axes: str,
+    seconds: Callable[[tuple[int, ...]], float],
+    beside: tuple[int, int] | None = None,
 ) -> tuple[slice, ...]:
     """Give the part of an image to try: of the plane in view what is seen, or what is drawn in the selected shapes.
 
@@ -40,6 +44,8 @@ def part_in_view(
         One letter for each dimension of its data.
     seconds : callable
         Gives about how many seconds a part of some shape takes.
+    beside : (int, int), optional
+        Axis and direction in which a second part lies beside it: both together take the time and the place of one.
 
     Returns
     -------
@@ -72,8 +78,11 @@ def part_in_view(
         if start >= end:
             raise InputError("Nothing of the image is in view; move it there, or restore the whole.")
         found.append((start, end))
-    side = _side(axes, found, seconds)
-    return tuple(_around(*pair, side) if axis in "YX" else slice(*pair) for axis, pair in zip(axes, found, strict=True))
+    side = _side(axes, found, seconds, SECONDS if beside is None else SECONDS / 2)
+    part = [_around(*pair, side) if axis in "YX" else slice(*pair) for axis, pair in zip(axes, found, strict=True)]
+    if beside is not None and _drawn(viewer) is None:
+        part[beside[0]] = _first_half(*found[beside[0]], side, beside[1])
+    return tuple(part)
 
 
 def only(part: tuple[slice, ...], job: Job, look: dict[str, Any]) -> tuple[Job, dict[str, Any]]:
@@ -127,11 +136,11 @@ def _seen(viewer: ViewerModel, source: Image) -> tuple[np.ndarray, np.ndarray]:
     """Give the ends of what is drawn, or else in view, in pixels of the image."""
     n = source.ndim
     to_data = np.linalg.inv(matrix_of(source))
-    active = viewer.layers.selection.active
+    drawn = _drawn(viewer)
     point = np.asarray(viewer.dims.point[-n:], float)
     shown = [axis - viewer.dims.ndim + n for axis in viewer.dims.displayed if axis >= viewer.dims.ndim - n]
-    if isinstance(active, Shapes) and len(active.data):
-        places = np.array([active.data_to_world(corner) for corner in active.data[-1]])[:, -n:]
+    if drawn is not None:
+        places = np.array([drawn.data_to_world(corner) for corner in drawn.data[-1]])[:, -n:]
         corners = np.tile(point, (len(places), 1))
         corners[:, shown] = places[:, [axis - n for axis in shown]]
     elif viewer.dims.ndisplay == 2:
@@ -147,14 +156,20 @@ def _seen(viewer: ViewerModel, source: Image) -> tuple[np.ndarray, np.ndarray]:
     return inside.min(0), inside.max(0)
 
 
-def _side(axes: str, found: list[tuple[int, int]], seconds: Callable[[tuple[int, ...]], float]) -> int:
+def _drawn(viewer: ViewerModel) -> Any:
+    """Give the selected Shapes layer, if anything is drawn in it."""
+    active = viewer.layers.selection.active
+    return active if isinstance(active, Shapes) and len(active.data) else None
+
+
+def _side(axes: str, found: list[tuple[int, int]], seconds: Callable[[tuple[int, ...]], float], most: float) -> int:
     """Give the largest side that is restored in time."""
     for side in SIDES:
         shape = tuple(
             min(end - start, side) if axis in "YX" else end - start
             for axis, (start, end) in zip(axes, found, strict=True)
         )
-        if seconds(shape) <= SECONDS:
+        if seconds(shape) <= most:
             return side
     return SIDES[-1]
 
@@ -172,6 +187,18 @@ def _around_part(job: Job, part: tuple[slice, ...]) -> Any:
         first = min(max((one.start + one.stop - AROUND) // 2, 0), max(size - AROUND, 0))
         large.append(slice(first, min(first + AROUND, size)) if axis in "YX" else one)
     return None if tuple(large) == part else job.image[tuple(large)]
+
+
+def _first_half(start: int, end: int, side: int, direction: int) -> slice:
+    """Give so many pixels before the middle in a direction, so that as many fit in beyond it.
+
+    >>> _first_half(0, 100, 32, 1), _first_half(0, 100, 64, -1)
+    (slice(18, 50, None), slice(50, 100, None))
+    """
+    length = min(max((end - start) // 2, SIDES[-1]), side, end - start)
+    middle = (start + end) // 2
+    first = max(middle - length, start) if direction > 0 else min(middle, end - length)
+    return slice(first, first + length)
 
 
 def _around(start: int, end: int, side: int) -> slice:

@@ -100,6 +100,17 @@ def on_the_form(sentence: str) -> str:
     return sentence.replace('set nonfinite to "inpaint" to have them filled in', choice)
 
 
+def in_the_form(setting: str, value: object) -> str:
+    """Name a value of a setting as the boxes of a form do.
+
+    >>> in_the_form("reach", 2)
+    '2 px as Noise reach under More'
+    """
+    knob = field(setting)
+    unit = knob.json_schema_extra.get("unit", "") if isinstance(knob.json_schema_extra, dict) else ""
+    return f"{' '.join(filter(None, (str(value), str(unit))))} as {knob.title} under More"
+
+
 def lay_out(widgets: list[Widget | QWidget]) -> QWidget:
     """Put widgets below each other, their labels in a column of their own; one of Qt takes the whole width."""
     native = QWidget()

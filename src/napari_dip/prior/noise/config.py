@@ -152,6 +152,12 @@ class CorrelatedNoise:
         Values are rounded if there are fewer different ones than this part of the pixels.
     peak : float
         Least power of a period, over the median of all.
+    may_be_white : float
+        Largest white part of what may be correlated noise, though that is not proven: 0.03 to 0.65 of correlated noise,
+        0.68 to 1 of most white noise under fine structure.
+    matters : float
+        How many times the variance of the white noise that of the correlated noise has, at the least, to be worth a
+        word.
     """
 
     white_part: float = 0.62
@@ -172,6 +178,8 @@ class CorrelatedNoise:
     level_if_compressed: float = 1.25
     rounded: float = 0.25
     peak: float = 30.0
+    may_be_white: float = 0.68
+    matters: float = 2.0
 
 
 @dataclass(frozen=True)

@@ -215,6 +215,17 @@ class Evidence:
             return False
         return self.tail(1) < limits.tail or self.white_part < limits.next_to_nothing or self.is_interpolated
 
+    @property
+    def may_be_correlated(self) -> bool:
+        """Whether what grows over a few pixels may be noise, by its white part, its shape and its place."""
+        limits, step = self.config.correlated, self.reach + 1
+        return (
+            not self.is_compressed
+            and self.white_part < limits.may_be_white
+            and min(self.tail(step), self.tail(step + 1)) < limits.tail
+            and self.spread(step) < limits.spread + self._chance
+        )
+
     def is_everywhere(self, step: int) -> bool:
         """Whether what differences over a step show has the shape, the place and the reach of noise."""
         limits = self.config.correlated

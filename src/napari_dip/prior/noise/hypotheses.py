@@ -121,7 +121,8 @@ class WhiteNoise:
         kind = evidence.known.kind
         # where there is fine structure, what grows with brightness may as well be that
         kind = "gaussian" if evidence.reach and kind == "auto" and not evidence.is_compressed else kind
-        return _model(evidence, evidence.white_blocks, 0, kind=kind)
+        noise = _model(evidence, evidence.white_blocks, 0, kind=kind)
+        return replace(noise, undecided_radius=_undecided_radius(noise, evidence))
 
 
 HYPOTHESES: tuple[Hypothesis, ...] = (CompressionError(), SinglePhotons(), LineNoise(), CorrelatedNoise(), WhiteNoise())
@@ -133,6 +134,16 @@ def judge(evidence: Evidence) -> NoiseModel:
         if (noise := hypothesis.read(evidence)) is not None:
             return noise if noise.told else _bounded(noise, evidence)
     raise AssertionError("white noise needs no proof")
+
+
+def _undecided_radius(noise: NoiseModel, evidence: Evidence) -> int:
+    """Give the radius of correlated noise that is possible and clearly stronger than the white noise, else 0."""
+    radius = evidence.reach
+    if not radius or evidence.known.reach is not None or noise.told or not evidence.may_be_correlated:
+        return 0
+    white = float(noise.likelihood.noise_variance(torch.tensor(evidence.brightness)))
+    correlated = evidence.level(radius + 1) / evidence.config.differences.bias
+    return radius if correlated > evidence.config.correlated.matters * white else 0
 
 
 def _bounded(noise: NoiseModel, evidence: Evidence) -> NoiseModel:

@@ -51,6 +51,8 @@ class NoiseModel:
         How far it reaches along y and x, where that differs.
     told : bool
         Whether its strength was given, and is believed whatever a prediction leaves.
+    undecided_radius : int
+        How many pixels it reaches if grain of the image is noise, too: neither was proven. 0 where that is decided.
     """
 
     likelihood: Likelihood
@@ -58,6 +60,7 @@ class NoiseModel:
     kind: str
     along: tuple[int, int] | None = None
     told: bool = False
+    undecided_radius: int = 0
 
     @property
     def radii(self) -> tuple[int, int]:
