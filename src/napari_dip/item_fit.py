@@ -19,10 +19,12 @@ from napari_dip.prior import forward_model
 from napari_dip.prior.coarse import OnGrids
 from napari_dip.prior.denoised_first import DenoisedFirst
 from napari_dip.prior.fit import Fit
+from napari_dip.prior.fit_chain import FitChain
 from napari_dip.prior.noise.model import KnownNoise, NoiseModel
 from napari_dip.prior.observation import Observation
-from napari_dip.prior.presets import LatentPreset, Preset, choose, observe
+from napari_dip.prior.presets import LatentPreset, MaskedPreset, Preset, choose, observe
 from napari_dip.prior.second_opinion import PredictedOrSmooth
+from napari_dip.prior.second_reading import SecondReading
 from napari_dip.prior.state_check import check_item
 from napari_dip.prior.stopping import Limits
 from napari_dip.prior.verification import Residual, residual
@@ -67,7 +69,7 @@ class ItemFit:
 
     Attributes
     ----------
-    fit : Fit or DenoisedFirst
+    fit : Fit or FitChain
     """
 
     def __init__(
@@ -94,8 +96,10 @@ class ItemFit:
         self.noise, self.observation = observation.noise, observation
         self.residual: Residual | None = None  # of what was finished last
         self.filtered = 0.0
-        self.fit: Fit | DenoisedFirst = self._denoised_first(observation, seconds, script) or self._fit_to(
-            self.preset, observation, seconds, script
+        self.fit: Fit | FitChain = (
+            self._denoised_first(observation, seconds, script)
+            or self._second_reading(observation, known, seconds, script)
+            or self._fit_to(self.preset, observation, seconds, script)
         )
         self.left = [item]
         self.done: list[Item] = []
@@ -152,6 +156,34 @@ class ItemFit:
         planned = most or denoising.limits.iterations + preset.iterations
         limits = limits_of(planned, seconds, script)
         return DenoisedFirst(denoising, then, limits, observation=noisy, size=observation.image_size, sure=preset.sure)
+
+    def _second_reading(
+        self, observation: Observation, known: KnownNoise, seconds: float | None, script: PlaneRecord | None
+    ) -> SecondReading | None:
+        """Make a fit whose reading of the noise is judged; None where it needs none, or there is no time for another.
+
+        What is repeated was judged before.
+        """
+        preset, noise = self.preset, observation.noise
+        is_read = noise.correlation_radius > 0 and not noise.told and known.reach is None
+        judged = isinstance(preset, MaskedPreset) and is_read and observation.dims == 2
+        if not judged or self.request.settings.max_iterations is not None:
+            return None
+        rejected = None if script is None else "rejected_radius" in script
+        if rejected is False:
+            return None
+        first = self._fit_to(preset, observation, None, None)
+        if script:
+            first.limits.stop_at, first.judged = script["rejected_after"], False
+        white = replace(known, reach=0)
+
+        def then() -> Fit:
+            noise = preset.noise_model((self.whole or self.plane).values, (self.whole or self.plane).observed, white)
+            self.noise, self.observation = noise, replace(observation, noise=noise)
+            return self._fit_to(preset, self.observation, None, script)
+
+        limits = limits_of(2 * first.limits.iterations, seconds, script)
+        return SecondReading(first, then, limits, rejected=rejected)
 
     @property
     def numbers(self) -> list[int]:
@@ -221,8 +253,11 @@ class ItemFit:
             note["filtered"] = round(self.filtered, 3)
         if self.residual is not None:
             note["residual"] = noted(self.residual)
+        if isinstance(self.fit, SecondReading) and self.fit.fit:
+            note["rejected_radius"] = self.fit.first.problem.objectives[0].observation.noise.correlation_radius
+            note["rejected_after"] = self.fit.first.iteration
         if isinstance(self.fit, DenoisedFirst):
-            note["denoised_after"] = self.fit.denoising.iteration
+            note["denoised_after"] = self.fit.first.iteration
             if not self.fit.is_noisy:
                 return note
         return note | found_noise(self.noise, self.plane.scaling)  # type: ignore[return-value]
@@ -251,7 +286,7 @@ def limits_of(planned: int, seconds: float | None, script: PlaneRecord | None) -
     return Limits(planned, stop_at=script["iterations"], seconds=seconds, stopped_by=script["stopped_by"])
 
 
-def note_of(fit: Fit | DenoisedFirst, item: Item, recipe: str, stopped_by: str, seconds: float) -> PlaneRecord:
+def note_of(fit: Fit | FitChain, item: Item, recipe: str, stopped_by: str, seconds: float) -> PlaneRecord:
     """Say what was done in a fit; `item` is its plane, or the first of them."""
     losses, every = records.thin(fit.losses)
     note: PlaneRecord = {

@@ -65,6 +65,9 @@ class PlaneRecord(TypedDict):
     `correlation_radius` is how many pixels the noise of one pixel reaches into its neighbours; `undecided_radius` how
     many it may reach, where that could not be told from grain of the image, which was left.
 
+    Where `rejected_radius` is there, noise that reaches so far was removed first. After the first `rejected_after` of
+    the `iterations` what that had left behind was structure, so the others are a fit to white noise.
+
     In super-resolution `denoised_after` are those of the `iterations` in which noise was looked for; `noise` is there
     where it was found, and removed.
 
@@ -91,6 +94,8 @@ class PlaneRecord(TypedDict):
     neighbours: NotRequired[Count]
     applying: NotRequired[FiniteFloat]
     denoised_after: NotRequired[Iterations]
+    rejected_radius: NotRequired[Count]
+    rejected_after: NotRequired[Iterations]
     together: NotRequired[Count]
     residual: NotRequired[FoundResidual]
     smooth: NotRequired[FiniteFloat]

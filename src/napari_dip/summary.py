@@ -145,7 +145,7 @@ NameSetting = Callable[[str, int], str]
 
 def findings(record: Record, name_setting: NameSetting = in_python) -> list[str]:
     """Say all that was found, a few sentences of each kind; those that there is nothing to say of are left out."""
-    kinds = (simple_filter, gaps_filled, not_measured, doubts)
+    kinds = (reading_rejected, simple_filter, gaps_filled, not_measured, doubts)
     sentences = (noise_found(record), noise_or_grain(record, name_setting), *(of(record) for of in kinds))
     return [sentence for sentence in sentences if sentence]
 
@@ -153,7 +153,7 @@ def findings(record: Record, name_setting: NameSetting = in_python) -> list[str]
 def judgement(record: Record, name_setting: NameSetting = in_python) -> list[str]:
     """Say how far a result can be trusted: doubts first, then all else that was found."""
     residual = [residual_words(record)]
-    others = [noise_or_grain(record, name_setting), *(of(record) for of in (simple_filter, gaps_filled, not_measured))]
+    others = [noise_or_grain(record, name_setting), *(of(record) for of in (reading_rejected, simple_filter, gaps_filled, not_measured))]
     sentences = [*residual, *others] if doubts(record) else [*others, *residual]
     return [sentence for sentence in (*sentences, noise_found(record)) if sentence]
 
@@ -204,6 +204,21 @@ choose reach=2.'
     where = "here" if len(radii) == len(planes) else f"in {len(radii)} of {len(planes)} planes"
     both = f"Noise that reaches {pixels} and grain of that size cannot be told apart {where}; both were left."
     return f"{both} If it is noise, choose {name_setting('reach', radius)}."
+
+
+def reading_rejected(record: Record) -> str:
+    """Say where noise was taken to be correlated, and what was removed was structure; nothing where it was not.
+
+    >>> reading_rejected({"planes": [{"rejected_radius": 2, "stopped_by": "held-out"}, {"stopped_by": "held-out"}]})
+    'In 1 of 2 planes structure was first taken for noise that reaches 2 pixels; it was left in the result.'
+    """
+    planes = record["planes"]
+    radii = [radius for plane in planes if (radius := plane.get("rejected_radius"))]
+    if not radii:
+        return ""
+    where = "S" if len(planes) == 1 else f"In {len(radii)} of {len(planes)} planes s"
+    reach = f"{max(radii)} pixel{'s' * (max(radii) > 1)}"
+    return f"{where}tructure was first taken for noise that reaches {reach}; it was left in the result."
 
 
 def simple_filter(record: Record) -> str:

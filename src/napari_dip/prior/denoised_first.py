@@ -9,17 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
 
 from torch import Tensor
 from torch.nn import functional as F
 
 from napari_dip.prior.enlarged_detail import ENLARGED_DETAIL, EnlargedDetail
-from napari_dip.prior.fit import Diverged, Fit, Problem, Progress
+from napari_dip.prior.fit import Fit
+from napari_dip.prior.fit_chain import FitChain
 from napari_dip.prior.observation import Observation
 from napari_dip.prior.posterior import Estimate
-from napari_dip.prior.state_check import check_two_fits
-from napari_dip.prior.stopping import Limits, StoppedBy
+from napari_dip.prior.stopping import Limits
 
 
 @dataclass(frozen=True)
@@ -65,8 +64,8 @@ class SureNoise:
         return found.variance is not None and float(found.variance.mean() / noise.mean()) <= self.most_left
 
 
-class DenoisedFirst:
-    """Two fits that are iterated as one: the noise is removed, then the rest is done with what was found.
+class DenoisedFirst(FitChain):
+    """A chain: the noise is removed, then the rest is done with what was found.
 
     One that is ended before that makes the image as large as it is to be, without its noise if that was found by then.
 
@@ -88,11 +87,6 @@ class DenoisedFirst:
 
     Attributes
     ----------
-    denoising : Fit
-    fit : Fit or None
-        The other one, once it has begun.
-    stopped_by : str or None
-        What ended it.
     is_noisy : bool
         Whether noise was found, once that was decided.
     """
@@ -108,93 +102,21 @@ class DenoisedFirst:
         sure: SureNoise,
         detail: EnlargedDetail = ENLARGED_DETAIL,
     ):
-        self.denoising, self.limits, self.sure, self.detail = denoising, limits, sure, detail
-        self.fit: Fit | None = None
-        self.stopped_by: StoppedBy | None = None
+        super().__init__(denoising, limits)
+        self.sure, self.detail = sure, detail
         self.is_noisy = False
         self._then, self._observation, self._size = then, observation, size
         self._left: Tensor | None = None
-        self._planned = limits.iterations - denoising.limits.iterations
 
-    def __iter__(self) -> DenoisedFirst:
-        return self
-
-    def __next__(self) -> Progress:
-        """Do an iteration.
-
-        Raises
-        ------
-        Diverged
-            If it fails before there is an image.
-        """
-        if self.fit is None:
-            self.stopped_by = self.limits.reached(self.iteration, self.seconds) if self.has_result else None
-            if self.stopped_by is not None:
-                raise StopIteration
-            try:
-                next(self.denoising)
-                return self.progress
-            except (StopIteration, Diverged):
-                self._begin()
-        assert self.fit is not None
-        self.fit.limits.asked = self.limits.asked
-        try:
-            next(self.fit)
-        finally:
-            self.stopped_by = self.fit.stopped_by
-        return self.progress
-
-    @property
-    def _now(self) -> Fit:
-        """The one at work."""
-        return self.fit or self.denoising
-
-    @property
-    def has_result(self) -> bool:
-        """Whether there is anything to show."""
-        return self._now.has_result
-
-    @property
-    def iteration(self) -> int:
-        """Iterations of both."""
-        return self.denoising.iteration + (self.fit.iteration if self.fit else 0)
-
-    @property
-    def seconds(self) -> float:
-        """Computing time of both."""
-        return self.denoising.seconds + (self.fit.seconds if self.fit else 0.0)
-
-    @property
-    def fallbacks(self) -> int:
-        """How often they went back."""
-        return self.denoising.fallbacks + (self.fit.fallbacks if self.fit else 0)
-
-    @property
-    def losses(self) -> list[float]:
-        """Of the one at work: the two do not minimise the same."""
-        return self._now.losses
-
-    @property
-    def problem(self) -> Problem:
-        """Of the one at work."""
-        return self._now.problem
-
-    @property
-    def judged(self) -> bool:
-        """Whether a rule may end the one at work."""
-        return self._now.judged
-
-    @property
-    def progress(self) -> Progress:
-        """Where it stands."""
-        now = self._now.progress
-        return Progress(self.iteration, self.limits.iterations, now.loss, now.error, now.held_out_error, self.seconds)
+    def next_fit(self) -> Fit:
+        """Give the fit of what is left once the noise is removed."""
+        return self._then(self._denoised())
 
     def preview(self) -> Tensor:
         """Give an image to look at, near to what `finish` would give, in little time."""
         if self.fit:
             return self.fit.preview()
-        return self._enlarged(self.denoising.preview() if self.sure.believes(self.denoising) else self._values)
+        return self._enlarged(self.first.preview() if self.sure.believes(self.first) else self._values)
 
     def finish(self, *, with_variance: bool = False) -> Estimate:
         """Give the image, with all that can still be done for it; the fit can go on afterwards."""
@@ -210,51 +132,12 @@ class DenoisedFirst:
         spread = self.detail.variance(known, self._observation.observed, factor)
         return Estimate(image, self._with_noise_left(spread.expand_as(image)))
 
-    def extend(self, iterations: int) -> None:
-        """Let it go on for so many iterations, whatever rule and clock say."""
-        limits = self.limits
-        limits.stop_at, limits.stopped_by = self.iteration + iterations, "asked"
-        limits.asked, limits.seconds = False, None
-        if self.fit:
-            self.fit.extend(iterations)
-
-    def state(self) -> dict[str, Any]:
-        """Give all that changes; see `Fit.state`."""
-        return {
-            "denoising": self.denoising.state(),
-            "fit": self.fit.state() if self.fit else None,
-            "limits": dict(vars(self.limits)),
-            "stopped_by": self.stopped_by,
-        }
-
-    def load_state(self, state: dict[str, Any]) -> None:
-        """Go on from a state."""
-        found = check_two_fits(state)
-        self.denoising.load_state(found["denoising"])
-        vars(self.limits).update(found["limits"])
-        self.stopped_by = found["stopped_by"]
-        if found["fit"] is not None:
-            seconds = self.denoising.seconds
-            self._begin()
-            assert self.fit is not None
-            self.fit.load_state(found["fit"])
-            self.denoising.seconds = seconds  # what is done again was counted before
-
-    def _begin(self) -> None:
-        """Begin the other fit, with what is left of the limits."""
-        self.fit = self._then(self._denoised())
-        done, limits = self.denoising, self.limits
-        self.limits.iterations = done.iteration + self._planned
-        at = None if limits.stop_at is None else max(limits.stop_at - done.iteration, 1)
-        seconds = None if limits.seconds is None else max(limits.seconds - done.seconds, 0.0)
-        vars(self.fit.limits).update(stop_at=at, seconds=seconds, stopped_by=limits.stopped_by)
-
     def _denoised(self) -> Tensor | None:
         """Give the image without its noise; None if there is none that is sure."""
-        self.is_noisy = self.sure.believes(self.denoising)
+        self.is_noisy = self.sure.believes(self.first)
         if not self.is_noisy:
             return None
-        found, noise = self.denoising.finish(with_variance=True), self._observation.noise.likelihood
+        found, noise = self.first.finish(with_variance=True), self._observation.noise.likelihood
         self.is_noisy = self.sure.gains(found, noise.noise_variance(self._observation.local[0]))
         self._left = found.variance if self.is_noisy else None
         return found.image if self.is_noisy else None

@@ -9,7 +9,6 @@ from math import comb
 import numpy as np
 from scipy.ndimage import convolve1d, minimum_filter1d
 
-
 Differences = tuple[np.ndarray, np.ndarray, np.ndarray]
 """Brightness, differences, and where all that these take was measured: (y, x) arrays."""
 
@@ -184,9 +183,9 @@ def flat_windows(differences: Iterable[Differences], side: int, flattest: float)
     for level, difference, whole in differences:
         if min(difference.shape) < side:
             continue
-        measured = _windows(whole, side).all((1, 2))
-        found.append(_windows(difference, side)[measured])
-        levels.append(_windows(level, side).mean((1, 2))[measured])
+        measured = windows_of(whole, side).all((1, 2))
+        found.append(windows_of(difference, side)[measured])
+        levels.append(windows_of(level, side).mean((1, 2))[measured])
     windows, level = np.concatenate(found), np.concatenate(levels)
     if len(windows) < LEAST_WINDOWS:
         return windows[:0]
@@ -201,7 +200,7 @@ LEAST_WINDOWS = 16
 """Windows that are needed to say which are the flattest."""
 
 
-def _windows(image: np.ndarray, side: int) -> np.ndarray:
+def windows_of(image: np.ndarray, side: int) -> np.ndarray:
     """Cut an image into windows, (n, side, side)."""
     rows, columns = (n // side for n in image.shape)
     cut = image[: rows * side, : columns * side].reshape(rows, side, columns, side)

@@ -123,9 +123,9 @@ class StackState(TypedDict):
 
 @with_config(Strict)
 class TwoFits(TypedDict):
-    """The state of a fit that removes noise first."""
+    """The state of two fits, one after the other."""
 
-    denoising: dict[str, Any]
+    first: dict[str, Any]
     fit: dict[str, Any] | None
     limits: LimitsState
     stopped_by: StoppedBy | None
@@ -148,7 +148,7 @@ def check_item(found: Any) -> ItemState:
 
 
 def check_two_fits(found: Any) -> TwoFits:
-    """Take the state of a fit that removes noise first for one; a ValueError for anything else."""
+    """Take the state of two fits, one after the other, for one; a ValueError for anything else."""
     return _two_fits.validate_python(found)
 
 
