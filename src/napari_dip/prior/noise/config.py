@@ -125,8 +125,8 @@ class CorrelatedNoise:
     ----------
     white_part : float
         Largest part of the variance at the finest scale.
-    tail : float
-        Largest kurtosis beyond the reach.
+    tail, tail_within : float
+        Largest kurtosis beyond the reach, and within.
     spread : float
         Largest excess of the scatter of the flattest blocks beyond the reach, as a difference of logarithms, beside
         its standard error.
@@ -148,6 +148,9 @@ class CorrelatedNoise:
     grows, level, level_if_compressed : float
         Largest factor between the variances of differences beyond the reach and twice as far, or between those of one
         pixel less and beyond; of a compressed image the latter alone.
+    white_level, level_spread, level_tail : float
+        Of differences that end at a level (see `Evidence.is_level`): the largest variance over one pixel, as a part of
+        that level, the largest excess of their scatter, and the largest kurtosis.
     rounded : float
         Values are rounded if there are fewer different ones than this part of the pixels.
     peak : float
@@ -162,6 +165,7 @@ class CorrelatedNoise:
 
     white_part: float = 0.62
     tail: float = 3.5
+    tail_within: float = 4.0
     spread: float = 0.14
     spread_within: float = 0.19
     residual_spread: float = 0.15
@@ -176,6 +180,9 @@ class CorrelatedNoise:
     grows: float = 2.0
     level: float = 1.15
     level_if_compressed: float = 1.25
+    white_level: float = 0.45
+    level_spread: float = 0.06
+    level_tail: float = 3.35
     rounded: float = 0.25
     peak: float = 30.0
     may_be_white: float = 0.68

@@ -213,7 +213,7 @@ class Evidence:
         chance = CHANCE / max(len(self.blocks(1)[1]), 1)
         if self.white_part > limits.small and self.tail(2) - 3 + self.spread(2) > limits.structure + chance:
             return False
-        return self.tail(1) < limits.tail or self.white_part < limits.next_to_nothing or self.is_interpolated
+        return self.tail(1) < limits.tail_within or self.white_part < limits.next_to_nothing or self.is_interpolated
 
     @property
     def may_be_correlated(self) -> bool:
@@ -235,6 +235,21 @@ class Evidence:
             and self.spread(step) < limits.spread + self._chance
             and self.spread(within) < limits.spread_within + self._chance
             and self._ends_before(step)
+        )
+
+    @property
+    def is_level(self) -> bool:
+        """Whether differences grow to a level that is the same everywhere, and not beyond: structure has no such end.
+
+        That is proof enough, whatever the shape of what is finest, as the logarithm of speckle has sharp dips.
+        """
+        limits = self.config.correlated
+        here, beyond = self.level(3), self.level(6)
+        return (
+            self.level(1) < limits.white_level * here
+            and beyond < limits.level * here
+            and max(self.spread(2), self.spread(3)) < limits.level_spread
+            and min(self.tail(3), self.tail(4)) < limits.level_tail
         )
 
     def _ends_before(self, step: int) -> bool:
