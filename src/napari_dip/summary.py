@@ -153,7 +153,10 @@ def findings(record: Record, name_setting: NameSetting = in_python) -> list[str]
 def judgement(record: Record, name_setting: NameSetting = in_python) -> list[str]:
     """Say how far a result can be trusted: doubts first, then all else that was found."""
     residual = [residual_words(record)]
-    others = [noise_or_grain(record, name_setting), *(of(record) for of in (reading_rejected, simple_filter, gaps_filled, not_measured))]
+    others = [
+        noise_or_grain(record, name_setting),
+        *(of(record) for of in (reading_rejected, simple_filter, gaps_filled, not_measured)),
+    ]
     sentences = [*residual, *others] if doubts(record) else [*others, *residual]
     return [sentence for sentence in (*sentences, noise_found(record)) if sentence]
 

@@ -28,6 +28,8 @@ class PileUp:
     near : float
         How far from the edge, in parts of the range, others are looked at: four gray levels of 8 bits, near enough for
         a smooth histogram to be level.
+    levels : int
+        Where nothing is so near, so many of the next levels that there are are looked at instead.
     times : float
         How many times the mean count of those levels has to be there; a histogram that runs out smoothly has about
         one. Measured: benchmarks/constants.py.
@@ -35,6 +37,7 @@ class PileUp:
 
     least: float = 2e-3
     near: float = 1 / 64
+    levels: int = 4
     times: float = 2.0
 
 
@@ -92,9 +95,13 @@ def saturation(
 
     def piled_up(depth: np.ndarray) -> bool:
         at = np.count_nonzero(depth <= SAME * top)
+        if at <= pile_up.least * values.size:
+            return False
         near = np.count_nonzero((depth > SAME * top) & (depth < pile_up.near * top)) / (LEVELS * pile_up.near)
-        # with nothing near, these may just be counts
-        return bool(at > pile_up.least * values.size and at > pile_up.times * near > 0)
+        if not near:  # few levels
+            counts = np.unique(depth, return_counts=True)[1][1 : pile_up.levels + 1]
+            near = float(counts.mean()) if len(counts) == pile_up.levels else 0.0
+        return bool(at > pile_up.times * near > 0)
 
     return 0.0 if piled_up(values) else -np.inf, top if piled_up(top - values) else np.inf
 

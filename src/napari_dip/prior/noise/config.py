@@ -251,9 +251,10 @@ class Estimation:
         Within this factor the variance of photon counts is their mean; that of structure comes to it.
     gaussian : float
         Kurtosis of differences beyond which they may be a pattern that a linear prediction knows.
-    white_ratio : float
+    white_ratio, white_ratio_beyond : float
         Noise counts as white if the variance of its differences over one step is at least this part of that over the
-        next; the two are alike for white noise. Measured: benchmarks/constants.py.
+        next; the two are alike for white noise. Beyond a pixel, what little it has in common with others does less harm
+        than their loss. Measured: benchmarks/constants.py.
     unlit : float
         Values that pile up at the low edge are cut off, rather than photon counts of zero, where the read variance
         without light is more than this part of the usual one, or than that of a photon. Measured:
@@ -289,6 +290,7 @@ class Estimation:
     counting: float = 1.5
     gaussian: float = 3.35
     white_ratio: float = 0.5
+    white_ratio_beyond: float = 0.38
     unlit: float = 0.1
     between: float = 0.25
     most_correction: float = 2.5

@@ -71,10 +71,11 @@ class Evidence:
         """How many pixels apart differences still grow, as those of correlated noise and of fine structure do."""
         # compression smooths the flattest blocks most; noise is correlated in the usual ones, too
         parts, radius = (self.config.differences.flattest, self.config.usual), 0
-        while radius < self.config.most_radius and all(
-            self.level(radius + 1, part) < self.config.white_ratio * self.level(radius + 2, part) < np.inf
-            for part in parts
-        ):
+        ratios = (self.config.white_ratio, *[self.config.white_ratio_beyond] * (self.config.most_radius - 1))
+        for ratio in ratios:
+            levels = ((self.level(radius + 1, part), self.level(radius + 2, part)) for part in parts)
+            if not all(here < ratio * beyond < np.inf for here, beyond in levels):
+                break
             radius += 1
         return radius
 
