@@ -131,7 +131,7 @@ def what_is_missing(record: Record) -> str:
 
 def findings(record: Record) -> list[str]:
     """Say all that was found, a few sentences of each kind; those that there is nothing to say of are left out."""
-    kinds = (noise_found, simple_filter, gaps_filled, not_measured, doubts)
+    kinds = (values_fitted, noise_found, simple_filter, gaps_filled, not_measured, doubts)
     return [said for said in (of(record) for of in kinds) if said]
 
 
@@ -140,7 +140,7 @@ def judgement(record: Record) -> list[str]:
     residual = [residual_words(record)]
     others = [of(record) for of in (simple_filter, gaps_filled, not_measured)]
     sentences = [*residual, *others] if doubts(record) else [*others, *residual]
-    return [sentence for sentence in (*sentences, noise_found(record)) if sentence]
+    return [sentence for sentence in (*sentences, noise_found(record), values_fitted(record)) if sentence]
 
 
 def noise_found(record: Record) -> str:
@@ -169,6 +169,25 @@ def noise_found(record: Record) -> str:
         why = "there are so few photons" if kind == "poisson" else "the noise is so strong"
         sentences.append(f"Pixels were binned {sides[0]} x {sides[0]}, since {why}.")
     return " ".join(sentences)
+
+
+def values_fitted(record: Record) -> str:
+    """Say on which scale values were restored; nothing where it is their own.
+
+    >>> values_fitted({"values": {"kind": "circular", "period": 360.0, "low": 0.0}})
+    'Restored as angles with a period of 360, from 0 to 360.'
+    >>> values_fitted({"values": {"kind": "logarithmic", "scale": 0.0}, "settings": {"values": "auto"}})
+    'Restored on a logarithmic scale, since the noise grows in proportion to the value over decades.'
+    """
+    found = record.get("values")
+    if not found:
+        return ""
+    if found["kind"] == "circular":
+        low, period = found["low"], found["period"]
+        return f"Restored as angles with a period of {period:.6g}, from {low:.6g} to {low + period:.6g}."
+    proven = record["settings"].get("values") == "auto"
+    why = ", since the noise grows in proportion to the value over decades" if proven else ""
+    return f"Restored on a logarithmic scale{why}."
 
 
 def simple_filter(record: Record) -> str:

@@ -36,6 +36,7 @@ EMPTY = {
     "sigma": "estimated",
     "gain": "estimated",
     "offset": "not needed",
+    "period": "from type and range",
     "z_step": "not known",
     "neighbours": "as many as suit it",
 }
@@ -43,6 +44,12 @@ EMPTY = {
 LABELS = {
     "nonfinite": {"refuse": "refuse the image", "inpaint": "fill them in"},
     "noise": {kind.name: kind.title for kind in NOISE_KINDS},
+    "values": {
+        "auto": "find out from the image",
+        "linear": "as they are (linear)",
+        "logarithmic": "over decades (logarithmic)",
+        "circular": "angles, phase, hue (circular)",
+    },
     "channels": {"separate": "one by one", "together": "with a look at the others"},
 }
 """Choices in words, where the help does not give them in so few."""

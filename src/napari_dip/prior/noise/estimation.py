@@ -8,6 +8,7 @@ from napari_dip.prior.noise.config import ESTIMATION, Estimation
 from napari_dip.prior.noise.evidence import Evidence
 from napari_dip.prior.noise.hypotheses import judge
 from napari_dip.prior.noise.model import KnownNoise, NoiseModel
+from napari_dip.prior.noise.phase import phase_noise
 
 
 def estimate_noise(
@@ -26,4 +27,7 @@ def estimate_noise(
     how : Estimation, optional
     """
     observed = np.broadcast_to(observed, planes.shape)
-    return judge(Evidence(planes, observed, known or KnownNoise(), how))
+    known = known or KnownNoise()
+    evidence = Evidence(planes, observed, known, how)
+    noise = judge(evidence)
+    return noise if known.circle is None else phase_noise(evidence, noise)
