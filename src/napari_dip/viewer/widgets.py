@@ -103,8 +103,10 @@ def percent(part: float) -> str:
 
 def on_the_form(sentence: str) -> str:
     """Say the same of the boxes of a form, where a sentence speaks of settings as Python and the shell call them."""
-    choice = f"choose “{LABELS['nonfinite']['inpaint']}” as {field('nonfinite').title} under More"
-    return sentence.replace('set nonfinite to "inpaint" to have them filled in', choice)
+    for name, value, rest in (("nonfinite", "inpaint", " to have them filled in"), ("values", "linear", "")):
+        choice = f"choose “{LABELS[name][value]}” as {field(name).title} under More"
+        sentence = sentence.replace(f'set {name} to "{value}"{rest}', choice)
+    return sentence
 
 
 def lay_out(widgets: list[Widget | QWidget]) -> QWidget:
