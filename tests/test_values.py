@@ -40,7 +40,7 @@ def error(result, truth, period=TURN):
 
 def test_angles_are_restored_over_their_ends():
     truth, noisy = angles()
-    result = dip.denoise(noisy, axes="YX", values="circular", uncertainty=True, max_iterations=60, threads=1)
+    result = dip.denoise(noisy, axes="YX", values="circular", uncertainty=True, max_iterations=30, threads=1)
     assert error(result.image, truth) < 0.6 * error(noisy, truth)
     assert result.image.shape == noisy.shape and result.image.dtype == np.float32
     assert -np.pi <= result.image.min() and result.image.max() < np.pi
@@ -123,7 +123,7 @@ def test_angles_are_filled_in_over_their_ends():
     truth, _ = angles()
     mask = np.zeros(truth.shape, bool)
     mask[20:24, 10:40] = True
-    result = dip.inpaint(truth, mask, axes="YX", values="circular", uncertainty=True, max_iterations=80, threads=1)
+    result = dip.inpaint(truth, mask, axes="YX", values="circular", uncertainty=True, max_iterations=40, threads=1)
     assert result.image[~mask].tobytes() == truth[~mask].tobytes()
     assert error(result.image[mask], truth[mask]) < 0.8
     assert np.all(result.uncertainty[~mask] == 0) and np.all(result.uncertainty[mask] > 0)
@@ -185,7 +185,7 @@ def test_images_with_other_periods_are_not_fitted_together():
 
 def test_logarithms_are_chosen_where_noise_over_decades_proves_them():
     truth, seen = radiance()
-    result = dip.denoise(seen, axes="YX", max_iterations=60, uncertainty=True, threads=1)
+    result = dip.denoise(seen, axes="YX", max_iterations=30, uncertainty=True, threads=1)
     assert result.record["values"]["kind"] == "logarithmic"
     noise = result.record["planes"][0]
     assert noise["noise"] == "multiplicative" and 0.07**2 < noise["noise_variance"]["multiplicative"] < 0.13**2

@@ -54,6 +54,8 @@ class NoiseModel:
         How far it reaches along y and x, where that differs.
     told : bool
         Whether its strength was given, and is believed whatever a prediction leaves.
+    circle : (float, float) or None
+        Of sine and cosine of angles: the middle of the circle, and the mean length of their vectors.
     """
 
     likelihood: Likelihood
@@ -61,6 +63,7 @@ class NoiseModel:
     kind: str
     along: tuple[int, int] | None = None
     told: bool = False
+    circle: tuple[float, float] | None = None
 
     @property
     def radii(self) -> tuple[int, int]:

@@ -33,7 +33,8 @@ def phase_noise(evidence: Evidence, usual: NoiseModel) -> NoiseModel:
     sine, cosine = (differences(*pair, max(usual.radii) + 1, config.differences)[1] for pair in pairs)
     total = float(np.median(sine + cosine)) / amplitude**2 if sine.size else config.curve.unseen
     resultant = max(1 - total, LEAST_RESULTANT) ** 0.5
-    return replace(usual, likelihood=Gaussian(variance_of_phase(resultant, zero, amplitude)), kind="phase")
+    curve, circle = variance_of_phase(resultant, zero, amplitude), (zero, resultant * amplitude)
+    return replace(usual, likelihood=Gaussian(curve), kind="phase", circle=circle)
 
 
 def variance_of_phase(resultant: float, zero: float, amplitude: float) -> NoiseVariance:
