@@ -36,6 +36,25 @@ def test_it_is_found_whatever_the_angles_are(sigma, smear):
     assert found.circle[1] == pytest.approx(0.5 * np.exp(-(sigma**2) / 2), rel=0.03)
 
 
+@pytest.mark.parametrize(("smear", "reach"), [(0.0, 0), (0.7, 1), (1.0, 2)])
+def test_how_far_it_reaches_is_seen_beside_fringes(smear, reach):
+    random, (y, x) = np.random.default_rng(2), np.mgrid[:128, :128] / 128
+    noise = gaussian_filter(random.standard_normal((128, 128)), smear)
+    angle = 20 * np.exp(-((y - 0.4) ** 2 + (x - 0.5) ** 2) / 0.08) + 4 * x + 0.15 * noise / noise.std()
+    planes = (0.5 + 0.5 * np.stack([np.sin(angle), np.cos(angle)])).astype(np.float32)
+    found = estimate_noise(planes, np.ones_like(planes, bool), KnownNoise("gaussian", circle=(0.5, 0.5)))
+    assert found.correlation_radius == reach
+
+
+@pytest.mark.parametrize("width", [0.6, 1.0, 1.5, 2.5])
+def test_fine_orientations_are_no_noise_that_reaches(width):
+    random = np.random.default_rng(1)
+    sine, cosine = (gaussian_filter(random.standard_normal((128, 128)), width) for _ in range(2))
+    angle = np.arctan2(sine, cosine) + 0.1 * random.standard_normal((128, 128))
+    planes = (0.5 + 0.5 * np.stack([np.sin(angle), np.cos(angle)])).astype(np.float32)
+    assert not estimate_noise(planes, np.ones_like(planes, bool), KnownNoise("gaussian", circle=(0.5, 0.5))).radii[0]
+
+
 def test_vectors_get_their_length_back_and_keep_their_direction():
     vectors = torch.randn(1, 2, 8, 8, generator=torch.Generator().manual_seed(0))
     found = on_circle(0.4 + 0.1 * vectors, 0.4, 0.3) - 0.4

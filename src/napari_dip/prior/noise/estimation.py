@@ -8,7 +8,7 @@ from napari_dip.prior.noise.config import ESTIMATION, Estimation
 from napari_dip.prior.noise.evidence import Evidence
 from napari_dip.prior.noise.hypotheses import judge
 from napari_dip.prior.noise.model import KnownNoise, NoiseModel
-from napari_dip.prior.noise.phase import phase_noise
+from napari_dip.prior.noise.phase import off_the_carrier, phase_noise
 
 
 def estimate_noise(
@@ -28,6 +28,8 @@ def estimate_noise(
     """
     observed = np.broadcast_to(observed, planes.shape)
     known = known or KnownNoise()
-    evidence = Evidence(planes, observed, known, how)
-    noise = judge(evidence)
-    return noise if known.circle is None else phase_noise(evidence, noise)
+    if known.circle is None:
+        return judge(Evidence(planes, observed, known, how))
+    angles = off_the_carrier(planes, observed, known.circle[0])
+    usual = judge(Evidence(angles, observed[::2], known, how))
+    return phase_noise(Evidence(planes, observed, known, how), usual)

@@ -9,12 +9,15 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+from scipy.ndimage import gaussian_filter
 
 from napari_dip.prior.flat_blocks import differences
 from napari_dip.prior.likelihood import Gaussian, NoiseVariance
 from napari_dip.prior.noise.evidence import Evidence
 from napari_dip.prior.noise.model import NoiseModel
 
+CARRIER = 4.0
+"""Width, in pixels, of the Gaussian mean to which an angle is compared: far beyond the reach of noise."""
 LEAST_RESULTANT = 0.1
 """Mean length of the vectors of one angle with its noise: with less nothing is left of the angle."""
 
@@ -35,6 +38,26 @@ def phase_noise(evidence: Evidence, usual: NoiseModel) -> NoiseModel:
     resultant = max(1 - total, LEAST_RESULTANT) ** 0.5
     curve, circle = variance_of_phase(resultant, zero, amplitude), (zero, resultant * amplitude)
     return replace(usual, likelihood=Gaussian(curve), kind="phase", circle=circle)
+
+
+def off_the_carrier(planes: np.ndarray, observed: np.ndarray, zero: float) -> np.ndarray:
+    """Give how far each angle (n, y, x) is from that around it, as a sine in [0, 1]: noise, but hardly fringes.
+
+    Parameters
+    ----------
+    planes : (2 n, y, x) array
+        Sine and cosine by turns.
+    observed : (2 n, y, x) bool array
+        Pixels that were measured.
+    zero : float
+        What 0 became on the scale of the planes.
+    """
+    vectors = (planes[1::2] - zero) + 1j * (planes[::2] - zero)
+    known = np.where(observed[::2], vectors, 0)
+    width = (0, CARRIER, CARRIER)
+    carrier = gaussian_filter(known.real, width) + 1j * gaussian_filter(known.imag, width)
+    across = np.sin(np.angle(vectors * carrier.conj()))  # bounded: few pixels are far off
+    return np.asarray((across / 2 + 0.5).astype(np.float32))
 
 
 def variance_of_phase(resultant: float, zero: float, amplitude: float) -> NoiseVariance:
