@@ -258,7 +258,7 @@ def _loaded(path: Path) -> FittedPrior:
 def _checked(found: checkpoint.PriorFile) -> FittedPrior:
     """Check what a file holds: that the weights are those of the network of its preset above all."""
     channels = [None if one is None else ChannelWeights.of(one) for one in found["channels"]]
-    task, settings = task_named(found["task"]), read_settings(found["settings"])
+    task, settings = task_named(found["task"]), read_settings({"values": "linear", **found["settings"]})
     task.check_keeps(settings.preset)
     weights = Weights(tuple(channels), found["samples"])
     check_weights(weights, settings.preset, together=settings.channels == "together")
