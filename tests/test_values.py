@@ -11,6 +11,7 @@ import napari_dip as dip
 from napari_dip.errors import InputError
 from napari_dip.image.source import Source
 from napari_dip.image.value_choice import circular, proportional
+from napari_dip.run import Run
 from napari_dip.summary import findings
 
 QUICK = {"max_iterations": 3, "threads": 1}
@@ -241,6 +242,19 @@ def test_a_dead_pixel_has_no_logarithm():
     seen[40, 40] = 0
     result = dip.denoise(seen, axes="YX", values="logarithmic", **QUICK)
     assert np.isfinite(result.image).all() and result.image[40, 40] > 0
+
+
+def test_a_part_is_fitted_like_the_whole():
+    _, seen = radiance()
+    for image, settings in ((seen, {}), (np.linspace(0, 180, 2304).reshape(48, 48), {"values": "circular"})):
+        whole, part = (
+            dip.restore_steps("denoise", one, axes="YX", **settings, **QUICK).request
+            for one in (image, image[:24, :24])
+        )
+        assert part.source.values != whole.source.values  # too little of it is seen
+        found = Run(part.part_of(whole.source)).result
+        assert found.record["values"] == whole.source.values.found()
+        assert np.isfinite(found.image).all()
 
 
 def test_constant_planes_of_a_stack_keep_their_value():
