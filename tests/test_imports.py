@@ -23,7 +23,7 @@ LAYERS = (
     {"image"},
     {"prior"},
     {"files", "samples", "estimate"},
-    {"noise_settings", "request"},
+    {"noise_settings", "value_settings", "request"},
     {"record"},
     {"restoration", "summary", "recipe", "checkpoint"},
     {"time_left"},

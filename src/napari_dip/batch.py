@@ -196,7 +196,14 @@ def _restored(
         size = image.array.shape
         wanted, start = run.request.settings, run.request.start
         iterations = wanted.max_iterations if start is None else start.iterations
-        limits = Plan(iterations, wanted.max_seconds, wanted.uncertainty, run.request.on_crops, start is not None)
+        limits = Plan(
+            iterations,
+            wanted.max_seconds,
+            wanted.uncertainty,
+            run.request.on_crops,
+            start is not None,
+            circular=wanted.values == "circular",
+        )
         takes = estimate_run(row, image.array, image.axes, run.request.factor, wanted, plan=limits)
         announce(f"{plan(image.axes, size, run.request.factor)}; takes {takes.words()}")
     run.walk(watch)

@@ -61,6 +61,8 @@ class Plan:
         Whether even a small plane is fitted on crops.
     has_prior : bool
         Whether the run begins with a fitted prior, which `max_iterations` bring up to date.
+    circular : bool
+        Whether values are fitted as sine and cosine.
     """
 
     max_iterations: int | None = None
@@ -68,6 +70,7 @@ class Plan:
     uncertainty: bool = False
     on_crops: bool = False
     has_prior: bool = False
+    circular: bool = False
 
     def learning(self, usual: int, each: float, *, ends_early: bool) -> tuple[float, float]:
         """Give about how many seconds fits take, and at most.
@@ -162,7 +165,7 @@ def estimate(
     plan : Plan
     """
     size = dict(zip(axes, map(int, shape), strict=True))
-    samples, plane = min(size.get("S", 1), 3), size["Y"] * size["X"]
+    samples, plane = min(size.get("S", 1), 3) * (1 + plan.circular), size["Y"] * size["X"]
     channels = size.get("C", 1)
     planes = prod(size.get(axis, 1) for axis in "TZ")
     values = prod(shape)
@@ -209,7 +212,13 @@ def estimate_run(
         factor=factor or 1,
         lazy=not isinstance(array, np.ndarray),
         shown=shown,
-        plan=plan or Plan(settings.max_iterations, settings.max_seconds, settings.uncertainty),
+        plan=plan
+        or Plan(
+            settings.max_iterations,
+            settings.max_seconds,
+            settings.uncertainty,
+            circular=settings.values == "circular",
+        ),
     )
 
 

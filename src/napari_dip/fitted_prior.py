@@ -20,11 +20,12 @@ from napari_dip.request import Request
 from napari_dip.restoration import Restoration
 from napari_dip.restore import checked
 from napari_dip.run import Run, check_threads, suited_threads
-from napari_dip.settings import MOST_ITERATIONS, Settings, read_settings
+from napari_dip.settings import MOST_ITERATIONS, OF_PRIOR, Settings, read_settings
 from napari_dip.stack_fit import StackFit
 from napari_dip.stack_pool import Part
 from napari_dip.start import check_shape, check_start
 from napari_dip.tasks import task_named
+from napari_dip.value_settings import common_values, settings_of
 
 VERSION = 1
 """Of what a file holds."""
@@ -67,8 +68,8 @@ class FittedPrior:
         iterations : int
             By which the weights are first brought up to date with this image.
         **settings
-            Fields of `Settings` but preset and max_iterations. Left out, noise, sigma, gain, offset, nonfinite and seed
-            are those of the fit.
+            Fields of `Settings` but preset, values, period and max_iterations. Left out, noise, sigma, gain, offset,
+            nonfinite and seed are those of the fit.
 
         Returns
         -------
@@ -121,7 +122,7 @@ class FittedPrior:
                 f"The iterations {iterations!r} are not allowed; give a whole number, 0 or more and at most "
                 f"{MOST_ITERATIONS}."
             )
-        for name in ("preset", "neighbours", "channels", "max_iterations"):
+        for name in OF_PRIOR:
             own = None if name in OWN else getattr(self.settings, name, None)
             if settings.get(name) not in (None, own):
                 raise InputError(f"With a fitted prior there is no {name} to choose; leave it out.")
@@ -225,7 +226,7 @@ def fit(task: str, images: Any, *, axes: str | None = None, **settings: Any) -> 
     like = Start(Weights((None,) * first.sizes.get("C", 1), first.samples))
     for request in requests[1:]:
         check_shape(request.source, like)
-    return _fitted(requests)
+    return _fitted(with_common_values(requests))
 
 
 def load_prior(path: str | Path) -> FittedPrior:
@@ -257,11 +258,22 @@ def _loaded(path: Path) -> FittedPrior:
 def _checked(found: checkpoint.PriorFile) -> FittedPrior:
     """Check what a file holds: that the weights are those of the network of its preset above all."""
     channels = [None if one is None else ChannelWeights.of(one) for one in found["channels"]]
-    task, settings = task_named(found["task"]), read_settings(found["settings"])
+    task, settings = task_named(found["task"]), read_settings({"values": "linear", **found["settings"]})
     task.check_keeps(settings.preset)
     weights = Weights(tuple(channels), found["samples"])
     check_weights(weights, settings.preset, together=settings.channels == "together")
     return FittedPrior(task.name, settings, weights, found["record"])
+
+
+def with_common_values(requests: Sequence[Request]) -> list[Request]:
+    """Have the same values fitted in all images."""
+    values = common_values([request.source.values for request in requests])
+    return [
+        request
+        if request.source.values == values
+        else replace(request, source=request.source.with_values(values, request.task.suspects))
+        for request in requests
+    ]
 
 
 def _fitted(requests: Sequence[Request]) -> FittedPrior:
@@ -312,4 +324,5 @@ def _prior(
     }
     if first.start is not None:
         record["prior"] = {"sha256": first.start.weights.digest, "iterations": first.start.iterations}
-    return FittedPrior(first.task.name, first.settings, weights, record)
+    settings = first.settings.model_copy(update=settings_of(source.values))
+    return FittedPrior(first.task.name, settings, weights, record)

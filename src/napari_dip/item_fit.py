@@ -13,8 +13,9 @@ from torch import Tensor
 from napari_dip import record as records
 from napari_dip.image.scaling import Scaling
 from napari_dip.image.source import Plane
+from napari_dip.image.value_map import ValueMap
 from napari_dip.image.work import Item
-from napari_dip.noise_settings import known_noise
+from napari_dip.noise_settings import noise_known_of
 from napari_dip.prior import forward_model
 from napari_dip.prior.coarse import OnGrids
 from napari_dip.prior.denoised_first import DenoisedFirst
@@ -88,7 +89,7 @@ class ItemFit:
         model = forward_model.build(
             request.task.forward_model, plane.observed.shape, request.inputs, lobes=self.preset.lobes, device=device
         )
-        known = known_noise(settings, plane.scaling.low, plane.scaling.span, plane.scaling.top)
+        known = noise_known_of(settings, plane.scaling, request.source.values)
         noise = self._noise_of_whole(self.preset, known)
         observation = observe(
             self.preset, plane.values, plane.observed, forward_model=model, known=known, noise=noise, device=device
@@ -231,7 +232,9 @@ class ItemFit:
         image = self._in_units(estimate.image)
         if estimate.variance is None:
             return image, None
-        deviation = self.plane.scaling.deviation(estimate.variance[0].float().sqrt().cpu().numpy())
+        scaling, mean = self.plane.scaling, self._bounded(estimate.image)
+        deviation = scaling.deviation(estimate.variance[0].float().sqrt().cpu().numpy())
+        deviation = self.request.source.values.deviation(scaling.to_units(mean), deviation)
         if self.request.task.writes == "gaps":
             deviation = np.where(self.plane.missing, deviation, np.float32(0))
         return image, deviation
@@ -260,7 +263,8 @@ class ItemFit:
             note["denoised_after"] = self.fit.first.iteration
             if not self.fit.is_noisy:
                 return note
-        return note | found_noise(self.noise, self.plane.scaling)  # type: ignore[return-value]
+        found = found_noise(self.noise, self.plane.scaling, self.request.source.values)
+        return note | found  # type: ignore[return-value]
 
     def failed(self) -> PlaneRecord:
         """Say that nothing came of it."""
@@ -268,15 +272,17 @@ class ItemFit:
 
     def _in_units(self, image: Tensor) -> np.ndarray:
         """Give a restored plane in the caller's units; inpainting leaves what is known as it is."""
-        values = image[0].float().cpu().numpy()
-        if self.request.task.bounded:  # nothing is darker or brighter than what was measured
-            values = values.clip(0, self.plane.scaling.top)
-        whole = self.request.enlarged(self.plane.original)
-        restored, source = self.plane.scaling.to_units(values), self.request.source
+        whole, source = self.request.enlarged(self.plane.original), self.request.source
+        restored = source.in_units(self.plane.scaling.to_units(self._bounded(image)))
         for sample, own in source.samples_of.items():
             where = self.plane.missing[own] if self.request.task.writes == "gaps" else True
             np.copyto(whole[sample], restored[own], where=where)
         return source.with_areas(whole, self.item)
+
+    def _bounded(self, image: Tensor) -> np.ndarray:
+        """Give a restored plane (samples, y, x) in [0, 1], neither darker nor brighter than what was measured."""
+        values = image[0].float().cpu().numpy()
+        return values.clip(0, self.plane.scaling.top) if self.request.task.bounded else values
 
 
 def limits_of(planned: int, seconds: float | None, script: PlaneRecord | None) -> Limits:
@@ -326,7 +332,7 @@ def note_of_failure(item: Item, seconds: float) -> PlaneRecord:
     }
 
 
-def found_noise(noise: NoiseModel, scaling: Scaling) -> dict[str, Any]:
+def found_noise(noise: NoiseModel, scaling: Scaling, values: ValueMap) -> dict[str, Any]:
     """Say what noise was found, in the units of the image; nothing where none was looked for."""
     if not noise.kind:
         return {}
@@ -337,6 +343,7 @@ def found_noise(noise: NoiseModel, scaling: Scaling) -> dict[str, Any]:
         "multiplicative": found.multiplicative,
         "offset": found.offset * scaling.span + scaling.low,
     }
+    kind, strength = values.noise(noise.kind, strength)
     undecided = {"undecided_radius": noise.undecided_radius} if noise.undecided_radius else {}
     radii = {"correlation_radius": noise.correlation_radius, **undecided}
-    return {"noise": noise.kind, **radii, "noise_variance": strength}
+    return {"noise": kind, **radii, "noise_variance": strength}

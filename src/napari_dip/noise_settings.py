@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from napari_dip.errors import InputError
+from napari_dip.image.scaling import Scaling
+from napari_dip.image.value_map import ValueMap
 from napari_dip.prior.noise.model import KnownNoise
 from napari_dip.settings import Settings
 
@@ -40,6 +44,14 @@ def check_noise(settings: Settings, low: float, high: float) -> None:
             f"The offset {offset:g} is more than a million times {span} away from it; give it in the units of the "
             "image."
         )
+
+
+def noise_known_of(settings: Settings, scaling: Scaling, values: ValueMap) -> KnownNoise:
+    """Bring what is known of the noise to the scale of what is fitted: of angles, that it moves them along a circle."""
+    if values.channels == 1:
+        return known_noise(settings, scaling.low, scaling.span, scaling.top)
+    circle = -scaling.low / scaling.span, 1 / scaling.span
+    return KnownNoise(kind="gaussian", reach=settings.reach, top=np.inf, circle=circle)
 
 
 def known_noise(settings: Settings, low: float, span: float, top: float = 1.0) -> KnownNoise:

@@ -118,6 +118,19 @@ class Unmeasured(TypedDict):
     columns: FiniteFloat
 
 
+class FoundValues(TypedDict):
+    """On which scale values were fitted, in the units of the image; see `image.value_map`.
+
+    The period of `circular` ones and where their interval begins, or the scale of `logarithmic` ones: below it the
+    logarithm becomes linear, 0 for nowhere.
+    """
+
+    kind: Word
+    period: NotRequired[FiniteFloat]
+    low: NotRequired[FiniteFloat]
+    scale: NotRequired[FiniteFloat]
+
+
 class PriorRecord(TypedDict):
     """The fitted prior that a run began with.
 
@@ -135,9 +148,10 @@ class Record(TypedDict):
     clock may run otherwise next time. `inputs` are the numbers that the
     task takes; `digest` tells the image, and each array that the task takes, by a SHA-256 of shape, type and values.
     `unreached` are the numbers of planes that are NaN in the result: a run that was stopped did not come to them, or
-    they diverged, or nothing was measured in them. `unmeasured` is there where anything of that kind was found, `prior`
-    where weights were given, and `on_crops` where even a small plane was fitted on crops. Of a run from file to file,
-    `result` tells the restored image and its uncertainty like `digest`, before they were put into the types of files;
+    they diverged, or nothing was measured in them. `unmeasured` is there where anything of that kind was found,
+    `values` where they were not fitted as they are, `prior` where weights were given, and `on_crops` where even a small
+    plane was fitted on crops. Of a run from file to file, `result` tells the restored image and its uncertainty like
+    `digest`, before they were put into the types of files;
     `same_type` says whether that was the type of the source, `series` which image of
     its file was asked for, and `notes` what was left out or changed.
     """
@@ -166,6 +180,7 @@ class Record(TypedDict):
     versions: Words
     machine: str
     unmeasured: NotRequired[Unmeasured]
+    values: NotRequired[FoundValues]
     prior: NotRequired[PriorRecord]
     on_crops: NotRequired[bool]
     files: NotRequired[Words]
@@ -276,6 +291,8 @@ def compose(
     }
     if unmeasured := _unmeasured(request):
         found["unmeasured"] = unmeasured
+    if values := source.values.found():
+        found["values"] = values  # type: ignore[typeddict-item]
     if request.start is not None:
         found["prior"] = {"sha256": request.start.weights.digest, "iterations": request.start.iterations}
     if request.on_crops:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -45,6 +45,17 @@ class Request:
     start: Start | None = None
     on_crops: bool = False
     whole: Source | None = None
+
+    def part_of(self, whole: Source) -> Request:
+        """Give the same for an image that is a part of a whole: the same values are fitted as there.
+
+        What it begins with is kept to: weights were fitted to values of their own.
+        """
+        values, suspects = (self.source if self.start else whole).values, self.task.suspects
+        source, around = (
+            one if one.values == values else one.with_values(values, suspects) for one in (self.source, whole)
+        )
+        return replace(self, source=source, whole=around)
 
     @property
     def factor(self) -> int:

@@ -18,15 +18,17 @@ from napari_dip.estimate import check_memory, estimate_run
 from napari_dip.fits import plan
 from napari_dip.image.arrays import as_array, read_array
 from napari_dip.image.source import Source, axes_of_image
+from napari_dip.image.value_map import LINEAR
 from napari_dip.noise_settings import check_noise
 from napari_dip.prior.weights import HasWeights, Start
 from napari_dip.record import PlaneRecord, Record
 from napari_dip.request import Request
 from napari_dip.restoration import Progress, Restoration
 from napari_dip.run import Run
-from napari_dip.settings import read_settings
+from napari_dip.settings import Settings, read_settings
 from napari_dip.start import check_start
-from napari_dip.tasks import TASKS, task_named
+from napari_dip.tasks import TASKS, Task, task_named
+from napari_dip.value_settings import choose_values
 
 __all__ = [
     "Progress",
@@ -275,15 +277,25 @@ def checked(
     row.check(settings, inputs)
     mask = next((inputs.pop(one.name) for one in row.inputs if one.kind == "mask"), None)
     inputs |= {one.name: read_array(one.name, inputs[one.name]) for one in row.inputs if one.kind == "image"}
-    suspects, device = row.suspects if settings.preset != "paper" else (), choose_device(settings.device)
+    device = choose_device(settings.device)
     array = as_array(image)
     named = axes_of_image(array, axes)
     if not is_brick:
         found = estimate_run(row, array, named, inputs.get("factor"), settings)
         check_memory(row, found, device, elsewhere=0 if keeps_result else found.result)
-    source = Source(array, axes, mask, allow_nonfinite=settings.nonfinite == "inpaint", suspects=suspects)
-    check_noise(settings, *source.range)
+    source = _source(row, array, axes, mask, settings)
+    if source.values is LINEAR:
+        check_noise(settings, *source.range)
     return Request(row, source, inputs, settings, device)
+
+
+def _source(row: Task, array: Any, axes: str | None, mask: Any, settings: Settings) -> Source:
+    """Read an image, and settle which values of it are fitted."""
+    suspects = row.suspects if settings.preset != "paper" else ()
+    found = () if settings.values == "circular" else suspects  # angles that wrap look like outliers
+    source = Source(array, axes, mask, allow_nonfinite=settings.nonfinite == "inpaint", suspects=found)
+    values = choose_values(row, source, settings)
+    return source if values is LINEAR else source.with_values(values, suspects)
 
 
 def _repeated(

@@ -134,8 +134,10 @@ class RunState:
         missing = plane.missing.repeat(factor, 1).repeat(factor, 2)
         deviation = np.zeros(missing.shape, np.float32)
         if plane.observed.any():
-            for sample, own in self.request.source.samples_of.items():
-                np.copyto(whole[sample], np.float32(plane.scaling.low), where=missing[own])
+            source = self.request.source
+            low = source.in_units(np.full((source.samples, 1, 1), plane.scaling.low, np.float32))
+            for sample, own in source.samples_of.items():
+                np.copyto(whole[sample], low[own], where=missing[own])
             self._put(item, whole, deviation)
             return
         self.void.append(item.number)

@@ -15,8 +15,10 @@ MOST_ITERATIONS = 100_000
 MOST_NEIGHBOURS, MOST_THREADS = 4, 4096
 STRENGTH = ("sigma", "gain", "offset", "reach")
 """The settings that tell what the noise is like: how strong it is, and how far it reaches."""
-OF_PRIOR = ("preset", "neighbours", "channels", "max_iterations")
+OF_PRIOR = ("preset", "values", "period", "neighbours", "channels", "max_iterations")
 """Those of the fit, where a prior is given."""
+AS_THEY_ARE = ("auto", "linear")
+"""Choices of `values` that leave the noise to be told in units of the image."""
 STACK = {"z_step": "Z", "neighbours": "TZ", "channels": "C"}
 """The settings that tell what a plane has to do with the others, and the axes of which an image needs one for that."""
 
@@ -99,6 +101,19 @@ class Settings(BaseModel):
         description="How many pixels the noise of one pixel reaches into its neighbours, as after a blur, a rotation "
         "or an enlargement; 0: not at all. Left out, estimated; noise that may be fine structure is then left.",
         json_schema_extra={"unit": "px"},
+    )
+    values: Literal["auto", "linear", "logarithmic", "circular"] = Field(
+        "auto",
+        title="Values",
+        description="linear: fitted as they are. logarithmic: over several decades, with noise in proportion. "
+        "circular: angles, phases, hues, which wrap around. auto: linear, unless the noise proves logarithmic.",
+    )
+    period: float | None = Field(
+        None,
+        gt=0,
+        title="Period",
+        description="How much circular values turn until they are the same again, in units of the image: 180 for "
+        "orientations in degrees; left out, from type and range of the image.",
     )
     seed: int = Field(
         0, ge=0, le=2**31 - 1, title="Seed", description="The same seed on the same machine gives the same result."

@@ -97,20 +97,27 @@ class StackApply:
             item = replace(plane, region=block.region)
             image, deviation = self.in_units(estimate.image[:, :, at], item), None
             if estimate.variance is not None:
+                fitted = self._fitted(estimate.image[:, :, at])
                 spread = estimate.variance[0, :, at].float().sqrt().cpu().numpy()
-                deviation = self.scaling.deviation(np.broadcast_to(spread, image[: len(spread)].shape))
+                spread = self.scaling.deviation(np.broadcast_to(spread, fitted[: len(spread)].shape))
+                deviation = self.request.source.values.deviation(fitted, spread)
             yield item, image, deviation
 
     def in_units(self, image: Tensor, item: Item) -> np.ndarray:
         """Give (1, samples, y, x) of [0, 1] in the caller's units; alpha, if any, comes last, as it was."""
-        source, scaling = self.request.source, self.scaling
-        values = scaling.to_units(image[0].float().cpu().numpy().clip(scaling.bottom, scaling.top))
-        if source.samples == source.sizes.get("S", 1):
+        source = self.request.source
+        values = source.in_units(self._fitted(image))
+        if len(values) == source.sizes.get("S", 1):
             return source.with_areas(values, item)
         whole = source.raw(item).astype(np.float32)
         for colour, own in source.samples_of.items():
             whole[colour] = values[own]
         return source.with_areas(whole, item)
+
+    def _fitted(self, image: Tensor) -> np.ndarray:
+        """Give (1, samples, y, x) of [0, 1] on the scale that is fitted."""
+        scaling = self.scaling
+        return scaling.to_units(image[0].float().cpu().numpy().clip(scaling.bottom, scaling.top))
 
     def _predicted(self, row: Sequence[Item], planes: range, region: Region, grid: Grid) -> list[Averaged]:
         """Predict a region of some planes with each network, as an image of three dimensions."""

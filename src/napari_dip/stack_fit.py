@@ -198,7 +198,7 @@ class StackFit:
             note["residual"] = noted(Residual.usual(self.residuals))
         note["blocks"] = sorted(block.number for block in self.done)
         note["applying"] = round(self.applied_seconds, 3)
-        return note | found_noise(self.noise, self.scaling)  # type: ignore[return-value]
+        return note | found_noise(self.noise, self.scaling, self.request.source.values)  # type: ignore[return-value]
 
     def failed(self) -> PlaneRecord:
         """Say that nothing came of it."""

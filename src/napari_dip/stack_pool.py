@@ -16,8 +16,9 @@ from torch import Tensor
 from napari_dip.image.planes import Region
 from napari_dip.image.scaling import Scaling
 from napari_dip.image.source import Plane, Source
+from napari_dip.image.value_map import ValueMap
 from napari_dip.image.work import Group, Item
-from napari_dip.noise_settings import known_noise
+from napari_dip.noise_settings import noise_known_of
 from napari_dip.prior.noise.correlation import noise_in_common
 from napari_dip.prior.noise.model import NoiseModel
 from napari_dip.prior.presets import STACK
@@ -78,7 +79,7 @@ class Pool:
             known = [stack for stack in map(read, chosen) if stack.observed.any()]
             # something was measured somewhere
             images.append(known or [next(stack for stack in map(read, others) if stack.observed.any())])
-        return cls(images, scaling, _noise_of(list(chain(*images)), scaling, settings))
+        return cls(images, scaling, _noise_of(list(chain(*images)), scaling, settings, parts[0][0].values))
 
     @property
     def stacks(self) -> list[Stack]:
@@ -203,9 +204,9 @@ def _scaling_of(parts: Sequence[Part]) -> Scaling:
     return Scaling.of(np.array(ends, np.float64), float(np.median(floors)))
 
 
-def _noise_of(stacks: Sequence[Stack], scaling: Scaling, settings: Settings) -> NoiseModel:
+def _noise_of(stacks: Sequence[Stack], scaling: Scaling, settings: Settings, fitted: ValueMap) -> NoiseModel:
     """Find the noise from a part that is bounded in size."""
-    known = known_noise(settings, scaling.low, scaling.span, scaling.top)
+    known = noise_known_of(settings, scaling, fitted)
     parts = sample(stacks, LOOKED_AT)
     values, observed = (
         torch.cat([getattr(part, name)[rows].expand_as(part.values[rows]).flatten(0, 1) for part, rows in parts])

@@ -146,7 +146,12 @@ NameSetting = Callable[[str, int], str]
 def findings(record: Record, name_setting: NameSetting = in_python) -> list[str]:
     """Say all that was found, a few sentences of each kind; those that there is nothing to say of are left out."""
     kinds = (reading_rejected, simple_filter, gaps_filled, not_measured, doubts)
-    sentences = (noise_found(record), noise_or_grain(record, name_setting), *(of(record) for of in kinds))
+    sentences = (
+        values_fitted(record),
+        noise_found(record),
+        noise_or_grain(record, name_setting),
+        *(of(record) for of in kinds),
+    )
     return [sentence for sentence in sentences if sentence]
 
 
@@ -158,7 +163,7 @@ def judgement(record: Record, name_setting: NameSetting = in_python) -> list[str
         *(of(record) for of in (reading_rejected, simple_filter, gaps_filled, not_measured)),
     ]
     sentences = [*residual, *others] if doubts(record) else [*others, *residual]
-    return [sentence for sentence in (*sentences, noise_found(record)) if sentence]
+    return [sentence for sentence in (*sentences, noise_found(record), values_fitted(record)) if sentence]
 
 
 def noise_found(record: Record) -> str:
@@ -222,6 +227,25 @@ def reading_rejected(record: Record) -> str:
     where = "S" if len(planes) == 1 else f"In {len(radii)} of {len(planes)} planes s"
     reach = f"{max(radii)} pixel{'s' * (max(radii) > 1)}"
     return f"{where}tructure was first taken for noise that reaches {reach}; it was left in the result."
+
+
+def values_fitted(record: Record) -> str:
+    """Say on which scale values were restored; nothing where it is their own.
+
+    >>> values_fitted({"values": {"kind": "circular", "period": 360.0, "low": 0.0}})
+    'Restored as angles with a period of 360, from 0 to 360.'
+    >>> values_fitted({"values": {"kind": "logarithmic", "scale": 0.0}, "settings": {"values": "auto"}})
+    'Restored on a logarithmic scale, since the noise grows in proportion to the value over decades.'
+    """
+    found = record.get("values")
+    if not found:
+        return ""
+    if found["kind"] == "circular":
+        low, period = found["low"], found["period"]
+        return f"Restored as angles with a period of {period:.6g}, from {low:.6g} to {low + period:.6g}."
+    proven = record["settings"].get("values") == "auto"
+    why = ", since the noise grows in proportion to the value over decades" if proven else ""
+    return f"Restored on a logarithmic scale{why}."
 
 
 def simple_filter(record: Record) -> str:

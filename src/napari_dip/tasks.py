@@ -7,7 +7,7 @@ from numbers import Integral
 from typing import Any, Literal
 
 from napari_dip.errors import InputError
-from napari_dip.settings import NOISE_KINDS, STACK, STRENGTH, Settings
+from napari_dip.settings import AS_THEY_ARE, NOISE_KINDS, STACK, STRENGTH, Settings
 
 GIVEN_KINDS = tuple(kind.name for kind in NOISE_KINDS if kind.may_be_given)
 
@@ -105,6 +105,8 @@ class Task:
         Whether what was fitted can be kept, as a prior for other images.
     suspects : tuple of str
         What is looked for that the instrument did not measure; see `Source`.
+    maps_values : bool
+        Whether logarithms of the values, or sine and cosine of angles, may be fitted.
     """
 
     name: str
@@ -120,6 +122,7 @@ class Task:
     inputs: tuple[Input, ...] = field(default=())
     keeps: bool = False
     suspects: tuple[str, ...] = ()
+    maps_values: bool = False
 
     @property
     def command(self) -> str:
@@ -131,8 +134,15 @@ class Task:
         """What each input is where it is left out."""
         return {one.name: one.default for one in self.inputs}
 
-    def uses(self, setting: str, preset: str | None = None, noise: str | None = None, axes: str | None = None) -> bool:
-        """Whether a setting changes anything: with a preset, a kind of noise and axes, or any where they are left out.
+    def uses(
+        self,
+        setting: str,
+        preset: str | None = None,
+        noise: str | None = None,
+        axes: str | None = None,
+        values: str | None = None,
+    ) -> bool:
+        """Whether a setting changes anything: with a preset, a kind of noise, axes and values, or any where left out.
 
         >>> TASKS[0].uses("sigma"), TASKS[0].uses("sigma", preset="paper"), TASKS[1].uses("sigma")
         (True, False, False)
@@ -143,6 +153,10 @@ class Task:
         if setting in STACK:
             there = axes is None or bool(set(STACK[setting]) & set(axes))
             return there and any(offer.stack for offer in offers)
+        if setting in ("values", "period"):
+            return self.maps_values and (setting == "values" or values in (None, "circular"))
+        if setting in ("noise", *STRENGTH) and setting != "reach" and values not in (None, *AS_THEY_ARE):
+            return False
         if setting == "noise":
             return any(len(offer.noise) > 1 for offer in offers)
         if setting in STRENGTH:
@@ -167,6 +181,7 @@ class Task:
             one.check(inputs[name])
         self._check_settings(settings)
         self._check_stack(settings)
+        self._check_values(settings)
 
     def check_keeps(self, preset: str) -> None:
         """See that what is fitted can be kept.
@@ -216,6 +231,22 @@ class Task:
                 f"leave it out{else_}."
             )
 
+    def _check_values(self, settings: Settings) -> None:
+        values = settings.values
+        if not self.maps_values and (values != "auto" or settings.period is not None):
+            tasks = " and ".join(task.doing for task in TASKS if task.maps_values)
+            name = "period" if values == "auto" else "values"
+            raise InputError(f"Other than linear values are known in {tasks} only; leave {name} out.")
+        if settings.period is not None and values != "circular":
+            raise InputError('Only circular values have a period; leave it out, or set values to "circular".')
+        if values in AS_THEY_ARE:
+            return
+        names = ("noise", *STRENGTH)
+        given = [name for name in names if getattr(settings, name) != Settings.model_fields[name].default]
+        for name in given:
+            if not self.uses(name, values=values):
+                raise InputError(f"With {values} values the noise is estimated from the image; leave {name} out.")
+
 
 _told = Offer(noise=GIVEN_KINDS, strength=True, uncertainty=True, stack=True)
 # the published loss is the squared error, so any other kind of noise would change nothing but the network of JPEG
@@ -236,6 +267,7 @@ TASKS = (
         presets={"fast": _told, "best": _told, "paper": _published},
         keeps=True,
         suspects=("areas", "outliers", "lines"),
+        maps_values=True,
     ),
     Task(
         name="inpaint",
@@ -249,6 +281,7 @@ TASKS = (
         bounded=True,
         presets={"fast": Offer(uncertainty=True), "best": Offer(uncertainty=True), "paper": Offer()},
         inputs=(Input("mask", "mask", "Mask", MASK_HELP),),
+        maps_values=True,
     ),
     Task(
         name="super_resolve",

@@ -241,6 +241,9 @@ def test_a_prior_that_is_given_is_used(whole, tmp_path):
     two = store(tmp_path / "two.zarr", np.stack([stack(1), stack(2)]), "CZYX")
     failed = restore(two, tmp_path / "out", prior=tmp_path / "own.prior")
     assert "channel" in failed.of("failed")[0].why
+    dip.fit("denoise", stack(3), axes="ZYX", values="logarithmic", **QUICK).save(tmp_path / "other.prior")
+    failed = restore(whole / "in.zarr", tmp_path / "other", prior=tmp_path / "other.prior")
+    assert "fitted to logarithmic values" in failed.of("failed")[0].why
 
 
 def test_what_cannot_be_done_by_blocks_is_refused_before_any_work(whole, tmp_path, in_this_process):
@@ -250,6 +253,7 @@ def test_what_cannot_be_done_by_blocks_is_refused_before_any_work(whole, tmp_pat
     for given, named, words in (
         (tmp_path / "in.npy", {}, "only a Zarr store can be restored"),
         (source, {"channels": "together"}, "each channel is restored by itself"),
+        (source, {"values": "circular"}, "values are fitted as they are; leave values out"),
         (source, {"preset": "paper"}, "paper"),
         (source, {"fit_once": True}, "fitted to each store by itself"),
         (source, {"axes": "YXS"}, "has samples"),

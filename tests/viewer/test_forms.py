@@ -8,11 +8,13 @@ import pytest
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QPushButton, QWidget
 
+from napari_dip.restore import restore_steps
 from napari_dip.settings import NOISE_KINDS, Settings
 from napari_dip.tasks import Input, task_named
 
 NOISE = {"noise", "sigma", "gain", "offset", "reach"}
 STACK = {"z_step", "neighbours", "channels"}
+VALUES = {"values", "period"}
 
 
 def test_the_selected_image_is_chosen(viewer, open_dock, picture):
@@ -47,7 +49,7 @@ def test_the_choices_follow_the_viewer(viewer, open_dock, picture):
 
 @pytest.mark.parametrize(
     ("name", "without"),
-    [("Denoise", set()), ("Inpaint", NOISE | STACK), ("Super-resolve", NOISE | STACK)],
+    [("Denoise", set()), ("Inpaint", NOISE | STACK), ("Super-resolve", NOISE | STACK | VALUES)],
 )
 def test_every_knob_of_use_is_on_the_form_with_its_default(viewer, open_dock, picture, name, without):
     viewer.add_image(picture)
@@ -90,6 +92,7 @@ def test_what_is_set_is_read(viewer, open_dock, picture):
         "sigma": 150.0,
         "gain": 0.25,
         "offset": -3.0,
+        "values": "auto",
         "max_iterations": 5000,
         "max_seconds": 90,
         "seed": 123456,
@@ -148,9 +151,21 @@ def test_what_changes_nothing_is_gray_and_left_out(viewer, open_dock, picture, p
     asked = NOISE | {"uncertainty"}
     assert {name for name in asked if form.knobs[name].native.isEnabledTo(form.native)} == used
     assert asked & set(form.settings()) == used
-    from napari_dip.restore import restore_steps
-
     restore_steps("denoise", picture, axes="YX", **form.settings())  # refuses settings that do nothing together
+
+
+def test_angles_have_a_period_and_no_strength_of_noise(viewer, open_dock, picture):
+    viewer.add_image(picture)
+    form = open_dock("Denoise").form
+    for name in ("sigma", "period"):
+        form.more[name].value = "1000"
+    assert "period" not in form.settings() and form.settings()["sigma"] == 1000
+    form.more["values"].value = "circular"
+    enabled = {name: form.knobs[name].native.isEnabledTo(form.native) for name in ("noise", "sigma", "reach", "period")}
+    assert enabled == {"noise": False, "sigma": False, "reach": True, "period": True}
+    assert form.settings()["values"] == "circular" and form.settings()["period"] == 1000
+    assert not {"noise", "sigma"} & set(form.settings())
+    assert restore_steps("denoise", picture, axes="YX", **form.settings()).request.source.values.period == 1000
 
 
 def test_what_is_said_of_time_and_memory_follows_every_setting(viewer, open_dock, tmp_path):

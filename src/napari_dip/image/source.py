@@ -1,12 +1,13 @@
 """The caller's array as the prior sees it: read item by item and never changed, checked before any computation.
 
-An item is (samples, y, x), float32, scaled to [0, 1]: one sample for gray, three for RGB.
+An item is (samples, y, x), float32, scaled to [0, 1]: one sample for gray, three for RGB, two for angles.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from functools import reduce
 from itertools import combinations
@@ -22,6 +23,7 @@ from napari_dip.image.planes import Region, take_plane
 from napari_dip.image.rows import Rows, bounds_of
 from napari_dip.image.scaling import LARGEST, Scaling
 from napari_dip.image.scan import ENDS, Lines, Look, PlaneScan, scan_plane, strips_of, unpacked
+from napari_dip.image.value_map import LINEAR, ValueMap
 from napari_dip.image.work import Item, plan_planes
 
 KEPT = 2**29
@@ -89,6 +91,8 @@ class Source:
 
     Attributes
     ----------
+    values : ValueMap
+        What is fitted; `range`, `ranges` and `floors` are of that. Values as they are, but for `with_values`.
     items : list of Item
         What there is to do.
     range : (float, float)
@@ -127,6 +131,8 @@ class Source:
         suspects: Sequence[str] = (),
     ):
         self.array, self.keep, self.suspects = as_array(image), keep, suspects
+        self.values: ValueMap = LINEAR
+        self.allow_nonfinite = allow_nonfinite
         self.guessed, self.axes = axes is None, axes_of_image(self.array, axes)
         self.outer = outer_axes(self.axes)
         self.sizes = dict(zip(self.axes, map(int, self.array.shape), strict=True))
@@ -138,6 +144,31 @@ class Source:
         self._store: np.ndarray | None = None
         self._keeps = not isinstance(self.array, np.ndarray) and self.array.nbytes <= keep
         self.colours = range(min(self.sizes.get("S", 1), 3))
+        self._forget()
+        self.digest, self.mask_digest = self._scan(allow_nonfinite)
+
+    def with_values(self, values: ValueMap, suspects: Sequence[str]) -> Source:
+        """Give the same image with other values to be fitted; it is scanned once more.
+
+        Parameters
+        ----------
+        values : ValueMap
+        suspects : sequence of str
+            What is looked for that was not measured, as far as it can be in such values.
+
+        Raises
+        ------
+        InputError
+            If nothing is left to be restored.
+        """
+        other = copy(self)
+        other.values, other.suspects = values, [one for one in suspects if one in values.suspects]
+        other._forget()
+        other._scan(self.allow_nonfinite)
+        return other
+
+    def _forget(self) -> None:
+        """Begin with nothing found."""
         self.samples_of = {sample: sample for sample in self.colours}
         self.range = 0.0, 0.0
         self.ranges: dict[tuple[int, ...], tuple[float, float]] = {}
@@ -147,12 +178,14 @@ class Source:
         self._lines: dict[tuple[int, ...], Lines] = {}
         self._suspected: dict[tuple[tuple[int, ...], str], np.ndarray] = {}
         self.gaps: dict[tuple[int, ...], bool] = {}
-        self.digest, self.mask_digest = self._scan(allow_nonfinite)
 
     @property
     def samples(self) -> int:
-        """Samples to restore: 3 for RGB, with or without alpha, else 1; fewer where some say nothing of their own."""
-        return len(set(self.samples_of.values()))
+        """Samples to restore: 3 for RGB, with or without alpha, else 1; fewer where some say nothing of their own.
+
+        Angles count twice, as sine and cosine.
+        """
+        return len(self._own) * self.values.channels
 
     def raw(self, item: Item) -> np.ndarray:
         """Read an item as (samples, y, x), in the caller's units and a native dtype; alpha, if any, comes last."""
@@ -169,10 +202,11 @@ class Source:
     def plane(self, item: Item, scaling: Scaling | None = None) -> Plane:
         """Read an item as the prior sees it; in its own range, if no other is given."""
         original = self.raw(item)
-        raw = original[self._own].astype(np.float64) - self._offsets(item)
+        measured = original[self._own].astype(np.float64)
+        raw = self.values.forward(measured) - self._offsets(item)
         mask = self._masked(item)
-        missing = ~np.isfinite(raw) | (mask[self._own] if len(mask) > 1 else mask)
-        observed = np.asarray(~missing.any(0))
+        missing = ~np.isfinite(measured) | (mask[self._own] if len(mask) > 1 else mask)
+        observed = np.asarray(~missing.any(0) & np.isfinite(raw).all(0))
         for what in MASKED:
             suspected = self._suspects(item, what)
             if suspected is not None:
@@ -180,6 +214,10 @@ class Source:
         scaling = scaling or Scaling.of(raw[:, observed], self.floors.get(item.index, 0.0))
         values = np.where(observed, scaling.to_prior(np.where(observed, raw, scaling.low)), 0.0)
         return Plane(np.ascontiguousarray(values, dtype=np.float32), observed, missing, scaling, original)
+
+    def in_units(self, fitted: np.ndarray) -> np.ndarray:
+        """Give what is fitted in the units of the image, as float32."""
+        return self.values.inverse(fitted)
 
     def shape(self, factor: int = 1) -> tuple[int, ...]:
         """Give the shape of a result."""
@@ -257,7 +295,8 @@ class Source:
     @property
     def _own(self) -> list[int]:
         """The samples that a plane has."""
-        return [next(sample for sample, own in self.samples_of.items() if own == n) for n in range(self.samples)]
+        count = len(set(self.samples_of.values()))
+        return [next(sample for sample, own in self.samples_of.items() if own == n) for n in range(count)]
 
     def _suspects(self, item: Item, what: str) -> np.ndarray | None:
         """Give the pixels of an item, with its halo, that are suspected; None if there are none in its plane."""
@@ -286,7 +325,7 @@ class Source:
         """Look at every plane once: finite, not constant, something to fill in and something to learn from."""
         masked, pixels = 0, 0
         extremes: dict[tuple[int, ...], np.ndarray] = {}
-        alike = np.ones(len(self.colours), bool)
+        alike = np.ones(len(self.colours) * self.values.channels, bool)
         digests = [new_digest(self.array)] + ([] if self.mask is None else [hashlib.sha256()])
         self._largest = 0.0
         for item in self.items:
@@ -358,7 +397,10 @@ class Source:
         finite, mask = np.isfinite(raw).all(0), np.broadcast_to(mask.any(0), raw.shape[1:])
         if not allow_nonfinite and not (finite | mask).all():
             raise self._refuse_nonfinite(item, finite, mask)
-        return Look(raw, finite & ~mask, mask)
+        if self.values is LINEAR:
+            return Look(raw, finite & ~mask, mask)
+        fitted = self.values.forward(raw)
+        return Look(fitted, np.isfinite(fitted).all(0) & ~mask, mask)
 
     def _hash(self, item: Item, digests: Sequence[Any]) -> None:
         """Add a plane to the digest of the image, unless that was done in reading it, and to that of the mask."""

@@ -24,7 +24,7 @@ from napari_dip.image.axes import guess_axes
 from napari_dip.image.bricks import Layout, key_of
 from napari_dip.many import seal, work
 from napari_dip.many.job import Job, Outcome
-from napari_dip.settings import OF_PRIOR, read_settings
+from napari_dip.settings import AS_THEY_ARE, OF_PRIOR, read_settings
 from napari_dip.tasks import task_named
 
 if TYPE_CHECKING:
@@ -150,7 +150,13 @@ def _plan(step: Step) -> dict[str, Any]:
         fit_to_views(TASK, picture.array, layout, views, {**settings, "uncertainty": False}).save(folder / PRIOR)
     else:
         shutil.copyfile(job.prior, folder / PRIOR)
-        load_prior(folder / PRIOR).request(picture.array[key_of(views[0], axes)], axes, 0, settings)
+        prior = load_prior(folder / PRIOR)
+        if prior.settings.values not in AS_THEY_ARE:
+            raise InputError(
+                f"The prior was fitted to {prior.settings.values} values, and by blocks they are fitted as they are; "
+                "give another prior, or restore without blocks."
+            )
+        prior.request(picture.array[key_of(views[0], axes)], axes, 0, settings)
     for name in ("image", "uncertainty") if settings.get("uncertainty") else ("image",):
         ZarrResult(folder / f"{name}.zarr", layout.shape, axes, picture).make_levels()
     return {
@@ -226,7 +232,8 @@ def source_of(job: Job) -> tuple[Picture, str]:
 
 def _settings(job: Job, picture: Picture, axes: str) -> dict[str, Any]:
     """Give the settings of each block: without those of the fit, if a prior is given."""
-    settings = {"threads": 1, **job.item.settings}  # the bytes must not depend on how many workers there are
+    # the bytes must not depend on how many workers there are, nor the scale of the values on what a block holds
+    settings = {"threads": 1, **job.item.settings, "values": "linear"}
     if job.prior is not None:
         settings = {name: value for name, value in settings.items() if name not in OF_PRIOR}
     return settings | z_step_of(read_settings(job.item.settings), task_named(TASK), picture, axes)

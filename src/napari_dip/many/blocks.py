@@ -43,6 +43,7 @@ from napari_dip.many.block_steps import (
     write,
 )
 from napari_dip.many.job import Item, Job, Outcome
+from napari_dip.settings import AS_THEY_ARE
 from napari_dip.tasks import task_named
 
 RECORD = "record.json"
@@ -73,6 +74,8 @@ def check(items: Sequence[Item]) -> None:
             raise InputError(f"The image {name} has samples (RGB), which are not restored by blocks; leave them out.")
         if item.settings.get("channels") == "together":
             raise InputError("By blocks each channel is restored by itself; leave the channels together out.")
+        if item.settings.get("values", "auto") not in AS_THEY_ARE:
+            raise InputError("By blocks values are fitted as they are; leave values out, or restore without blocks.")
         task_named(item.task).check_keeps(str(item.settings.get("preset", "fast")))
 
 

@@ -97,7 +97,7 @@ def saturation(
         at = np.count_nonzero(depth <= SAME * top)
         if at <= pile_up.least * values.size:
             return False
-        near = np.count_nonzero((depth > SAME * top) & (depth < pile_up.near * top)) / (LEVELS * pile_up.near)
+        near = float(np.count_nonzero((depth > SAME * top) & (depth < pile_up.near * top)) / (LEVELS * pile_up.near))
         if not near:  # few levels
             counts = np.unique(depth, return_counts=True)[1][1 : pile_up.levels + 1]
             near = float(counts.mean()) if len(counts) == pile_up.levels else 0.0

@@ -204,7 +204,19 @@ def hidden_gaussians(
     for depth in depths:
         sums = [_across(own, x, depth, reach) for own, x in zip(hidden, whole, strict=True)]
         mean, weight = (x if flat else as_volume(x) for x in sums)
-        yield torch.where(weight > LEAST_WEIGHT, mean / weight.clamp_min(LEAST_WEIGHT), looked.base)
+        filtered = torch.where(weight > LEAST_WEIGHT, mean / weight.clamp_min(LEAST_WEIGHT), looked.base)
+        circle = looked.observation.noise.circle
+        yield filtered if circle is None else on_circle(filtered, *circle)
+
+
+def on_circle(image: Tensor, middle: float, radius: float) -> Tensor:
+    """Give vectors of sine and cosine (1, 2, [planes,] y, x) the length that they have on average.
+
+    A mean of neighbours has the direction of an angle that goes on growing, but is too short.
+    """
+    vectors = image - middle
+    length = vectors.square().sum(1, keepdim=True).sqrt().clamp_min(LEAST_WEIGHT)
+    return middle + vectors * (radius / length)
 
 
 def _own(planes: Tensor, width: float, radii: tuple[int, int]) -> Tensor:

@@ -19,16 +19,23 @@ SHOWN = 99.5
 """Per cent of the values that colours tell apart."""
 
 
-def residual(before: Any, after: Any, *, rgb: bool) -> np.ndarray:
+def residual(before: Any, after: Any, *, rgb: bool, period: float | None = None) -> np.ndarray:
     """Compute the residual: the image less its result, of colours their mean; NaN where either is.
+
+    >>> residual([3.0, 359.0], [358.0, 2.0], rgb=False, period=360.0).tolist()
+    [5.0, -3.0]
 
     Parameters
     ----------
     before, after : array of one shape
     rgb : bool
         Whether the last axis is colours.
+    period : float, optional
+        Of angles: they differ by half of it at the most.
     """
     found = np.asarray(before, np.float32) - np.asarray(after, np.float32)
+    if period is not None:
+        found = (found + period / 2) % period - period / 2
     return np.asarray(found[..., :3].mean(-1) if rgb else found, np.float32)
 
 

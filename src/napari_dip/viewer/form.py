@@ -34,7 +34,8 @@ from napari_dip.viewer.trial import only, part_in_view
 from napari_dip.viewer.widgets import EMPTY, collapsible, lay_out, setting_widget
 
 ON_TOP = ("preset", "noise", "uncertainty")
-MORE = (*STRENGTH, "max_iterations", "max_seconds", *STACK, "seed", "device", "threads", "nonfinite")
+OF_VALUES = ("values", "period")
+MORE = (*STRENGTH, *OF_VALUES, "max_iterations", "max_seconds", *STACK, "seed", "device", "threads", "nonfinite")
 
 log = logging.getLogger("napari_dip")
 
@@ -162,6 +163,7 @@ class Form:
             uncertainty=self.has_use_for("uncertainty") and bool(self.everyday["uncertainty"].value),
             on_crops=prior is not None and bool(prior.keep.value),
             has_prior=self._has_prior,
+            circular="values" in self.more and self.more["values"].value == "circular",
         )
         itemsize, preset = np.dtype(read_data(self.image.value).dtype).itemsize, str(self.everyday["preset"].value)
         if self._has_prior and preset == "paper":
@@ -202,9 +204,9 @@ class Form:
         """Whether a knob changes anything, with the others as they are."""
         if name in OF_PRIOR and self.prior is not None and self.prior.chosen:
             return False
-        noise = self.everyday["noise"].value if "noise" in self.everyday else None
-        axes = self.axes.read() or None
-        return name == "noise" or self.task.uses(name, self.everyday["preset"].value, noise, axes)
+        noise = self.everyday["noise"].value if "noise" in self.everyday and name != "noise" else None
+        values = self.more["values"].value if "values" in self.more else None
+        return self.task.uses(name, self.everyday["preset"].value, noise, self.axes.read() or None, values)
 
     def settings(self) -> dict[str, Any]:
         """Give every knob on the form that changes anything; optional ones only where they are set.

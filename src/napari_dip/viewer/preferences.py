@@ -15,7 +15,7 @@ from napari_dip.settings import STRENGTH
 from napari_dip.viewer.messages import PICTURE_EVERY
 
 SECTION = "runs"
-OF_AN_IMAGE = (*STRENGTH, "z_step")
+OF_AN_IMAGE = (*STRENGTH, "values", "period", "z_step")
 """Settings that are never remembered: another image has others."""
 FILE = "napari-dip-last.json"
 

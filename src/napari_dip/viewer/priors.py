@@ -129,5 +129,5 @@ def begun(job: Job, inputs: dict[str, Any], restore_steps: Callable[..., Run]) -
         prior = load_prior(start.prior)
         request = prior.request(job.image, job.axes, start.update, job.settings, on_crops=start.keep)
     if job.around is not None:
-        request = replace(request, whole=checked(job.task, job.around, job.axes, given).source)
+        request = request.part_of(checked(job.task, job.around, job.axes, given).source)
     return Run(request)

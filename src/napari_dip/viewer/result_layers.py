@@ -55,7 +55,8 @@ class ResidualView(QWidget):  # type: ignore[misc]
             low, high = look["contrast_limits"]
             self.label.setText(f"{low:.3g} to {high:.3g}")
 
-        errand(lambda: residual(read_data(source), result.data, rgb=bool(result.rgb)), show, self.button)
+        period, rgb = self.current.record.get("values", {}).get("period"), bool(result.rgb)
+        errand(lambda: residual(read_data(source), result.data, rgb=rgb, period=period), show, self.button)
 
     def end(self) -> None:
         """Take the layer away."""

@@ -36,6 +36,7 @@ EMPTY = {
     "sigma": "estimated",
     "gain": "estimated",
     "offset": "not needed",
+    "period": "from type and range",
     "z_step": "not known",
     "neighbours": "as many as suit it",
 }
@@ -43,6 +44,12 @@ EMPTY = {
 LABELS = {
     "nonfinite": {"refuse": "refuse the image", "inpaint": "fill them in"},
     "noise": {kind.name: kind.title for kind in NOISE_KINDS},
+    "values": {
+        "auto": "find out from the image",
+        "linear": "as they are (linear)",
+        "logarithmic": "over decades (logarithmic)",
+        "circular": "angles, phase, hue (circular)",
+    },
     "channels": {"separate": "one by one", "together": "with a look at the others"},
 }
 """Choices in words, where the help does not give them in so few."""
@@ -96,8 +103,10 @@ def percent(part: float) -> str:
 
 def on_the_form(sentence: str) -> str:
     """Say the same of the boxes of a form, where a sentence speaks of settings as Python and the shell call them."""
-    choice = f"choose “{LABELS['nonfinite']['inpaint']}” as {field('nonfinite').title} under More"
-    return sentence.replace('set nonfinite to "inpaint" to have them filled in', choice)
+    for name, value, rest in (("nonfinite", "inpaint", " to have them filled in"), ("values", "linear", "")):
+        choice = f"choose “{LABELS[name][value]}” as {field(name).title} under More"
+        sentence = sentence.replace(f'set {name} to "{value}"{rest}', choice)
+    return sentence
 
 
 def in_the_form(setting: str, value: object) -> str:

@@ -8,6 +8,7 @@ from napari_dip.prior.noise.config import ESTIMATION, Estimation
 from napari_dip.prior.noise.evidence import Evidence
 from napari_dip.prior.noise.hypotheses import judge
 from napari_dip.prior.noise.model import KnownNoise, NoiseModel
+from napari_dip.prior.noise.phase import off_the_carrier, phase_noise
 
 
 def estimate_noise(
@@ -26,4 +27,9 @@ def estimate_noise(
     how : Estimation, optional
     """
     observed = np.broadcast_to(observed, planes.shape)
-    return judge(Evidence(planes, observed, known or KnownNoise(), how))
+    known = known or KnownNoise()
+    if known.circle is None:
+        return judge(Evidence(planes, observed, known, how))
+    angles = off_the_carrier(planes, observed, known.circle[0])
+    usual = judge(Evidence(angles, observed[::2], known, how))
+    return phase_noise(Evidence(planes, observed, known, how), usual)

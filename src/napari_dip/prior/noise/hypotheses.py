@@ -105,7 +105,7 @@ class CorrelatedNoise:
         radius = evidence.reach
         # interpolated noise reaches further, if only a little, than its differences grow by much
         beyond = config.most_radius + (2 if evidence.is_interpolated and radius == config.most_radius else 1)
-        if not radius or not (evidence.is_level or evidence.is_smeared and evidence.is_everywhere(beyond)):
+        if not radius or not (evidence.is_level or (evidence.is_smeared and evidence.is_everywhere(beyond))):
             return None
         return _model(evidence, evidence.blocks(radius + 1), radius)
 

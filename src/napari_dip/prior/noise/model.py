@@ -26,6 +26,8 @@ class KnownNoise:
         How many pixels the noise of one pixel reaches into its neighbours.
     top : float
         Largest value that was measured: there, or at 0, the instrument may have saturated.
+    circle : (float, float) or None
+        Of sine and cosine of angles: what 0 became, and how much 1 is more than that.
     """
 
     kind: str = "auto"
@@ -34,6 +36,7 @@ class KnownNoise:
     offset: float | None = None
     reach: int | None = None
     top: float = 1.0
+    circle: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -46,13 +49,15 @@ class NoiseModel:
     correlation_radius : int
         How many pixels the noise of one pixel reaches into its neighbours: 0 for white noise.
     kind : str
-        "gaussian", "poisson", "poisson-gaussian", "multiplicative" or "compression".
+        "gaussian", "poisson", "poisson-gaussian", "multiplicative", "compression" or "phase".
     along : (int, int), optional
         How far it reaches along y and x, where that differs.
     told : bool
         Whether its strength was given, and is believed whatever a prediction leaves.
     undecided_radius : int
         How many pixels it reaches if grain of the image is noise, too: neither was proven. 0 where that is decided.
+    circle : (float, float) or None
+        Of sine and cosine of angles: the middle of the circle, and the mean length of their vectors.
     """
 
     likelihood: Likelihood
@@ -61,6 +66,7 @@ class NoiseModel:
     along: tuple[int, int] | None = None
     told: bool = False
     undecided_radius: int = 0
+    circle: tuple[float, float] | None = None
 
     @property
     def radii(self) -> tuple[int, int]:
