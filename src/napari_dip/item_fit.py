@@ -234,6 +234,7 @@ class ItemFit:
             return image, None
         scaling, mean = self.plane.scaling, self._bounded(estimate.image)
         deviation = scaling.deviation(estimate.variance[0].float().sqrt().cpu().numpy())
+        deviation = np.hypot(deviation, np.float32(self.request.source.line_error))
         deviation = self.request.source.values.deviation(scaling.to_units(mean), deviation)
         if self.request.task.writes == "gaps":
             deviation = np.where(self.plane.missing, deviation, np.float32(0))

@@ -100,6 +100,7 @@ class StackApply:
                 fitted = self._fitted(estimate.image[:, :, at])
                 spread = estimate.variance[0, :, at].float().sqrt().cpu().numpy()
                 spread = self.scaling.deviation(np.broadcast_to(spread, fitted[: len(spread)].shape))
+                spread = np.hypot(spread, np.float32(self.request.source.line_error))
                 deviation = self.request.source.values.deviation(fitted, spread)
             yield item, image, deviation
 

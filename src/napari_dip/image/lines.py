@@ -33,9 +33,9 @@ class Lines:
 
     least: float = 2.5
     opposite: float = -0.25
-    trimmed: float = 0.25
+    trimmed: float = 0.4
     known: float = 0.25
-    efficiency: float = 1.2
+    efficiency: float = 1.4
     apart: tuple[int, ...] = (1, 2, 3, 4, 6, 8, 12)
     slow: float = 8.0
 
@@ -88,6 +88,11 @@ def line_offsets(plane: np.ndarray, known: np.ndarray, how: Lines = LINES) -> np
         right[step:] += weight * apart
         right[:-step] -= weight * apart
     return _without_slow(np.linalg.solve(matrix, right), variance, how.slow)
+
+
+def slow_error(deviation: float, how: Lines = LINES) -> float:
+    """Give the standard deviation of what is left of offsets of this deviation: their slow part, which stays."""
+    return float(deviation / (2 * np.pi**0.5 * how.slow) ** 0.5)
 
 
 def _without_slow(offsets: np.ndarray, variance: float, scale: float) -> np.ndarray:

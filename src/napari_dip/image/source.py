@@ -20,6 +20,7 @@ from napari_dip.image.arrays import as_array, bad_values, check_dtype, computabl
 from napari_dip.image.axes import check_axes, guess_axes, outer_axes
 from napari_dip.image.cancellation import check_cancelled
 from napari_dip.image.planes import Region, take_plane
+from napari_dip.image.lines import slow_error
 from napari_dip.image.rows import Rows, bounds_of
 from napari_dip.image.scaling import LARGEST, Scaling
 from napari_dip.image.scan import ENDS, Lines, Look, PlaneScan, scan_plane, strips_of, unpacked
@@ -291,6 +292,11 @@ class Source:
         variances = np.array([[np.var(own) for own in offsets] for offsets in self._lines.values()]).reshape(-1, 2)
         rows, columns = np.sqrt(variances.mean(0)) if len(variances) else (0.0, 0.0)
         return float(rows), float(columns)
+
+    @property
+    def line_error(self) -> float:
+        """Give the standard deviation of what is left of the offsets of lines."""
+        return float(np.hypot(*(slow_error(deviation) for deviation in self.lines)))
 
     @property
     def _own(self) -> list[int]:

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from napari_dip.prior.calibration import CALIBRATION, Calibration
 from napari_dip.prior.likelihood import LEAST_VARIANCE, NoiseVariance
 from napari_dip.prior.noise.config import ESTIMATION, Estimation
 from napari_dip.prior.noise.corrected import corrected_noise
@@ -119,6 +120,8 @@ class Refined:
         How the noise that a prediction leaves behind is looked at.
     opinion : SimpleOpinion or None
         How a simple filter is weighed against the prediction; None: not at all.
+    calibration : Calibration or None
+        How the variance is scaled to what repeated measurements scatter; None: not at all.
     """
 
     groups: PatchGroups = NORMAL
@@ -127,6 +130,7 @@ class Refined:
     apart_over: int = 9
     estimation: Estimation = ESTIMATION
     opinion: SimpleOpinion | None = SIMPLE_OPINION
+    calibration: Calibration | None = CALIBRATION
 
     def preview(self, averaged: Sequence[Averaged]) -> Tensor:
         """Give the result as a quick refinement shows it."""
@@ -160,6 +164,19 @@ class Refined:
         off = ((image - estimate) ** 2).flatten(1, -3)  # slice by slice
         apart = F.avg_pool2d(off, *window, count_include_pad=False).view_as(mean)
         spread = variance.to(mean.device) + apart
+
+        # the prediction is further from the truth than from the result, which is made of it
+        nearer = ((mean - image) ** 2).mean()
+        further = torch.lerp(image, mean, float((1 + variance.mean() / nearer.clamp_min(LEAST_VARIANCE)) ** 0.5))
+
+        def repeat(drawn: Tensor) -> Tensor:
+            """Restore a measurement of this result, with a prediction that is as far off as the network's."""
+            again = torch.where(seen, further + posterior.gain * (drawn - further), estimate)
+            pilot, measured = (_solvable(x) for x in (again, torch.where(seen, drawn, again)))
+            return nonlocal_bayes(pilot, measured, power, correlation, groups, trust=trust)[0].to(mean.device)
+
+        if self.calibration is not None and observation.dims == 2:  # of a volume each block would have its own
+            spread = self.calibration.scaled(spread, image, posterior.noise, correlation, repeat, seen)
         in_gaps = (total - posterior.noise).clamp_min(LEAST_VARIANCE)
         return Estimate(image, torch.where(seen, spread, in_gaps), filtered)
 
@@ -192,11 +209,14 @@ class Posterior:
         Variance of the noise, corrected by what the prediction leaves behind.
     value : Tensor
         What was measured, or would have been without saturation.
+    gain : Tensor
+        Part of it in the posterior mean; the rest is the prediction.
     """
 
     image: Tensor
     noise: Tensor
     value: Tensor
+    gain: Tensor
 
 
 def posterior_mean(averaged: Averaged, estimation: Estimation = ESTIMATION) -> Posterior:
@@ -215,7 +235,7 @@ def posterior_mean(averaged: Averaged, estimation: Estimation = ESTIMATION) -> P
     own = noise.mean(1, keepdim=True)
     value, _ = likelihood.unclipped(mean, torch.maximum(own, total), values)
     gain = observed * (1 - own / total).clamp_min(0)
-    return Posterior(mean + gain * (value - mean), noise, value)
+    return Posterior(mean + gain * (value - mean), noise, value, gain)
 
 
 def _mean_of(images: Sequence[Tensor]) -> Tensor:
