@@ -19,8 +19,8 @@ from napari_dip.errors import InputError
 from napari_dip.image.arrays import as_array, bad_values, check_dtype, computable, new_digest, read_part
 from napari_dip.image.axes import check_axes, guess_axes, outer_axes
 from napari_dip.image.cancellation import check_cancelled
-from napari_dip.image.planes import Region, take_plane
 from napari_dip.image.lines import slow_error
+from napari_dip.image.planes import Region, take_plane
 from napari_dip.image.rows import Rows, bounds_of
 from napari_dip.image.scaling import LARGEST, Scaling
 from napari_dip.image.scan import ENDS, Lines, Look, PlaneScan, scan_plane, strips_of, unpacked
@@ -296,7 +296,8 @@ class Source:
     @property
     def line_error(self) -> float:
         """Give the standard deviation of what is left of the offsets of lines."""
-        return float(np.hypot(*(slow_error(deviation) for deviation in self.lines)))
+        rows, columns = (slow_error(deviation) for deviation in self.lines)
+        return float(np.hypot(rows, columns))
 
     @property
     def _own(self) -> list[int]:
