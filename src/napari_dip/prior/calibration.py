@@ -1,9 +1,9 @@
 """Uncertainties are scaled until they hold what they promise, by measurements that are drawn from the result itself.
 
 The variance that a last step derives does not know how much overlapping patches err together. So the result is taken
-for the truth: a measurement of it is drawn with the noise that was found, and restored. How far that is from the result, in
-units of the uncertainty, is known in each pixel. Its 90 % quantile has to be that of the normal distribution, in pixels
-of each brightness and each uncertainty.
+for the truth: a measurement of it is drawn with the noise that was found, and restored. How far that is from the
+result, in units of the uncertainty, is known in each pixel. Its 90 % quantile has to be that of the normal
+distribution, in pixels of each brightness and each uncertainty.
 
 References
 ----------
