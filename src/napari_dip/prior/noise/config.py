@@ -243,6 +243,8 @@ class Estimation:
         Largest correlation radius that is looked for. Beyond, the smooth image itself shows in the differences.
     usual : float
         Part of the blocks that are flatter than the usual ones.
+    fewest_planes : int
+        Planes of a volume or a film from which on those beside each other are compared.
     few_blocks : int
         With fewer, differences of a high order scatter too much.
     few_counts : int
@@ -285,6 +287,7 @@ class Estimation:
     finest_bias: Mapping[int, float] = field(default_factory=lambda: FINEST_BIAS)
     most_radius: int = 2
     usual: float = 0.5
+    fewest_planes: int = 4
     few_blocks: int = 128
     few_counts: int = 64
     counting: float = 1.5

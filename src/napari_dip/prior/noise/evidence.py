@@ -66,6 +66,15 @@ class Evidence:
         brightness, variance = finest_differences(self.planes, self.observed, order, self.config.differences)
         return brightness, variance * self.config.differences.bias / self.config.finest_bias[order]
 
+    @property
+    def between_planes(self) -> Evidence | None:
+        """Give the evidence of what changes from plane to plane, without structure that stays; None of few planes."""
+        planes, observed = self.planes, self.observed
+        if len(planes) < self.config.fewest_planes:
+            return None
+        apart = (planes[1:] - planes[:-1]) / 2**0.5
+        return Evidence(apart, observed[1:] & observed[:-1], self.known, self.config)
+
     @cached_property
     def reach(self) -> int:
         """How many pixels apart differences still grow, as those of correlated noise and of fine structure do."""
@@ -251,6 +260,19 @@ class Evidence:
             and beyond < limits.level * here
             and max(self.spread(2), self.spread(3)) < limits.level_spread
             and min(self.tail(3), self.tail(4)) < limits.level_tail
+        )
+
+    @property
+    def is_smeared_alike(self) -> bool:
+        """Whether differences between planes end at a level, as noise does that is not as strong in each of them."""
+        limits = self.config.correlated
+        return (
+            self.white_part <= limits.white_part
+            and self.level(1) < limits.white_level * self.level(3)
+            and self.level(6) < limits.level * self.level(3)
+            and self.level(3) < limits.level * self.level(2)
+            and self.spread(3) < 2 * limits.spread
+            and min(self.tail(3), self.tail(4)) < limits.tail
         )
 
     def _ends_before(self, step: int) -> bool:

@@ -99,15 +99,25 @@ class CorrelatedNoise:
 
     def read(self, evidence: Evidence) -> NoiseModel | None:
         """Give noise with the reach beyond which differences grow no more."""
-        config, known = evidence.config, evidence.known.reach
+        known = evidence.known.reach
         if known is not None:
             return _model(evidence, evidence.blocks(known + 1), known) if known else None
-        radius = evidence.reach
-        # interpolated noise reaches further, if only a little, than its differences grow by much
-        beyond = config.most_radius + (2 if evidence.is_interpolated and radius == config.most_radius else 1)
-        if not radius or not (evidence.is_level or (evidence.is_smeared and evidence.is_everywhere(beyond))):
+        if not _is_proven(evidence):
             return None
-        return _model(evidence, evidence.blocks(radius + 1), radius)
+        return _model(evidence, evidence.blocks(evidence.reach + 1), evidence.reach)
+
+
+def _is_proven(evidence: Evidence) -> bool:
+    """Whether noise that reaches into neighbours is proven, in each plane or between planes."""
+    most, radius = evidence.config.most_radius, evidence.reach
+    if not radius:
+        return False
+    # interpolated noise reaches further, if only a little, than its differences grow by much
+    beyond = most + (2 if evidence.is_interpolated and radius == most else 1)
+    if evidence.is_level or (evidence.is_smeared and evidence.is_everywhere(beyond)):
+        return True
+    between = evidence.between_planes
+    return between is not None and between.reach > 0 and between.is_smeared_alike
 
 
 @dataclass(frozen=True)
