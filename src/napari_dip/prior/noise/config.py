@@ -54,6 +54,9 @@ class Naming:
 
     multiplicative: float = 0.5
     few: float = 0.1
+    texture: float = 3.3
+    uneven: float = 5.0
+    quietest: float = 0.15
     most: float = 0.9
 
 
@@ -78,17 +81,25 @@ class Place:
         believed in full; more than `most` is not believed.
     few : float
         Part of the places at either end that is left out where it is asked how far the noise of most is apart.
+    texture, uneven : float
+        Factor between the noise of these up to which it may be texture, and from which on noise surely differs
+        everywhere: 2 of fur and 4 of coins, 5 to 9 of noise that grows to the borders.
+    quietest : float
+        Then the quantile of all places that is the usual one.
     """
 
     side: int = 16
     around: int = 1
     flattest: float = 0.5
     bias: float = 1.0
-    usual: float = 0.15
+    usual: float = 0.3
     counted: float = 0.5
     least: float = 1.5
     most: float = 100.0
     few: float = 0.1
+    texture: float = 3.3
+    uneven: float = 5.0
+    quietest: float = 0.15
 
 
 @dataclass(frozen=True)
@@ -211,7 +222,7 @@ class FineStructure:
     """
 
     gaussian: float = 2.82
-    excess: float = 3.0
+    excess: float = 2.0
     same: float = 1.2
     growth: float = 0.75
     most: float = 0.75

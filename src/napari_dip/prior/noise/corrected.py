@@ -137,11 +137,13 @@ def by_place(residual: Tensor, observed: Tensor, how: Place, steps: tuple[int, i
     trend = _trend(strength)
     around = F.unfold(F.pad(strength - trend, (how.around,) * 4, value=torch.nan), 2 * how.around + 1)
     local = torch.nanquantile(around, how.flattest, dim=1).view_as(ratio) + trend
-    usual = torch.nanquantile(local, how.usual)  # how strong it is altogether was found before
+    apart = torch.nanquantile(local, 1 - how.few) - torch.nanquantile(local, how.few)
+    everywhere = ((apart.exp() - how.texture) / (how.uneven - how.texture)).clamp(0, 1)
+    # how strong it is altogether was found before: in the quietest places if it differs everywhere
+    usual = torch.lerp(torch.nanquantile(local, how.usual), torch.nanquantile(local, how.quietest), everywhere)
     off = torch.nan_to_num(local - usual, nan=0.0).clamp(-log(how.most), log(how.most))
     # where most places differ, all of it is noise; of a few, what may be structure is left out
-    apart = torch.nanquantile(local, 1 - how.few) - torch.nanquantile(local, how.few)
-    sure = (off.abs().maximum(apart) / log(how.least) - 1).clamp(0, 1)
+    sure = (off.abs() / log(how.least) - 1).clamp(0, 1).maximum(everywhere)
     wide = F.interpolate(off * sure, size=size, mode="bilinear")
     return wide.exp().reshape(observed.shape)
 
