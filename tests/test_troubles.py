@@ -50,6 +50,16 @@ def test_hot_pixels_are_replaced_and_do_not_set_the_scale():
     assert summary.not_measured(result.record) == "2 outlier pixels were replaced."
 
 
+def test_streaks_of_particles_are_replaced_plane_by_plane():
+    stack = np.stack([noisy(seed).astype(np.uint16) for seed in range(2)])
+    for k in range(5):
+        stack[1, 8 + 10 * k, 10 + 7 * k : 16 + 7 * k] += np.arange(1800, 600, -200, dtype=np.uint16)
+    result = dip.denoise(stack, axes="ZYX", **FEW)
+    assert result.image.max() < 400
+    assert result.record["unmeasured"]["outliers"] == 30
+    assert summary.not_measured(result.record) == "30 outlier pixels were replaced."
+
+
 def test_a_hot_pixel_does_not_spoil_what_is_enlarged():
     image = noisy()[:24, :24].astype(np.uint16)
     image[11, 11] = 65535

@@ -10,6 +10,7 @@ import numpy as np
 
 from napari_dip.image.cancellation import check_cancelled
 from napari_dip.image.lines import line_offsets
+from napari_dip.image.particles import particle_hits
 from napari_dip.image.planes import Region
 from napari_dip.image.unmeasured import blank_areas, noise_floor, outliers, partial_areas
 
@@ -164,7 +165,13 @@ def _suspected(
     """Find the pixels that were not measured, of one kind."""
     if name == "areas":
         return find_areas(colours, known)
-    return np.asarray(np.logical_or.reduce([outliers(sample, known) for sample in colours]))
+    return np.asarray(np.logical_or.reduce([_outliers(sample, known) for sample in colours]))
+
+
+def _outliers(plane: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Find hits of particles, and single pixels far off beside them."""
+    hit = particle_hits(plane, known)
+    return np.asarray(hit | outliers(plane, known & ~hit))
 
 
 def _note(found: PlaneScan, name: str, pixels: np.ndarray, strip: slice, size: tuple[int, int]) -> None:
