@@ -74,6 +74,40 @@ def test_rows_are_levelled():
     assert "Single rows had an offset" in summary.not_measured(result.record)
 
 
+def humming(amplitude=20.0):
+    y, x = np.mgrid[:SIDE, :SIDE]
+    return noisy() + amplitude * np.cos(0.8 * x + 1.9 * y)
+
+
+def test_a_wave_through_the_whole_image_is_removed_and_named():
+    result = dip.denoise(humming(), max_iterations=20, threads=1)
+    (wave,) = result.record["unmeasured"]["waves"]
+    assert wave["amplitude"] == pytest.approx(20, rel=0.1)
+    assert wave["period"] == pytest.approx(2 * np.pi / np.hypot(0.8, 1.9), rel=0.01)
+    assert wave["direction"] == pytest.approx(np.degrees(np.arctan2(1.9, 0.8)), abs=1)
+    assert "A wave with a period of 3.05 pixels" in summary.not_measured(result.record)
+    assert "set Waves to keep" in summary.not_measured(result.record)
+    y, x = np.mgrid[:SIDE, :SIDE]
+    assert abs(2 * np.mean(result.image * np.exp(1j * (0.8 * x + 1.9 * y)))) < 3
+
+
+def test_a_wave_can_be_kept():
+    result = dip.denoise(humming(), waves="keep", **FEW)
+    assert "unmeasured" not in result.record
+    assert result.record["settings"]["waves"] == "keep"
+
+
+def test_a_wave_is_removed_from_the_planes_that_have_one():
+    stack = np.stack([noisy(), humming(), noisy(2)])
+    result = dip.denoise(stack, axes="ZYX", **FEW)
+    assert len(result.record["unmeasured"]["waves"]) == 1
+
+
+def test_waves_are_a_setting_only_where_they_are_removed():
+    with pytest.raises(dip.InputError, match="leave the setting waves out"):
+        dip.super_resolve(noisy(), waves="keep")
+
+
 def test_samples_that_say_nothing_are_left_and_the_other_is_restored_as_if_alone():
     image = noisy()
     green = np.stack([np.zeros_like(image), image, np.zeros_like(image)], -1)

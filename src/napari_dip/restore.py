@@ -276,6 +276,8 @@ def checked(
     mask = next((inputs.pop(one.name) for one in row.inputs if one.kind == "mask"), None)
     inputs |= {one.name: read_array(one.name, inputs[one.name]) for one in row.inputs if one.kind == "image"}
     suspects, device = row.suspects if settings.preset != "paper" else (), choose_device(settings.device)
+    if settings.waves == "keep":
+        suspects = tuple(name for name in suspects if name != "waves")
     array = as_array(image)
     named = axes_of_image(array, axes)
     if not is_brick:

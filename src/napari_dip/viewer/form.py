@@ -33,7 +33,7 @@ from napari_dip.viewer.trial import only, part_in_view
 from napari_dip.viewer.widgets import EMPTY, collapsible, lay_out, setting_widget
 
 ON_TOP = ("preset", "noise", "uncertainty")
-MORE = (*STRENGTH, "max_iterations", "max_seconds", *STACK, "seed", "device", "threads", "nonfinite")
+MORE = (*STRENGTH, "max_iterations", "max_seconds", *STACK, "seed", "device", "threads", "nonfinite", "waves")
 
 log = logging.getLogger("napari_dip")
 

@@ -43,6 +43,7 @@ EMPTY = {
 LABELS = {
     "nonfinite": {"refuse": "refuse the image", "inpaint": "fill them in"},
     "noise": {kind.name: kind.title for kind in NOISE_KINDS},
+    "waves": {"remove": "remove them", "keep": "keep them"},
     "channels": {"separate": "one by one", "together": "with a look at the others"},
 }
 """Choices in words, where the help does not give them in so few."""
