@@ -157,6 +157,7 @@ def test_every_setting_reaches_the_run(run):
         "uncertainty": True,
         "threads": 1,
         "nonfinite": "inpaint",
+        "waves": "keep",
         "z_step": 2.5,
         "neighbours": 0,
         "channels": "together",

@@ -50,6 +50,16 @@ def test_hot_pixels_are_replaced_and_do_not_set_the_scale():
     assert summary.not_measured(result.record) == "2 outlier pixels were replaced."
 
 
+def test_streaks_of_particles_are_replaced_plane_by_plane():
+    stack = np.stack([noisy(seed).astype(np.uint16) for seed in range(2)])
+    for k in range(5):
+        stack[1, 8 + 10 * k, 10 + 7 * k : 16 + 7 * k] += np.arange(1800, 600, -200, dtype=np.uint16)
+    result = dip.denoise(stack, axes="ZYX", **FEW)
+    assert result.image.max() < 400
+    assert result.record["unmeasured"]["outliers"] == 30
+    assert summary.not_measured(result.record) == "30 outlier pixels were replaced."
+
+
 def test_a_hot_pixel_does_not_spoil_what_is_enlarged():
     image = noisy()[:24, :24].astype(np.uint16)
     image[11, 11] = 65535
@@ -62,6 +72,40 @@ def test_rows_are_levelled():
     assert result.record["unmeasured"]["rows"] == pytest.approx(15, rel=0.4)
     assert result.record["unmeasured"]["columns"] == 0
     assert "Single rows had an offset" in summary.not_measured(result.record)
+
+
+def humming(amplitude=20.0):
+    y, x = np.mgrid[:SIDE, :SIDE]
+    return noisy() + amplitude * np.cos(0.8 * x + 1.9 * y)
+
+
+def test_a_wave_through_the_whole_image_is_removed_and_named():
+    result = dip.denoise(humming(), max_iterations=20, threads=1)
+    (wave,) = result.record["unmeasured"]["waves"]
+    assert wave["amplitude"] == pytest.approx(20, rel=0.1)
+    assert wave["period"] == pytest.approx(2 * np.pi / np.hypot(0.8, 1.9), rel=0.01)
+    assert wave["direction"] == pytest.approx(np.degrees(np.arctan2(1.9, 0.8)), abs=1)
+    assert "A wave with a period of 3.05 pixels" in summary.not_measured(result.record)
+    assert "set Waves to keep" in summary.not_measured(result.record)
+    y, x = np.mgrid[:SIDE, :SIDE]
+    assert abs(2 * np.mean(result.image * np.exp(1j * (0.8 * x + 1.9 * y)))) < 3
+
+
+def test_a_wave_can_be_kept():
+    result = dip.denoise(humming(), waves="keep", **FEW)
+    assert "unmeasured" not in result.record
+    assert result.record["settings"]["waves"] == "keep"
+
+
+def test_a_wave_is_removed_from_the_planes_that_have_one():
+    stack = np.stack([noisy(), humming(), noisy(2)])
+    result = dip.denoise(stack, axes="ZYX", **FEW)
+    assert len(result.record["unmeasured"]["waves"]) == 1
+
+
+def test_waves_are_a_setting_only_where_they_are_removed():
+    with pytest.raises(dip.InputError, match="leave the setting waves out"):
+        dip.super_resolve(noisy(), waves="keep")
 
 
 def test_samples_that_say_nothing_are_left_and_the_other_is_restored_as_if_alone():

@@ -102,12 +102,21 @@ class PlaneRecord(TypedDict):
     filtered: NotRequired[FiniteFloat]
 
 
+class FoundWave(TypedDict):
+    """A wave: its amplitude in the units of the image, its period in pixels, its direction from X to Y in degrees."""
+
+    amplitude: FiniteFloat
+    period: FiniteFloat
+    direction: FiniteFloat
+
+
 class Unmeasured(TypedDict):
     """What was found that was not measured: numbers of pixels in all planes, and samples left as they are.
 
     `areas` of one exact value hold no noise and stay as they are, as do the samples `left`; `outliers` are replaced. Of
     samples that are `alike`, one was restored. `rows` and `columns` had offsets of their own, of that standard
-    deviation, which were taken off.
+    deviation, which were taken off, as were `waves` through the whole image; of many planes, those of the one in which
+    they are strongest.
     """
 
     areas: Count
@@ -116,6 +125,7 @@ class Unmeasured(TypedDict):
     alike: bool
     rows: FiniteFloat
     columns: FiniteFloat
+    waves: NotRequired[Annotated[list[FoundWave], FailFast()]]
 
 
 class FoundValues(TypedDict):
@@ -310,6 +320,10 @@ def _unmeasured(request: Request) -> Unmeasured | None:
         "rows": source.lines[0],
         "columns": source.lines[1],
     }
+    if waves := source.waves:
+        found["waves"] = [
+            {"amplitude": one.amplitude, "period": one.period, "direction": one.direction} for one in waves
+        ]
     return found if any(found.values()) else None
 
 

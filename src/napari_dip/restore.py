@@ -292,6 +292,8 @@ def checked(
 def _source(row: Task, array: Any, axes: str | None, mask: Any, settings: Settings) -> Source:
     """Read an image, and settle which values of it are fitted."""
     suspects = row.suspects if settings.preset != "paper" else ()
+    if settings.waves == "keep":
+        suspects = tuple(name for name in suspects if name != "waves")
     found = () if settings.values == "circular" else suspects  # angles that wrap look like outliers
     source = Source(array, axes, mask, allow_nonfinite=settings.nonfinite == "inpaint", suspects=found)
     values = choose_values(row, source, settings)

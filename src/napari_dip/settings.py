@@ -155,6 +155,12 @@ class Settings(BaseModel):
         title="NaN and inf",
         description="What to do with pixels that are not finite numbers: refuse the image, or fill them in.",
     )
+    waves: Literal["remove", "keep"] = Field(
+        "remove",
+        title="Waves",
+        description="What to do with oblique waves that run through the whole image, as of the mains: remove them, or "
+        "keep them.",
+    )
     z_step: float | None = Field(
         None,
         gt=0,

@@ -306,6 +306,13 @@ def not_measured(record: Record) -> str:
     for lines in ("rows", "columns"):
         if found[lines]:
             sentences.append(f"Single {lines} had an offset, which was removed.")
+    if waves := found.get("waves"):
+        strongest = f"a period of {waves[0]['period']:.3g} pixels and an amplitude of {waves[0]['amplitude']:.3g}"
+        what = "A wave with" if len(waves) == 1 else f"{len(waves)} waves, the strongest with"
+        sentences.append(
+            f"{what} {strongest}, {waves[0]['direction']:.0f} degrees from X to Y, ran through the whole image; "
+            f"{'it was' if len(waves) == 1 else 'they were'} removed. If the sample is periodic, set Waves to keep."
+        )
     if found["left"]:
         names = [("red", "green", "blue")[sample] for sample in found["left"]]
         sentences.append(f"The {' and '.join(names)} {'channel is' if len(names) == 1 else 'channels are'} empty.")

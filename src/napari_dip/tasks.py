@@ -159,6 +159,8 @@ class Task:
             return False
         if setting == "noise":
             return any(len(offer.noise) > 1 for offer in offers)
+        if setting == "waves":
+            return "waves" in self.suspects and preset != "paper"
         if setting in STRENGTH:
             kinds = (kind for kind in NOISE_KINDS if noise in (None, kind.name))
             return any(offer.strength for offer in offers) and any(setting in kind.strength for kind in kinds)
@@ -216,6 +218,10 @@ class Task:
                 raise InputError(f"The preset {preset} does not use {name}; leave it out or take another preset.")
             if not self.uses(name, preset, kind):
                 raise InputError(f"Noise of the kind {kind} has no {name}; leave it out or take another kind.")
+        if settings.waves != "remove" and not self.uses("waves", preset):
+            raise InputError(
+                f"Waves are not removed in {self.doing} with the preset {preset} anyway; leave the setting waves out."
+            )
         if settings.uncertainty and not offer.uncertainty:
             known = [name for name, one in self.presets.items() if one.uncertainty]
             else_ = f"take the preset {' or '.join(known)}" if known else "leave it out"
@@ -266,7 +272,7 @@ TASKS = (
         bounded=True,
         presets={"fast": _told, "best": _told, "paper": _published},
         keeps=True,
-        suspects=("areas", "outliers", "lines"),
+        suspects=("areas", "outliers", "lines", "waves"),
         maps_values=True,
     ),
     Task(

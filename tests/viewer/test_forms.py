@@ -49,7 +49,11 @@ def test_the_choices_follow_the_viewer(viewer, open_dock, picture):
 
 @pytest.mark.parametrize(
     ("name", "without"),
-    [("Denoise", set()), ("Inpaint", NOISE | STACK), ("Super-resolve", NOISE | STACK | VALUES)],
+    [
+        ("Denoise", set()),
+        ("Inpaint", NOISE | STACK | {"waves"}),
+        ("Super-resolve", NOISE | STACK | VALUES | {"waves"}),
+    ],
 )
 def test_every_knob_of_use_is_on_the_form_with_its_default(viewer, open_dock, picture, name, without):
     viewer.add_image(picture)
@@ -99,6 +103,7 @@ def test_what_is_set_is_read(viewer, open_dock, picture):
         "device": "auto",
         "threads": 1,
         "nonfinite": "inpaint",
+        "waves": "remove",
     }
     Settings(**form.settings())
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
 
 from napari_dip.image.cancellation import check_cancelled
 from napari_dip.image.lines import line_offsets
+from napari_dip.image.offsets import Offsets
+from napari_dip.image.particles import particle_hits
 from napari_dip.image.planes import Region
 from napari_dip.image.unmeasured import blank_areas, noise_floor, outliers, partial_areas
+from napari_dip.image.waves import find_waves
 
 WHOLE = 2**23
 """Pixels of a plane that is scanned at once: some 100 bytes each are at work."""
@@ -23,8 +26,8 @@ HALO = 64
 
 ENDS = np.minimum, np.maximum
 
-Lines = tuple[np.ndarray, np.ndarray]
-"""Offsets of rows (samples, y), and of columns (samples, x)."""
+MASKED = "areas", "outliers"
+"""What may be found in a plane whose pixels tell nothing of the image."""
 
 
 class Look(NamedTuple):
@@ -57,7 +60,7 @@ class PlaneScan:
         From "areas" and "outliers" to where they are, (y, x) packed along x; without entry where there are none.
     counts : dict
         How many they are.
-    lines : Lines or None
+    offsets : Offsets or None
         None where there are none.
     """
 
@@ -69,7 +72,7 @@ class PlaneScan:
     masked: int = 0
     suspected: dict[str, np.ndarray] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
-    lines: Lines | None = None
+    offsets: Offsets | None = None
 
     @property
     def floor(self) -> float:
@@ -105,7 +108,7 @@ def scan_plane(look: Callable[[Region], Look], size: tuple[int, int], suspects: 
         Gives a region of it: first the strips from top to bottom, each with its halo, then others if these are needed.
     size : (y, x)
     suspects : sequence of str
-        What is looked for: "areas", "outliers", "lines".
+        What is looked for: "areas", "outliers", "lines", "waves".
     """
     strips, columns = strips_of(size), slice(0, size[1])
     find_areas = blank_areas if len(strips) == 1 else partial_areas
@@ -118,7 +121,7 @@ def scan_plane(look: Callable[[Region], Look], size: tuple[int, int], suspects: 
         found.masked += int(seen.masked[inner].sum())
         found.has_gaps |= not seen.known[inner].all()
         colours, known = _known_only(seen) if suspects else seen.colours, seen.known
-        for name in (one for one in suspects if one != "lines"):
+        for name in (one for one in suspects if one in MASKED):
             check_cancelled()
             pixels = _suspected(name, colours, known, find_areas)
             _note(found, name, pixels[inner], strip, size)
@@ -130,9 +133,9 @@ def scan_plane(look: Callable[[Region], Look], size: tuple[int, int], suspects: 
     assert found is not None
     if len(strips) > 1 and "areas" in found.counts and not found.is_varied:
         return scan_plane(look, size, [name for name in suspects if name != "areas"])
-    if "lines" in suspects:
+    if {"lines", "waves"} & set(suspects):
         again = _again(look, found, size) if len(strips) > 1 else _parts_of(colours, known)
-        _level(found, again, size, strips)
+        _level(found, again, size, strips, suspects)
     return found
 
 
@@ -140,12 +143,6 @@ def strips_of(size: tuple[int, int]) -> list[slice]:
     """Cut a plane into rows that are scanned together."""
     rows = size[0] if size[0] * size[1] <= WHOLE else max(STRIP // size[1] // 8 * 8, HALO)
     return [slice(start, min(start + rows, size[0])) for start in range(0, size[0], rows)]
-
-
-def without_lines(colours: np.ndarray, lines: Lines, region: Region) -> np.ndarray:
-    """Take the offsets of its rows and columns off a region."""
-    rows, columns = lines
-    return np.asarray(colours - rows[:, region[0], None] - columns[:, None, region[1]])
 
 
 def unpacked(packed: np.ndarray, region: Region, width: int) -> np.ndarray:
@@ -164,7 +161,13 @@ def _suspected(
     """Find the pixels that were not measured, of one kind."""
     if name == "areas":
         return find_areas(colours, known)
-    return np.asarray(np.logical_or.reduce([outliers(sample, known) for sample in colours]))
+    return np.asarray(np.logical_or.reduce([_outliers(sample, known) for sample in colours]))
+
+
+def _outliers(plane: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Find hits of particles, and single pixels far off beside them."""
+    hit = particle_hits(plane, known)
+    return np.asarray(hit | outliers(plane, known & ~hit))
 
 
 def _note(found: PlaneScan, name: str, pixels: np.ndarray, strip: slice, size: tuple[int, int]) -> None:
@@ -205,22 +208,40 @@ def _again(look: Callable[[Region], Look], found: PlaneScan, size: tuple[int, in
     return part
 
 
-def _level(found: PlaneScan, part: Parts, size: tuple[int, int], strips: Sequence[slice]) -> None:
-    """Look for lines with offsets of their own, in bands of a large plane; measure it without them."""
+def _level(
+    found: PlaneScan, part: Parts, size: tuple[int, int], strips: Sequence[slice], suspects: Sequence[str]
+) -> None:
+    """Look for what the instrument has added, lines in bands of a large plane; measure it without that."""
     check_cancelled()
-    columns, rows = (slice(0, n) if len(strips) == 1 else _middle(n, STRIP // other) for n, other in (size[::-1], size))
-    colours, known = part((slice(0, size[0]), columns))
-    of_rows = np.stack([line_offsets(sample, known) for sample in colours])
-    check_cancelled()
-    colours, known = part((rows, slice(0, size[1])))
-    of_columns = np.stack([line_offsets(sample.T, known.T) for sample in colours])
-    if not (of_rows.any() or of_columns.any()):
+    whole = slice(0, size[0]), slice(0, size[1])
+    samples = len(found.alike)
+    offsets = Offsets(np.zeros((samples, size[0])), np.zeros((samples, size[1])), ((),) * samples)
+    if "waves" in suspects and len(strips) == 1:
+        colours, known = part(whole)
+        offsets = replace(offsets, waves=tuple(tuple(find_waves(sample, known)) for sample in colours))
+        check_cancelled()
+    if "lines" in suspects:
+        columns, rows = (
+            slice(0, n) if len(strips) == 1 else _middle(n, STRIP // other) for n, other in (size[::-1], size)
+        )
+        colours, known = _less(part, offsets, (whole[0], columns))
+        of_rows = np.stack([line_offsets(sample, known) for sample in colours])
+        check_cancelled()
+        colours, known = _less(part, offsets, (rows, whole[1]))
+        of_columns = np.stack([line_offsets(sample.T, known.T) for sample in colours])
+        offsets = replace(offsets, rows=of_rows, columns=of_columns)
+    if not offsets:
         return
-    found.lines, found.extremes, found.floors, found.measured = (of_rows, of_columns), None, [], 0
+    found.offsets, found.extremes, found.floors, found.measured = offsets, None, [], 0
     for strip in strips:
-        region = strip, slice(0, size[1])
-        colours, known = part(region)
-        found.measure(without_lines(colours, found.lines, region), known, with_floor=True)
+        colours, known = _less(part, offsets, (strip, whole[1]))
+        found.measure(colours, known, with_floor=True)
+
+
+def _less(part: Parts, offsets: Offsets, region: Region) -> tuple[np.ndarray, np.ndarray]:
+    """Give a region without what was found to be added."""
+    colours, known = part(region)
+    return (colours - offsets.at(region) if offsets else colours), known
 
 
 def _middle(length: int, part: int) -> slice:

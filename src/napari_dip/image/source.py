@@ -20,11 +20,13 @@ from napari_dip.image.arrays import as_array, bad_values, check_dtype, computabl
 from napari_dip.image.axes import check_axes, guess_axes, outer_axes
 from napari_dip.image.cancellation import check_cancelled
 from napari_dip.image.lines import slow_error
+from napari_dip.image.offsets import Offsets
 from napari_dip.image.planes import Region, take_plane
 from napari_dip.image.rows import Rows, bounds_of
 from napari_dip.image.scaling import LARGEST, Scaling
-from napari_dip.image.scan import ENDS, Lines, Look, PlaneScan, scan_plane, strips_of, unpacked
+from napari_dip.image.scan import ENDS, MASKED, Look, PlaneScan, scan_plane, strips_of, unpacked
 from napari_dip.image.value_map import LINEAR, ValueMap
+from napari_dip.image.waves import Wave
 from napari_dip.image.work import Item, plan_planes
 
 KEPT = 2**29
@@ -34,10 +36,6 @@ once more to be restored, and the part of it that a network is fitted to once mo
 LATELY, BYTES_LATELY = 16, 2**28
 """Regions of a lazy image that were read last and are kept: planes that lie beside those at work are needed again. Of
 large ones, as many as have so many bytes."""
-
-
-MASKED = "areas", "outliers"
-"""What may be found in a plane whose pixels tell nothing of the image."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +86,8 @@ class Source:
         Bytes of a lazy image, or of a lazy mask, up to which it is kept in memory.
     suspects : sequence of str
         What is looked for that was not measured: "areas" without noise and samples that say nothing of their own, which
-        stay as they are, "outliers", which are replaced, and "lines" with offsets of their own, which are taken off.
+        stay as they are, "outliers", which are replaced, and "lines" with offsets of their own, and "waves" through
+        all of a plane, which are taken off.
 
     Attributes
     ----------
@@ -176,7 +175,7 @@ class Source:
         self.floors: dict[tuple[int, ...], float] = {}
         self.areas: dict[tuple[int, ...], int] = {}
         self.outliers: dict[tuple[int, ...], int] = {}
-        self._lines: dict[tuple[int, ...], Lines] = {}
+        self._offsets: dict[tuple[int, ...], Offsets] = {}
         self._suspected: dict[tuple[tuple[int, ...], str], np.ndarray] = {}
         self.gaps: dict[tuple[int, ...], bool] = {}
 
@@ -204,7 +203,7 @@ class Source:
         """Read an item as the prior sees it; in its own range, if no other is given."""
         original = self.raw(item)
         measured = original[self._own].astype(np.float64)
-        raw = self.values.forward(measured) - self._offsets(item)
+        raw = self.values.forward(measured) - self._added(item)
         mask = self._masked(item)
         missing = ~np.isfinite(measured) | (mask[self._own] if len(mask) > 1 else mask)
         observed = np.asarray(~missing.any(0) & np.isfinite(raw).all(0))
@@ -289,7 +288,7 @@ class Source:
     @property
     def lines(self) -> tuple[float, float]:
         """Give the standard deviation of the offsets of rows, and of columns; 0 where they have none."""
-        variances = np.array([[np.var(own) for own in offsets] for offsets in self._lines.values()]).reshape(-1, 2)
+        variances = np.array([[np.var(one.rows), np.var(one.columns)] for one in self._offsets.values()]).reshape(-1, 2)
         rows, columns = np.sqrt(variances.mean(0)) if len(variances) else (0.0, 0.0)
         return float(rows), float(columns)
 
@@ -298,6 +297,12 @@ class Source:
         """Give the standard deviation of what is left of the offsets of lines."""
         rows, columns = (slow_error(deviation) for deviation in self.lines)
         return float(np.hypot(rows, columns))
+
+    @property
+    def waves(self) -> list[Wave]:
+        """Give the waves of the sample in which these are strongest; empty where there are none."""
+        found = [list(own) for one in self._offsets.values() for own in one.waves if own]
+        return max(found, key=lambda own: own[0].amplitude, default=[])
 
     @property
     def _own(self) -> list[int]:
@@ -312,14 +317,10 @@ class Source:
             return None
         return unpacked(packed, item.read_region(self.size), self.size[1])
 
-    def _offsets(self, item: Item) -> np.ndarray:
-        """Give the offsets of the lines of an item, with its halo, broadcast to (samples, y, x)."""
-        found = self._lines.get(item.index)
-        if found is None:
-            return np.zeros((1, 1, 1))
-        region = item.read_region(self.size)
-        rows, columns = (own[:, part] for own, part in zip(found, region, strict=True))
-        return np.asarray((rows[:, :, None] + columns[:, None])[self._own])
+    def _added(self, item: Item) -> np.ndarray:
+        """Give what the instrument has added to an item, with its halo, broadcast to (samples, y, x)."""
+        found = self._offsets.get(item.index)
+        return np.zeros((1, 1, 1)) if found is None else found.at(item.read_region(self.size))[self._own]
 
     def _read_mask(self, mask: Any) -> tuple[Any, str]:
         array = as_array(mask)
@@ -430,8 +431,8 @@ class Source:
         """Take down what a scan has found."""
         self.gaps[item.index] = found.has_gaps
         self.floors[item.index] = found.floor
-        if found.lines is not None:
-            self._lines[item.index] = found.lines
+        if found.offsets is not None:
+            self._offsets[item.index] = found.offsets
         for what, counts in (("areas", self.areas), ("outliers", self.outliers)):
             if what in found.counts:
                 counts[item.index] = found.counts[what]

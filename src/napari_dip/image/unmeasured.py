@@ -161,8 +161,8 @@ def outliers(plane: np.ndarray, known: Mask, how: Outliers = OUTLIERS) -> Mask:
     values = plane.astype(np.float64)
     values = np.where(known, values, np.median(values[known]))
     low, middle, high = (rank_filter(values, rank, footprint=RING, mode="reflect") for rank in (1, 4, 6))
-    deviation = _deviation(values - middle, middle, known, how.levels)
-    step = _step(values[known])
+    deviation = deviation_by_level(values - middle, middle, known, how.levels)
+    step = step_of(values[known])
     least = np.maximum(how.deviations * deviation + how.steps * step, how.spread * (high - low))
     found = nothing
     for beyond in (values - high, low - values):
@@ -280,7 +280,7 @@ def _is_varied(values: np.ndarray) -> bool:
     return values.shape[1] > 64 and bool((np.ptp(values, axis=1) > 0).any())
 
 
-def _deviation(apart: np.ndarray, level: np.ndarray, known: Mask, levels: int) -> np.ndarray:
+def deviation_by_level(apart: np.ndarray, level: np.ndarray, known: Mask, levels: int = OUTLIERS.levels) -> np.ndarray:
     """Give the standard deviation of noise at the brightness of each pixel, from the bulk of those as bright."""
     edges = np.unique(np.quantile(level[known], np.linspace(0, 1, levels + 1)[1:-1]))
     bins = np.searchsorted(edges, level)
@@ -289,11 +289,12 @@ def _deviation(apart: np.ndarray, level: np.ndarray, known: Mask, levels: int) -
         one = np.abs(apart[known & (bins == n)])
         if one.size:
             # zeros of counts have a median of zero, and yet noise
-            found[n] = max(1.4826 * np.median(one), np.quantile(one, 0.8) / 1.28)
+            median, most = np.quantile(one, (0.5, 0.8))
+            found[n] = max(1.4826 * median, most / 1.28)
     return np.asarray(found[bins])
 
 
-def _step(values: np.ndarray) -> float:
+def step_of(values: np.ndarray) -> float:
     """Give the usual step between values: 1 for counts, next to nothing for what was computed."""
     distinct = np.unique(values)
     return float(np.median(np.diff(distinct[: max(2, len(distinct) // 2)]))) if len(distinct) > 1 else 0.0

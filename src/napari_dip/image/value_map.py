@@ -55,7 +55,7 @@ class Linear:
 
     name = "linear"
     channels = 1
-    suspects = ("areas", "outliers", "lines")
+    suspects = ("areas", "outliers", "lines", "waves")
 
     def forward(self, values: np.ndarray) -> np.ndarray:
         """Give the values."""

@@ -35,7 +35,8 @@ from napari_dip.viewer.widgets import EMPTY, collapsible, lay_out, setting_widge
 
 ON_TOP = ("preset", "noise", "uncertainty")
 OF_VALUES = ("values", "period")
-MORE = (*STRENGTH, *OF_VALUES, "max_iterations", "max_seconds", *STACK, "seed", "device", "threads", "nonfinite")
+RARE = ("seed", "device", "threads", "nonfinite", "waves")
+MORE = (*STRENGTH, *OF_VALUES, "max_iterations", "max_seconds", *STACK, *RARE)
 
 log = logging.getLogger("napari_dip")
 

@@ -50,6 +50,7 @@ LABELS = {
         "logarithmic": "over decades (logarithmic)",
         "circular": "angles, phase, hue (circular)",
     },
+    "waves": {"remove": "remove them", "keep": "keep them"},
     "channels": {"separate": "one by one", "together": "with a look at the others"},
 }
 """Choices in words, where the help does not give them in so few."""
