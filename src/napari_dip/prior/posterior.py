@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from napari_dip.prior.calibration import CALIBRATION, Calibration
+from napari_dip.prior.bootstrap import CALIBRATION, Calibration
 from napari_dip.prior.likelihood import LEAST_VARIANCE, NoiseVariance
 from napari_dip.prior.noise.config import ESTIMATION, Estimation
 from napari_dip.prior.noise.corrected import corrected_noise
