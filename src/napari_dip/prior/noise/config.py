@@ -158,10 +158,12 @@ class CorrelatedNoise:
         Quantile of the blocks that the scatter is measured at.
     grows, level, level_if_compressed : float
         Largest factor between the variances of differences beyond the reach and twice as far, or between those of one
-        pixel less and beyond; of a compressed image the latter alone.
-    white_level, level_spread, level_tail : float
+        pixel less and beyond. A compressed image has to be at a level twice as far, or nearly so from one pixel less.
+    white_part_between, level_between : float
+        The same of differences between planes, of which some are smeared more than others.
+    white_level, little, level_spread, level_tail : float
         Of differences that end at a level (see `Evidence.is_level`): the largest variance over one pixel, as a part of
-        that level, the largest excess of their scatter, and the largest kurtosis.
+        that level, and what of it is next to nothing; the largest excess of their scatter, and the largest kurtosis.
     rounded : float
         Values are rounded if there are fewer different ones than this part of the pixels.
     peak : float
@@ -188,12 +190,15 @@ class CorrelatedNoise:
     line_tail: float = 4.5
     line_spread: float = 0.29
     low: float = 0.05
-    grows: float = 2.0
+    grows: float = 1.7
     level: float = 1.15
     level_if_compressed: float = 1.25
-    white_level: float = 0.45
-    level_spread: float = 0.06
-    level_tail: float = 3.35
+    white_part_between: float = 0.7
+    level_between: float = 1.3
+    white_level: float = 0.5
+    little: float = 0.15
+    level_spread: float = 0.08
+    level_tail: float = 3.5
     rounded: float = 0.25
     peak: float = 30.0
     may_be_white: float = 0.68

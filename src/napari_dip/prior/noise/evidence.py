@@ -155,7 +155,9 @@ class Evidence:
         """
         config = self.config.structure
         tail, error = kurtosis(high_differences(self.planes, self.observed, 4), self.config.residuals)
-        by_tail = (max(tail - config.gaussian - error, 0.0) / config.excess) ** 0.5
+        # what compression has emptied has heavy tails at the finest scale alone
+        excess = min(tail - config.gaussian - error, self.tail(2) - 3)
+        by_tail = (max(excess, 0.0) / config.excess) ** 0.5
         by_growth = (self.level(2) / max(self.level(1), TINY) - config.same) / config.growth
         return float(np.clip(min(by_tail, by_growth), 0.0, config.most))
 
@@ -191,7 +193,11 @@ class Evidence:
     def is_compressed(self) -> bool:
         """Whether the image has blocks of compression, within which little changes."""
         side = self.config.compression.side
-        return self.compression[1] or any(abs(period / side - 1) < SAME_PERIOD for period in self.periods)
+        blocks, halves = (
+            [any(abs(period / length - 1) < SAME_PERIOD for period in along) for along in self.periods_along]
+            for length in (side, side / 2)
+        )
+        return self.compression[1] or all(blocks) or (any(blocks) and any(halves))
 
     @property
     def is_interpolated(self) -> bool:
@@ -249,28 +255,27 @@ class Evidence:
 
     @property
     def is_level(self) -> bool:
-        """Whether differences grow to a level that is the same everywhere, and not beyond: structure has no such end.
+        """Whether differences grow to a level, and not beyond: structure has no such end.
 
-        That is proof enough, whatever the shape of what is finest, as the logarithm of speckle has sharp dips.
+        If next to nothing lies at the finest scale, or the level is the same everywhere, that is proof enough, whatever
+        the shape of what is finest: the logarithm of speckle has sharp dips.
         """
         limits = self.config.correlated
-        here, beyond = self.level(3), self.level(6)
-        return (
-            self.level(1) < limits.white_level * here
-            and beyond < limits.level * here
-            and max(self.spread(2), self.spread(3)) < limits.level_spread
-            and min(self.tail(3), self.tail(4)) < limits.level_tail
-        )
+        finest, here, beyond = (self.level(step) for step in (1, 3, 6))
+        if beyond > limits.level * here or finest > limits.white_level * here:
+            return False
+        alike = max(self.spread(2), self.spread(3)) < limits.level_spread
+        return finest < limits.little * here or (alike and min(self.tail(3), self.tail(4)) < limits.level_tail)
 
     @property
     def is_smeared_alike(self) -> bool:
         """Whether differences between planes end at a level, as noise does that is not as strong in each of them."""
         limits = self.config.correlated
         return (
-            self.white_part <= limits.white_part
+            self.white_part <= limits.white_part_between
             and self.level(1) < limits.white_level * self.level(3)
-            and self.level(6) < limits.level * self.level(3)
-            and self.level(3) < limits.level * self.level(2)
+            and self.level(6) < limits.level_between * self.level(3)
+            and self.level(3) < limits.level_between * self.level(2)
             and self.spread(3) < 2 * limits.spread
             and min(self.tail(3), self.tail(4)) < limits.tail
         )
@@ -280,7 +285,7 @@ class Evidence:
         limits, chance = self.config.correlated, 1 + self._chance
         before, here, beyond = (self.level(at) for at in (step - 1, step, 2 * step))
         if self.is_compressed:  # what is left of structure is as smooth
-            return here < limits.level_if_compressed * before
+            return here < limits.level_if_compressed * before or beyond < limits.level * here
         return beyond < limits.grows * chance * here or here < limits.level * before
 
     @property

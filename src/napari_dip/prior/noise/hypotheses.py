@@ -44,7 +44,8 @@ class CompressionError:
         """Give white noise that stands for the error, which is alike in neighbouring pixels."""
         error, certain = evidence.compression
         kind = evidence.known.kind
-        if kind != "compression" and not (kind == "auto" and certain):
+        # noise that was there before is left by it, smeared and stronger than its error
+        if kind != "compression" and (kind != "auto" or not certain or _is_proven(evidence)):
             return None
         variance = (evidence.config.compression.white_factor * error) ** 2
         return NoiseModel(Gaussian(NoiseVariance(variance)), 0, "compression")
@@ -104,20 +105,23 @@ class CorrelatedNoise:
             return _model(evidence, evidence.blocks(known + 1), known) if known else None
         if not _is_proven(evidence):
             return None
-        return _model(evidence, evidence.blocks(evidence.reach + 1), evidence.reach)
+        radius = max(evidence.reach, 1)
+        return _model(evidence, evidence.blocks(radius + 1), radius)
 
 
 def _is_proven(evidence: Evidence) -> bool:
     """Whether noise that reaches into neighbours is proven, in each plane or between planes."""
     most, radius = evidence.config.most_radius, evidence.reach
+    if evidence.is_level:
+        return True
     if not radius:
         return False
     # interpolated noise reaches further, if only a little, than its differences grow by much
     beyond = most + (2 if evidence.is_interpolated and radius == most else 1)
-    if evidence.is_level or (evidence.is_smeared and evidence.is_everywhere(beyond)):
+    if evidence.is_smeared and evidence.is_everywhere(beyond):
         return True
     between = evidence.between_planes
-    return between is not None and between.reach > 0 and between.is_smeared_alike
+    return between is not None and between.is_smeared_alike
 
 
 @dataclass(frozen=True)
@@ -159,6 +163,8 @@ def _undecided_radius(noise: NoiseModel, evidence: Evidence) -> int:
 def _bounded(noise: NoiseModel, evidence: Evidence) -> NoiseModel:
     """Replace noise that is stronger than what a linear prediction leaves: it was a pattern, which can be predicted."""
     config, planes, observed = evidence.config, evidence.planes, evidence.observed
+    if noise.clipped:
+        return noise  # a prediction of clipped values errs by less
     predicted = config.linear.residuals(planes, observed, noise.radii)
     if predicted is None:
         return noise
