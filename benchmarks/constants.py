@@ -49,9 +49,14 @@ def after(path: str, *on: str) -> Row:
     return Row(f"{LAST}.{path}", on or DENOISE)
 
 
-def estimated(path: str, *on: str, also: Callable[[Setup], Setup] = lambda setup: setup) -> Row:
+def estimated(
+    path: str,
+    *on: str,
+    others: Others = half_and_double,
+    also: Callable[[Setup], Setup] = lambda setup: setup,
+) -> Row:
     """Make a row of how noise is estimated, before the fit and after."""
-    return Row(f"preset.estimation.{path} {LAST}.estimation.{path}", on or DENOISE, also=also)
+    return Row(f"preset.estimation.{path} {LAST}.estimation.{path}", on or DENOISE, others, also=also)
 
 
 def fitted(path: str, *on: str, others: Others = half_and_double) -> Row:
@@ -84,6 +89,13 @@ ROWS: dict[str, Row] = {
     "PileUp.times": estimated("pile_up.times"),
     "Unclipping.room": estimated("unclipping.room"),
     "Estimation.white_ratio": estimated("white_ratio"),
+    "Estimation.white_ratio_beyond": estimated("white_ratio_beyond", "denoise correlated"),
+    "FineStructure.excess": estimated("structure.excess"),
+    "FineStructure.growth": estimated("structure.growth"),
+    "CorrelatedNoise.white_part": estimated("correlated.white_part"),
+    "CorrelatedNoise.grows": estimated("correlated.grows"),
+    "CorrelatedNoise.level": estimated("correlated.level", others=from_one),
+    "Place.texture": estimated("place.texture"),
     "Estimation.unlit": estimated("unlit"),
     "BlockSteps.certain": estimated("compression.certain", "denoise", "compressed"),
     "BlockSteps.white_factor": estimated("compression.white_factor", "compressed"),
