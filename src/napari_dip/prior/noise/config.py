@@ -190,7 +190,7 @@ class CorrelatedNoise:
     line_tail: float = 4.5
     line_spread: float = 0.29
     low: float = 0.05
-    grows: float = 1.7
+    grows: float = 2.0
     level: float = 1.15
     level_if_compressed: float = 1.25
     white_part_between: float = 0.7
@@ -309,7 +309,7 @@ class Estimation:
     counting: float = 1.5
     gaussian: float = 3.35
     white_ratio: float = 0.5
-    white_ratio_beyond: float = 0.38
+    white_ratio_beyond: float = 0.5
     unlit: float = 0.1
     between: float = 0.25
     most_correction: float = 2.5

@@ -163,8 +163,6 @@ def _undecided_radius(noise: NoiseModel, evidence: Evidence) -> int:
 def _bounded(noise: NoiseModel, evidence: Evidence) -> NoiseModel:
     """Replace noise that is stronger than what a linear prediction leaves: it was a pattern, which can be predicted."""
     config, planes, observed = evidence.config, evidence.planes, evidence.observed
-    if noise.clipped:
-        return noise  # a prediction of clipped values errs by less
     predicted = config.linear.residuals(planes, observed, noise.radii)
     if predicted is None:
         return noise
