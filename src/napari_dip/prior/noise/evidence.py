@@ -283,7 +283,7 @@ class Evidence:
     def _ends_before(self, step: int) -> bool:
         """Whether differences over a step are as large as they get: they grow little to there, or from there on."""
         limits, chance = self.config.correlated, 1 + self._chance
-        before, here, beyond = (self.level(at) for at in (step - 1, step, 2 * step))
+        before, here, beyond = (self.level(at) for at in (max(step - 1, 1), step, 2 * step))
         if self.is_compressed:  # what is left of structure is as smooth
             return here < limits.level_if_compressed * before or beyond < limits.level * here
         return beyond < limits.grows * chance * here or here < limits.level * before

@@ -112,6 +112,8 @@ class CorrelatedNoise:
 def _is_proven(evidence: Evidence) -> bool:
     """Whether noise that reaches into neighbours is proven, in each plane or between planes."""
     most, radius = evidence.config.most_radius, evidence.reach
+    if not most:
+        return False
     if evidence.is_level:
         return True
     if not radius:
