@@ -176,10 +176,10 @@ class ItemFit:
         first = self._fit_to(preset, observation, None, None)
         if script:
             first.limits.stop_at, first.judged = script["rejected_after"], False
-        white = replace(known, reach=0)
+        seen, white = self.whole or self.plane, replace(known, reach=0)
 
         def then() -> Fit:
-            noise = preset.noise_model((self.whole or self.plane).values, (self.whole or self.plane).observed, white)
+            noise = preset.noise_model(seen.values, seen.observed, white)
             self.noise, self.observation = noise, replace(observation, noise=noise)
             return self._fit_to(preset, self.observation, None, script)
 

@@ -200,6 +200,20 @@ LEAST_WINDOWS = 16
 """Windows that are needed to say which are the flattest."""
 
 
+def gamma_shape(alike: np.ndarray, side: int) -> float:
+    """Shape of the gamma distribution of the mean square of a block, by how alike its pixels are.
+
+    Parameters
+    ----------
+    alike : (2 * side - 1, 2 * side - 1) array
+        Autocorrelation; in its middle that of a pixel with itself, which is 1.
+    side : int
+        Of the block, in pixels.
+    """
+    pairs = side - np.abs(np.arange(-side + 1, side))
+    return float(side**4 / (2 * (pairs[:, None] * pairs * alike**2).sum()))
+
+
 def windows_of(image: np.ndarray, side: int) -> np.ndarray:
     """Cut an image into windows, (n, side, side)."""
     rows, columns = (n // side for n in image.shape)

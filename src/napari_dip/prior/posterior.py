@@ -164,18 +164,17 @@ class Refined:
         off = ((image - estimate) ** 2).flatten(1, -3)  # slice by slice
         apart = F.avg_pool2d(off, *window, count_include_pad=False).view_as(mean)
         spread = variance.to(mean.device) + apart
-
-        # the prediction is further from the truth than from the result, which is made of it
-        nearer = ((mean - image) ** 2).mean()
-        further = torch.lerp(image, mean, float((1 + variance.mean() / nearer.clamp_min(LEAST_VARIANCE)) ** 0.5))
-
-        def repeat(drawn: Tensor) -> Tensor:
-            """Restore a measurement of this result, with a prediction that is as far off as the network's."""
-            again = torch.where(seen, further + posterior.gain * (drawn - further), estimate)
-            pilot, measured = (_solvable(x) for x in (again, torch.where(seen, drawn, again)))
-            return nonlocal_bayes(pilot, measured, power, correlation, groups, trust=trust)[0].to(mean.device)
-
         if self.calibration is not None and observation.dims == 2:  # of a volume each block would have its own
+            # the prediction is further from the truth than from the result, which is made of it
+            nearer = ((mean - image) ** 2).mean()
+            further = torch.lerp(image, mean, float((1 + variance.mean() / nearer.clamp_min(LEAST_VARIANCE)) ** 0.5))
+
+            def repeat(drawn: Tensor) -> Tensor:
+                """Restore a measurement of this result, with a prediction that is as far off as the network's."""
+                again = torch.where(seen, further + posterior.gain * (drawn - further), estimate)
+                pilot, measured = (_solvable(x) for x in (again, torch.where(seen, drawn, again)))
+                return nonlocal_bayes(pilot, measured, power, correlation, groups, trust=trust)[0].to(mean.device)
+
             spread = self.calibration.scaled(spread, image, posterior.noise, correlation, repeat, seen)
         in_gaps = (total - posterior.noise).clamp_min(LEAST_VARIANCE)
         return Estimate(image, torch.where(seen, spread, in_gaps), filtered)

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from napari_dip.prior.fit import Fit
 from napari_dip.prior.fit_chain import FitChain
-from napari_dip.prior.flat_blocks import windows_of
+from napari_dip.prior.flat_blocks import gamma_shape, windows_of
 from napari_dip.prior.observation import Observation
 from napari_dip.prior.stopping import Limits
 
@@ -60,7 +60,7 @@ class ResidualTest:
         if np.count_nonzero(whole) < self.least:
             return False
         power = np.concatenate([(windows_of(one, self.side)[whole] ** 2).mean((1, 2)) for one in residual])
-        shape = gamma_shape(residual * seen, seen, self.side)
+        shape = gamma_shape(_autocorrelation(residual * seen, seen, self.side), self.side)
         low, middle = (np.quantile(power, part) / gammaincinv(shape, part) for part in (self.flattest, 0.5))
         return bool(middle > low * np.exp(self.spread))
 
@@ -116,23 +116,14 @@ class SecondReading(FitChain):
             self.first.extend(iterations)
 
 
-def gamma_shape(residual: np.ndarray, seen: np.ndarray, side: int) -> float:
-    """Shape of the gamma distribution of the mean square of a window, by how alike its pixels are.
-
-    Parameters
-    ----------
-    residual : (channels, y, x) array
-        0 where nothing was measured.
-    seen : (y, x) bool array
-    side : int
-    """
+def _autocorrelation(residual: np.ndarray, seen: np.ndarray, side: int) -> np.ndarray:
+    """Autocorrelation of (channels, y, x) that are 0 where not `seen`, for shifts below `side` to all sides."""
     pads = ((0, side), (0, side))
     power = sum(np.abs(np.fft.rfft2(np.pad(one, pads))) ** 2 for one in residual)
     count = np.fft.irfft2(np.abs(np.fft.rfft2(np.pad(seen.astype(np.float64), pads))) ** 2)
     alike = np.fft.irfft2(power) / np.maximum(count, 1)
     lags = np.arange(-side + 1, side)
-    pairs = (side - np.abs(lags))[:, None] * (side - np.abs(lags))
-    return float(side**4 / (2 * (pairs * (alike[np.ix_(lags, lags)] / max(alike[0, 0], TINY)) ** 2).sum()))
+    return np.asarray(alike[np.ix_(lags, lags)] / max(alike[0, 0], TINY))
 
 
 TINY = 1e-30

@@ -23,6 +23,7 @@ from napari_dip.prior.flat_blocks import (
     differences,
     finest_differences,
     flat_windows,
+    gamma_shape,
     high_differences,
     kurtosis,
     second_differences,
@@ -66,7 +67,7 @@ class Evidence:
         brightness, variance = finest_differences(self.planes, self.observed, order, self.config.differences)
         return brightness, variance * self.config.differences.bias / self.config.finest_bias[order]
 
-    @property
+    @cached_property
     def between_planes(self) -> Evidence | None:
         """Give the evidence of what changes from plane to plane, without structure that stays; None of few planes."""
         planes, observed = self.planes, self.observed
@@ -81,7 +82,7 @@ class Evidence:
         # compression smooths the flattest blocks most; noise is correlated in the usual ones, too
         parts, radius = (self.config.differences.flattest, self.config.usual), 0
         ratios = (self.config.white_ratio, *[self.config.white_ratio_beyond] * (self.config.most_radius - 1))
-        for ratio in ratios:
+        for ratio in ratios[: self.config.most_radius]:
             levels = ((self.level(radius + 1, part), self.level(radius + 2, part)) for part in parts)
             if not all(here < ratio * beyond < np.inf for here, beyond in levels):
                 break
@@ -154,11 +155,13 @@ class Evidence:
         part. Noise with tails of its own has them at all scales alike, and grows nowhere.
         """
         config = self.config.structure
+        by_growth = (self.level(2) / max(self.level(1), TINY) - config.same) / config.growth
+        if by_growth <= 0:
+            return 0.0
         tail, error = kurtosis(high_differences(self.planes, self.observed, 4), self.config.residuals)
         # what compression has emptied has heavy tails at the finest scale alone
         excess = min(tail - config.gaussian - error, self.tail(2) - 3)
         by_tail = (max(excess, 0.0) / config.excess) ** 0.5
-        by_growth = (self.level(2) / max(self.level(1), TINY) - config.same) / config.growth
         return float(np.clip(min(by_tail, by_growth), 0.0, config.most))
 
     def _tail(self, step: int) -> float:
@@ -174,7 +177,7 @@ class Evidence:
         brightness, variance = self.blocks(step)
         if len(variance) < 2 * self.config.curve.blocks_per_point:
             return np.inf
-        shape = gamma_shape(self.planes, self.observed, step, self.config.differences)
+        shape = _shape_of_blocks(self.planes, self.observed, step, self.config.differences)
         parts = self.config.correlated.low, self.config.differences.flattest
         return excess_spread(brightness, variance, shape, parts, self.config.curve)
 
@@ -261,8 +264,8 @@ class Evidence:
         the shape of what is finest: the logarithm of speckle has sharp dips.
         """
         limits = self.config.correlated
-        finest, here, beyond = (self.level(step) for step in (1, 3, 6))
-        if beyond > limits.level * here or finest > limits.white_level * here:
+        finest, here = self.level(1), self.level(3)
+        if finest > limits.white_level * here or self.level(6) > limits.level * here:
             return False
         alike = max(self.spread(2), self.spread(3)) < limits.level_spread
         return finest < limits.little * here or (alike and min(self.tail(3), self.tail(4)) < limits.level_tail)
@@ -364,22 +367,19 @@ def excess_spread(
     return float(-np.log(max(np.quantile(relative, low), TINY)) - expected)
 
 
-def gamma_shape(planes: np.ndarray, observed: np.ndarray, step: int, blocks: FlatBlocks) -> float:
+def _shape_of_blocks(planes: np.ndarray, observed: np.ndarray, step: int, blocks: FlatBlocks) -> float:
     """Shape of the gamma distribution of the mean square of a block, if all were as correlated as the flattest ones."""
-    side, total = blocks.side, 0.0
-    lags = range(-side + 1, side)
-    windows = flat_windows(second_differences(planes, observed, step), 2 * side, blocks.flattest / 2)
+    side, n = blocks.side, 2 * blocks.side
+    windows = flat_windows(second_differences(planes, observed, step), n, blocks.flattest / 2)
     if not len(windows):
         return side * side / 2
-    power = np.mean(windows**2)
+    alike, middle = np.empty((n - 1, n - 1)), side - 1
     for dy in range(side):
-        for dx in lags if dy else range(side):
-            n = 2 * side
+        for dx in range(-side + 1, side) if dy else range(side):
             a = windows[:, : n - dy, max(-dx, 0) : n - max(dx, 0)]
             b = windows[:, dy:, max(dx, 0) : n + min(dx, 0)]
-            weight = (side - dy) * (side - abs(dx)) * (1 if dy == dx == 0 else 2)
-            total += weight * (np.mean(a * b) / power) ** 2
-    return side**4 / (2 * total)
+            alike[middle + dy, middle + dx] = alike[middle - dy, middle - dx] = np.mean(a * b)
+    return gamma_shape(alike / alike[middle, middle], side)
 
 
 def _quantile(variance: np.ndarray, part: float) -> float:
