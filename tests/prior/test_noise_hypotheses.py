@@ -117,7 +117,9 @@ def test_what_compression_takes_away_proves_nothing(seed, sigma, quality):
 @given(SEEDS, st.sampled_from([blobs, clouds]), st.floats(0.6, 1.1), st.floats(0.03, 0.2))
 def test_smeared_noise_is_found_where_the_image_is_flat(seed, scene, blur, sigma):
     random = np.random.default_rng(seed)
-    assert read(scene(random) + sigma * smear(random, blur)).correlation_radius > 0
+    found = [read(scene(random) + sigma * smear(random, blur)) for _ in range(3)]
+    assert sum(noise.correlation_radius > 0 for noise in found) >= 2  # one in a thousand is missed by chance
+    assert all(noise.correlation_radius or noise.undecided_radius for noise in found)
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from napari_dip.prior.saturation import PileUp, saturation, unclip
+from napari_dip.prior.saturation import PileUp, clipped_error, saturation, unclip
 
 everywhere = np.ones((1, 64, 64), bool)
 
@@ -48,3 +48,11 @@ def test_points_without_room_are_left_out_if_enough_others_remain():
     mean, variance = np.array([0.01, 0.4, 0.5, 0.6]), np.full(4, 0.01)
     assert unclip(mean, variance, 0.0, np.inf)[0].size == 3
     assert unclip(mean[:3], variance[:3], 0.0, np.inf)[0].size == 3
+
+
+@pytest.mark.parametrize(("mean", "deviation"), [(0.5, 0.2), (0.05, 0.1), (1.0, 0.3)])
+def test_the_error_of_clipped_noise_is_that_of_simulated_values(mean, deviation):
+    values = np.random.default_rng(0).normal(mean, deviation, 400_000).clip(0, 1)
+    found = clipped_error(np.array([mean]), np.array([deviation**2]), 0.0, 1.0)
+    assert found[0] == pytest.approx(((values - mean) ** 2).mean(), rel=0.02)
+    assert clipped_error(np.array([mean]), np.array([0.5]), -np.inf, np.inf)[0] == 0.5

@@ -145,6 +145,24 @@ def unclip(
     return centre, spread
 
 
+def clipped_error(mean: np.ndarray, variance: np.ndarray, low: float, high: float) -> np.ndarray:
+    """Give the mean squared error, against an estimated mean, of normal values that are cut off at `low` and `high`.
+
+    Parameters
+    ----------
+    mean, variance : (n,) array
+        Of the values as they would be without clipping; a mean beyond an edge counts as one at that edge.
+    low, high : float
+        The edges; infinite where there is none.
+    """
+    if not (np.isfinite(low) or np.isfinite(high)):
+        return variance
+    low, high = max(low, -FAR), min(high, FAR)
+    mean = mean.clip(low, high)
+    first, second = _clipped_moments(mean, np.sqrt(variance), low, high)
+    return np.asarray(second - 2 * mean * first + mean**2)
+
+
 def _clipped_moments(mean: np.ndarray, deviation: np.ndarray, low: float, high: float) -> tuple[np.ndarray, np.ndarray]:
     """First two moments of a normal variable cut off at `low` and `high`."""
     a, b = (low - mean) / deviation, (high - mean) / deviation

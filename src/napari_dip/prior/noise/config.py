@@ -54,9 +54,6 @@ class Naming:
 
     multiplicative: float = 0.5
     few: float = 0.1
-    texture: float = 3.3
-    uneven: float = 5.0
-    quietest: float = 0.15
     most: float = 0.9
 
 
@@ -278,7 +275,8 @@ class Estimation:
         without light is more than this part of the usual one, or than that of a photon. Measured:
         benchmarks/constants.py.
     between : float
-        Values between no photon and one, of the single photons, from which on they are no counts.
+        Values between no photon and a half, as a part of those up to 2.5 photons, from which on they are no counts: a
+        quarter if all values are as frequent. A gain is known within a factor of two.
     most_correction : float
         How many times the estimated variance a correction by residuals may reach; texture that the prediction lacks
         shows in them, too. Measured: benchmarks/constants.py.
@@ -311,7 +309,7 @@ class Estimation:
     white_ratio: float = 0.5
     white_ratio_beyond: float = 0.5
     unlit: float = 0.1
-    between: float = 0.25
+    between: float = 0.1
     most_correction: float = 2.5
     least_left: float = 0.6
     least_left_if_correlated: float = 0.25

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from napari_dip.prior.noise.config import ESTIMATION, Estimation
 from napari_dip.prior.noise.evidence import Evidence
 from napari_dip.prior.noise.hypotheses import judge
 from napari_dip.prior.noise.model import KnownNoise, NoiseModel
-from napari_dip.prior.noise.phase import off_the_carrier, phase_noise
+from napari_dip.prior.noise.phase import is_random, off_the_carrier, phase_noise
 
 
 def estimate_noise(
@@ -32,4 +34,6 @@ def estimate_noise(
         return judge(Evidence(planes, observed, known, how))
     angles = off_the_carrier(planes, observed, known.circle[0])
     usual = judge(Evidence(angles, observed[::2], known, how))
+    if known.reach is None and max(usual.radii) and is_random(usual):  # no noise, but fine structure
+        usual = judge(Evidence(angles, observed[::2], replace(known, reach=0), how))
     return phase_noise(Evidence(planes, observed, known, how), usual)

@@ -118,11 +118,11 @@ class Evidence:
         return saturation(self.planes, self.observed, self.known.top, self.config.pile_up)
 
     def has_counts(self, gain: float) -> bool:
-        """Whether the lowest values are counts of photons of this gain: hardly any lie between none and one."""
+        """Whether the lowest values are counts of photons of about this gain: hardly any lie between none and one."""
         photons = self.planes[self.observed] / max(gain, TINY)
         between = np.count_nonzero((photons > TINY) & (photons < 0.5))
-        single = np.count_nonzero((photons >= 0.5) & (photons < 1.5))
-        return bool(between < self.config.between * single)
+        few = np.count_nonzero((photons >= 0.5) & (photons < 2.5))
+        return bool(between < self.config.between * few)
 
     @cached_property
     def compression(self) -> tuple[float, bool]:

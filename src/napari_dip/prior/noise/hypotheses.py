@@ -19,6 +19,7 @@ from napari_dip.prior.noise.correlation import correlation_along
 from napari_dip.prior.noise.evidence import Blocks, Evidence
 from napari_dip.prior.noise.model import NoiseModel
 from napari_dip.prior.noise.variance_curve import fit_variance_curve, name_of
+from napari_dip.prior.saturation import clipped_error
 
 
 class Hypothesis(Protocol):
@@ -169,7 +170,9 @@ def _bounded(noise: NoiseModel, evidence: Evidence) -> NoiseModel:
     if predicted is None:
         return noise
     left, where = predicted
-    thought = float(noise.likelihood.noise_variance(torch.from_numpy(planes[where])).double().mean())
+    mean = (planes - left)[where]
+    variance = noise.likelihood.noise_variance(torch.from_numpy(mean)).double().numpy()
+    thought = clipped_error(mean, variance, *noise.edges).mean()
     bound = config.least_left_if_correlated if noise.correlation_radius else config.least_left
     if (left[where] ** 2).mean() > bound * thought or not evidence.is_pattern:
         return noise

@@ -74,7 +74,11 @@ class NoiseModel:
         return self.along or (self.correlation_radius, self.correlation_radius)
 
     @property
+    def edges(self) -> tuple[float, float]:
+        """Where values were cut off; infinite where they were not."""
+        return getattr(self.likelihood, "low", -inf), getattr(self.likelihood, "high", inf)
+
+    @property
     def clipped(self) -> bool:
         """Whether values were cut off: the mean of some of these is no such value."""
-        edges = (getattr(self.likelihood, "low", -inf), getattr(self.likelihood, "high", inf))
-        return any(map(isfinite, edges))
+        return any(map(isfinite, self.edges))

@@ -21,6 +21,12 @@ CARRIER = 4.0
 LEAST_RESULTANT = 0.1
 """Mean length of the vectors of one angle with its noise: with less nothing is left of the angle."""
 
+RANDOM = 0.7
+"""Part of the variance of random angles from which on what is correlated is no noise, or nothing was measured: noise of
+0.8 radians has as much, fine orientations have 0.9 and more."""
+UNIFORM = 1 / 8
+"""Variance of half the sine of angles of which each is as frequent."""
+
 
 def phase_noise(evidence: Evidence, usual: NoiseModel) -> NoiseModel:
     """Give the noise of angles that reaches as far as a usual model of sine and cosine says.
@@ -58,6 +64,11 @@ def off_the_carrier(planes: np.ndarray, observed: np.ndarray, zero: float) -> np
     carrier = gaussian_filter(known.real, width) + 1j * gaussian_filter(known.imag, width)
     across = np.sin(np.angle(vectors * carrier.conj()))  # bounded: few pixels are far off
     return np.asarray((across / 2 + 0.5).astype(np.float32))
+
+
+def is_random(usual: NoiseModel) -> bool:
+    """Whether noise of what `off_the_carrier` gives would leave nothing of the angles."""
+    return usual.likelihood.noise.read > RANDOM * UNIFORM
 
 
 def variance_of_phase(resultant: float, zero: float, amplitude: float) -> NoiseVariance:
