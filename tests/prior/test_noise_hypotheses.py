@@ -285,3 +285,29 @@ def test_saturation_is_seen_where_there_are_few_levels(seed):
     counts = random.poisson(2 + 6 * clouds(random)).astype(float)
     assert read(np.minimum(counts, 5)).likelihood.high == 1
     assert not np.isfinite(read(counts).likelihood.high)
+
+
+def smear_along(random, axis, width):
+    """Noise of standard deviation 1 that a slow amplifier has smeared along one axis."""
+    return uniform_filter1d(random.standard_normal((SIDE, SIDE)), width, axis=axis, mode="wrap") * width**0.5
+
+
+@settings(max_examples=12)
+@given(SEEDS, st.sampled_from([0, 1]), st.integers(2, 6), st.floats(0.06, 0.2))
+def test_noise_along_lines_is_told_from_texture_by_what_both_axes_have_in_common(seed, axis, width, sigma):
+    random = np.random.default_rng(seed)
+    y, x = random.integers(0, 512 - SIDE, 2)
+    texture = 0.4 * unit(gaussian_filter(random.choice([data.grass, data.gravel])()[y : y + SIDE, x : x + SIDE], 1))
+    image = texture + sigma * smear_along(random, axis, width)
+    noise = read(image)
+    assert noise.radii[1 - axis] == 0 < noise.radii[axis] < width + 3
+    assert strength(noise) * np.ptp(image) == pytest.approx(sigma, rel=0.4)
+
+
+@pytest.mark.parametrize("name", ["brick", "camera", "coins", "grass", "gravel", "moon", "page", "text"])
+@pytest.mark.parametrize("sigma", [0, 2, 8])
+def test_structure_that_lies_along_an_axis_is_no_noise(name, sigma):
+    image = getattr(data, name)()[:, :400].astype(float)
+    for quarter in (image[:SIDE, :SIDE], image[-SIDE:, -SIDE:]):
+        noise = read(quarter + sigma * np.random.default_rng(0).standard_normal(quarter.shape))
+        assert noise.along is None

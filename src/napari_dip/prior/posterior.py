@@ -21,7 +21,7 @@ from torch.nn import functional as F
 from napari_dip.prior.bootstrap import CALIBRATION, Calibration
 from napari_dip.prior.likelihood import LEAST_VARIANCE, NoiseVariance
 from napari_dip.prior.noise.config import ESTIMATION, Estimation
-from napari_dip.prior.noise.corrected import corrected_noise
+from napari_dip.prior.noise.corrected import NO_DOUBT, corrected_noise
 from napari_dip.prior.nonlocal_bayes import NORMAL, ROUGH, PatchGroups, autocorrelation, nonlocal_bayes
 from napari_dip.prior.observation import Observation
 from napari_dip.prior.simple_opinion import SIMPLE_OPINION, Looked, SimpleOpinion
@@ -229,7 +229,8 @@ def posterior_mean(averaged: Averaged, estimation: Estimation = ESTIMATION) -> P
         noise = likelihood.noise_variance(mean)
     else:
         radii = observation.noise.radii
-        noise = corrected_noise(likelihood, mean, values, observed, estimation, averaged.left, radii, most)
+        left = NO_DOUBT if observation.noise.free_of_structure else averaged.left
+        noise = corrected_noise(likelihood, mean, values, observed, estimation, left, radii, most)
     total = total * min(most, 1.0)  # it holds the noise as it was thought to be
     own = noise.mean(1, keepdim=True)
     value, _ = likelihood.unclipped(mean, torch.maximum(own, total), values)

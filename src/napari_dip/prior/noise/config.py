@@ -111,6 +111,14 @@ class Smear:
         Along the other axis differences over one step have at least this part of the variance of those over three.
     apart : float
         Along it they have no more than this part of the variance that they have along the other.
+    least_part : float
+        Where there is structure, too: part of the differences along the white axis that noise has to be, or structure
+        that does not have both axes quite alike would be taken for more of it.
+    rich_part : float
+        With less than this part, structure is reckoned with in flat places, too.
+    rises, gone : float
+        How much of the difference between both axes, over one pixel, that over more pixels is at the most, and what is
+        taken for nothing: up to 1.02, and up to 0.2 from chance.
     enlarged : float
         Differences over one step have less than this part of the variance of those beyond the reach, along both axes,
         where an image was enlarged.
@@ -121,6 +129,10 @@ class Smear:
     most: int = 8
     white: float = 0.7
     apart: float = 0.5
+    least_part: float = 0.7
+    rich_part: float = 0.8
+    rises: float = 1.12
+    gone: float = 0.2
     enlarged: float = 0.03
     grows: float = 1.12
 
@@ -156,6 +168,11 @@ class CorrelatedNoise:
     grows, level, level_if_compressed : float
         Largest factor between the variances of differences beyond the reach and twice as far, or between those of one
         pixel less and beyond. A compressed image has to be at a level twice as far, or nearly so from one pixel less.
+    grows_if_interpolated : float
+        The same where interpolated noise is followed a pixel further: 1.0 to 1.3 of noise.
+    isotropic : float
+        Factor between the variances of differences along y and along x from which on noise reaches along one of them:
+        at the most 1.1 of noise that reaches as far along both.
     white_part_between, level_between : float
         The same of differences between planes, of which some are smeared more than others.
     white_level, little, level_spread, level_tail : float
@@ -188,6 +205,8 @@ class CorrelatedNoise:
     line_spread: float = 0.29
     low: float = 0.05
     grows: float = 2.0
+    grows_if_interpolated: float = 1.4
+    isotropic: float = 1.5
     level: float = 1.15
     level_if_compressed: float = 1.25
     white_part_between: float = 0.7

@@ -7,12 +7,12 @@ import numpy as np
 from napari_dip.prior.flat_blocks import differences, differences_along
 from napari_dip.prior.noise.config import ESTIMATION, Estimation, Smear
 
+Levels = tuple[list[float], list[float]]
+"""Variance of differences along y and along x, over one pixel, two, and so on, in the flattest blocks."""
 
-def correlation_along(planes: np.ndarray, observed: np.ndarray, how: Estimation = ESTIMATION) -> tuple[int, int] | None:
-    """Find how far noise reaches along y and x, where it is white along one of them and far from that along the other.
 
-    The same for images that were enlarged, whose noise has next to nothing left from pixel to pixel. Fine structure has
-    both axes alike and some white noise in it; the smear of a slow amplifier and the pixels of before do not.
+def levels_along(planes: np.ndarray, observed: np.ndarray, how: Estimation = ESTIMATION) -> Levels | None:
+    """Measure the differences along each axis, over up to one pixel more than noise is looked for.
 
     Parameters
     ----------
@@ -23,17 +23,36 @@ def correlation_along(planes: np.ndarray, observed: np.ndarray, how: Estimation 
 
     Returns
     -------
+    Levels or None
+        None where too little is seen.
+    """
+    levels: Levels = [], []
+    for axis, along in enumerate(levels):
+        for step in range(1, how.smear.most + 2):
+            variance = differences_along(planes, observed, step, axis, how.differences)[1]
+            if variance.size < how.curve.blocks_per_point:
+                return None
+            along.append(float(np.quantile(variance, how.differences.flattest)))
+    return levels
+
+
+def correlation_along(levels: Levels, how: Estimation = ESTIMATION) -> tuple[int, int] | None:
+    """Find how far noise reaches along y and x, where it is white along one of them and far from that along the other.
+
+    The same for images that were enlarged, whose noise has next to nothing left from pixel to pixel. Fine structure has
+    both axes alike and some white noise in it; the smear of a slow amplifier and the pixels of before do not.
+
+    Parameters
+    ----------
+    levels : Levels
+    how : Estimation, optional
+
+    Returns
+    -------
     (int, int) or None
         None where nothing of that kind is seen.
     """
-    smear, levels = how.smear, []
-    for axis in (0, 1):
-        found = [
-            differences_along(planes, observed, step, axis, how.differences)[1] for step in range(1, smear.most + 2)
-        ]
-        if any(variance.size < how.curve.blocks_per_point for variance in found):
-            return None
-        levels.append([float(np.quantile(variance, how.differences.flattest)) for variance in found])
+    smear = how.smear
     radii = [_reach(level, smear) for level in levels]
     if all(
         r > how.most_radius and level[0] < smear.enlarged * level[r] for r, level in zip(radii, levels, strict=True)
@@ -44,6 +63,41 @@ def correlation_along(planes: np.ndarray, observed: np.ndarray, how: Estimation 
     if not known_white or not radii[other] or levels[other][0] > smear.apart * levels[white][0]:
         return None
     return (0, radii[other]) if white == 0 else (radii[other], 0)
+
+
+def line_noise(levels: Levels, how: Estimation = ESTIMATION) -> tuple[tuple[int, int], float] | None:
+    """Find noise that is smeared along one axis, over structure that has both axes alike.
+
+    Structure cancels where differences along the one axis are taken from those along the other. What is left of such
+    noise is most from pixel to pixel, and falls to nothing beyond its reach; of structure that does not have both axes
+    alike it grows with the distance at first.
+
+    Parameters
+    ----------
+    levels : Levels
+    how : Estimation, optional
+
+    Returns
+    -------
+    radii : (int, int)
+        How far the noise reaches along y and x.
+    part : float
+        Of the variance of differences over one pixel along the white axis: that of the noise.
+    None
+        Where nothing of that kind is seen.
+    """
+    smear, (y, x) = how.smear, np.array(levels)
+    white, other = (y, x) if y[0] > x[0] else (x, y)
+    if not white[0] > other[0]:
+        return None
+    apart = (white - other) / (white[0] - other[0])
+    gone = np.flatnonzero(apart < smear.gone)
+    if not gone.size or gone[0] > smear.most or apart[: gone[0]].max() > smear.rises:
+        return None
+    radius = int(gone[0])
+    # of a mean over w pixels: neighbours have 1 - 1 / w of their noise in common, the next but one 1 - 2 / w
+    part = (1 - other[0] / white[0]) / (1 - 2 / (3 * (radius + 1)))
+    return ((0, radius) if white is y else (radius, 0)), min(float(part), 1.0)
 
 
 def _reach(level: list[float], smear: Smear) -> int:

@@ -21,6 +21,7 @@ from napari_dip.prior.compression import compression_error
 from napari_dip.prior.flat_blocks import (
     FlatBlocks,
     differences,
+    differences_along,
     finest_differences,
     flat_windows,
     gamma_shape,
@@ -29,6 +30,7 @@ from napari_dip.prior.flat_blocks import (
     second_differences,
 )
 from napari_dip.prior.noise.config import Estimation, VarianceCurve
+from napari_dip.prior.noise.correlation import Levels, correlation_along, levels_along, line_noise
 from napari_dip.prior.noise.model import KnownNoise
 from napari_dip.prior.noise.variance_curve import bins_of
 from napari_dip.prior.saturation import saturation
@@ -234,6 +236,41 @@ class Evidence:
             return False
         return self.tail(1) < limits.tail_within or self.white_part < limits.next_to_nothing or self.is_interpolated
 
+    @cached_property
+    def is_isotropic(self) -> bool:
+        """Whether next neighbours are as much alike along y as along x, unless it is rows that differ.
+
+        Noise that a slow amplifier smears along one axis, over structure, is alike along that one only, and only from
+        pixel to pixel; rows or columns with an offset differ as much over any distance.
+        """
+        if self.is_compressed:
+            return True
+        if self.levels_along is None:
+            return True
+        y, x = self.levels_along
+        if max(y[0], x[0]) < self.config.correlated.isotropic * min(y[0], x[0]):
+            return True
+        return abs(y[1] - x[1]) > abs(y[0] - x[0]) / 2
+
+    def blocks_along(self, axis: int, step: int) -> Blocks:
+        """Give the blocks as second differences along one axis show them: 0 for y, 1 for x."""
+        return differences_along(self.planes, self.observed, step, axis, self.config.differences)
+
+    @cached_property
+    def levels_along(self) -> Levels | None:
+        """Give the variance of differences along each axis, or None where too little is seen."""
+        return levels_along(self.planes, self.observed, self.config)
+
+    @property
+    def along(self) -> tuple[int, int] | None:
+        """How far noise reaches along y and x, where it is white along one of them, or was enlarged along both."""
+        return correlation_along(self.levels_along, self.config) if self.levels_along else None
+
+    @property
+    def line_noise(self) -> tuple[tuple[int, int], float] | None:
+        """How far noise that is smeared along one axis reaches, and which part of the differences it is."""
+        return line_noise(self.levels_along, self.config) if self.levels_along else None
+
     @property
     def may_be_correlated(self) -> bool:
         """Whether what grows over a few pixels may be noise, by its white part, its shape and its place."""
@@ -289,7 +326,8 @@ class Evidence:
         before, here, beyond = (self.level(at) for at in (max(step - 1, 1), step, 2 * step))
         if self.is_compressed:  # what is left of structure is as smooth
             return here < limits.level_if_compressed * before or beyond < limits.level * here
-        return beyond < limits.grows * chance * here or here < limits.level * before
+        grows = limits.grows if step <= self.config.most_radius + 1 else limits.grows_if_interpolated
+        return beyond < grows * chance * here or here < limits.level * before
 
     @property
     def _chance(self) -> float:

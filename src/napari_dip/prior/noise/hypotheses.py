@@ -13,9 +13,8 @@ from typing import Protocol
 import numpy as np
 import torch
 
-from napari_dip.prior.flat_blocks import block_means, differences_along
+from napari_dip.prior.flat_blocks import block_means
 from napari_dip.prior.likelihood import Gaussian, NoiseVariance
-from napari_dip.prior.noise.correlation import correlation_along
 from napari_dip.prior.noise.evidence import Blocks, Evidence
 from napari_dip.prior.noise.model import NoiseModel
 from napari_dip.prior.noise.variance_curve import fit_variance_curve, name_of
@@ -39,7 +38,7 @@ class Hypothesis(Protocol):
 class CompressionError:
     """The error of JPEG and its kin, whose blocks stand out along both axes."""
 
-    weight: int = 4
+    weight: int = 5
 
     def read(self, evidence: Evidence) -> NoiseModel | None:
         """Give white noise that stands for the error, which is alike in neighbouring pixels."""
@@ -56,7 +55,7 @@ class CompressionError:
 class SinglePhotons:
     """Most pixels have no photon and the others a few: hardly a block varies, so the flattest ones say nothing."""
 
-    weight: int = 3
+    weight: int = 4
 
     def read(self, evidence: Evidence) -> NoiseModel | None:
         """Give Poisson noise with the gain by which all values are multiples of a photon."""
@@ -75,29 +74,42 @@ class SinglePhotons:
 
 
 @dataclass(frozen=True)
-class LineNoise:
-    """Noise that is smeared along one axis and white along the other, or an image that was enlarged with its noise."""
+class EnlargedNoise:
+    """Noise that was enlarged with its image, so that next to nothing of it is left from pixel to pixel."""
 
-    weight: int = 2
+    weight: int = 3
 
     def read(self, evidence: Evidence) -> NoiseModel | None:
         """Give noise that reaches as far along each axis as differences grow."""
-        if evidence.known.reach is not None:
-            return None
-        along = correlation_along(evidence.planes, evidence.observed, evidence.config)
-        if along is None or not (evidence.is_enlarged if all(along) else evidence.is_stationary):
+        along = evidence.along
+        if evidence.known.reach is not None or along is None or not all(along) or not evidence.is_enlarged:
             return None
         axis = 0 if along[0] <= along[1] else 1
-        where = evidence.planes, evidence.observed
-        blocks = differences_along(*where, along[axis] + 1, axis, evidence.config.differences)
-        return _model(evidence, blocks, max(along), along)
+        return _model(evidence, evidence.blocks_along(axis, along[axis] + 1), max(along), along)
+
+
+@dataclass(frozen=True)
+class LineNoise:
+    """Noise that is smeared along one axis and white along the other, where an image is flat."""
+
+    weight: int = 3
+
+    def read(self, evidence: Evidence) -> NoiseModel | None:
+        """Give noise that reaches as far as differences grow."""
+        along = evidence.along
+        if evidence.known.reach is not None or along is None or all(along) or not evidence.is_stationary:
+            return None
+        found = evidence.line_noise
+        if found is not None and found[1] < evidence.config.smear.rich_part:
+            return _over_structure(evidence, along, found[1])
+        return _model(evidence, evidence.blocks_along(along.index(0), 1), max(along), along)
 
 
 @dataclass(frozen=True)
 class CorrelatedNoise:
     """Noise that reaches into neighbouring pixels, the same along both axes."""
 
-    weight: int = 1
+    weight: int = 2
 
     def read(self, evidence: Evidence) -> NoiseModel | None:
         """Give noise with the reach beyond which differences grow no more."""
@@ -108,6 +120,20 @@ class CorrelatedNoise:
             return None
         radius = max(evidence.reach, 1)
         return _model(evidence, evidence.blocks(radius + 1), radius)
+
+
+@dataclass(frozen=True)
+class LineNoiseOverStructure:
+    """Noise that is smeared along one axis, in an image that is flat nowhere."""
+
+    weight: int = 1
+
+    def read(self, evidence: Evidence) -> NoiseModel | None:
+        """Give the noise by what both axes do not have in common."""
+        found = evidence.line_noise
+        if evidence.known.reach is not None or found is None or not evidence.is_stationary:
+            return None
+        return _over_structure(evidence, *found) if found[1] > evidence.config.smear.least_part else None
 
 
 def _is_proven(evidence: Evidence) -> bool:
@@ -121,10 +147,16 @@ def _is_proven(evidence: Evidence) -> bool:
         return False
     # interpolated noise reaches further, if only a little, than its differences grow by much
     beyond = most + (2 if evidence.is_interpolated and radius == most else 1)
-    if evidence.is_smeared and evidence.is_everywhere(beyond):
+    if evidence.is_smeared and evidence.is_everywhere(beyond) and evidence.is_isotropic:
         return True
     between = evidence.between_planes
     return between is not None and between.is_smeared_alike
+
+
+def _over_structure(evidence: Evidence, along: tuple[int, int], part: float) -> NoiseModel:
+    """Make a model of noise that is a part of the differences along the axis on which it is white."""
+    brightness, variance = evidence.blocks_along(along.index(0), 1)
+    return replace(_model(evidence, (brightness, part * variance), max(along), along), free_of_structure=True)
 
 
 @dataclass(frozen=True)
@@ -142,7 +174,15 @@ class WhiteNoise:
         return replace(noise, undecided_radius=_undecided_radius(noise, evidence))
 
 
-HYPOTHESES: tuple[Hypothesis, ...] = (CompressionError(), SinglePhotons(), LineNoise(), CorrelatedNoise(), WhiteNoise())
+HYPOTHESES: tuple[Hypothesis, ...] = (
+    CompressionError(),
+    SinglePhotons(),
+    EnlargedNoise(),
+    LineNoise(),
+    CorrelatedNoise(),
+    LineNoiseOverStructure(),
+    WhiteNoise(),
+)
 
 
 def judge(evidence: Evidence) -> NoiseModel:

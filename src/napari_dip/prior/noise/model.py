@@ -56,6 +56,8 @@ class NoiseModel:
         Whether its strength was given, and is believed whatever a prediction leaves.
     undecided_radius : int
         How many pixels it reaches if grain of the image is noise, too: neither was proven. 0 where that is decided.
+    free_of_structure : bool
+        Whether no structure is in its strength: a prediction that leaves more than that is off itself.
     circle : (float, float) or None
         Of sine and cosine of angles: the middle of the circle, and the mean length of their vectors.
     """
@@ -66,6 +68,7 @@ class NoiseModel:
     along: tuple[int, int] | None = None
     told: bool = False
     undecided_radius: int = 0
+    free_of_structure: bool = False
     circle: tuple[float, float] | None = None
 
     @property
