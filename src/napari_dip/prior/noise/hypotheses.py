@@ -100,8 +100,10 @@ class LineNoise:
         if evidence.known.reach is not None or along is None or all(along) or not evidence.is_stationary:
             return None
         found = evidence.line_noise
-        if found is not None and found[1] < evidence.config.smear.rich_part:
-            return _over_structure(evidence, along, found[1])
+        if found is not None and found[0].index(0) == along.index(0):  # structure grows on beyond the reach of noise
+            along, part = found
+            if part < evidence.config.smear.rich_part:
+                return _over_structure(evidence, along, part)
         return _model(evidence, evidence.blocks_along(along.index(0), 1), max(along), along)
 
 
