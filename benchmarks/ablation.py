@@ -24,13 +24,13 @@ from report import options, read, save, saved, table
 from simulate import psnr
 from torch import Tensor, nn
 
-from napari_dip.prior.fill import LocalContrast
-from napari_dip.prior.fit import Problem
-from napari_dip.prior.likelihood import Gaussian
+from napari_dip.prior.estimators.posterior import AsPredicted, Averaged, Estimate, Refined, posterior_mean
+from napari_dip.prior.fitting.fit import Problem
 from napari_dip.prior.noise.config import Estimation
-from napari_dip.prior.objective import Objective, Prediction
-from napari_dip.prior.observation import Observation
-from napari_dip.prior.posterior import AsPredicted, Averaged, Estimate, Refined, posterior_mean
+from napari_dip.prior.objectives.objective import Objective, Prediction
+from napari_dip.prior.physics.fill import LocalContrast
+from napari_dip.prior.physics.likelihood import Gaussian
+from napari_dip.prior.physics.observation import Observation
 from napari_dip.prior.presets import FAST, MaskedPreset
 
 DEFAULT = (

@@ -104,7 +104,7 @@ def stabilised(volume: np.ndarray, denoise: Callable[[np.ndarray, float], np.nda
 def estimate_line(planes: np.ndarray) -> tuple[float, float]:
     """Estimate gain and intercept of noise whose variance is `gain * value + intercept`; the gain is never zero."""
     from napari_dip.prior.noise.estimation import estimate_noise
-    from napari_dip.prior.noise.model import KnownNoise  # torch has to wait for --threads
+    from napari_dip.prior.physics.noise_model import KnownNoise  # torch has to wait for --threads
 
     low, span = float(planes.min()), float(np.ptp(planes)) or 1.0
     told = KnownNoise(kind="poisson-gaussian")

@@ -3,9 +3,9 @@
     python benchmarks/likelihoods.py SCOREBOARD --peaks 1 5 30 --threads 1 --json likelihoods.json
 
 Photons are counted, `peak` of them where the truth is 1. Preset fast, with its own stop; PSNR of the finished image.
-"Poisson" is the negative binomial likelihood of `napari_dip.prior.likelihood`. Its strength, like that of the Gaussian,
-is found from the image: knowing nothing of it, or told that it is photons (the setting noise="poisson"). With the
-setting noise="gaussian" a pile of zeros is taken for saturation; with one variance and nothing else it is not.
+"Poisson" is the negative binomial likelihood of `napari_dip.prior.physics.likelihood`. Its strength, like that of the
+Gaussian, is found from the image: knowing nothing of it, or told that it is photons (the setting noise="poisson"). With
+the setting noise="gaussian" a pile of zeros is taken for saturation; with one variance and nothing else it is not.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from opened import opened, to_end
 from report import options, read, save, table
 from simulate import photons, psnr, truths
 
-from napari_dip.prior.likelihood import Gaussian, Likelihood, Poisson
+from napari_dip.prior.physics.likelihood import Gaussian, Likelihood, Poisson
 
 
 def as_found(likelihood: Likelihood) -> Likelihood:

@@ -11,13 +11,13 @@ from cases import Case
 from torch import Tensor
 
 from napari_dip.image.source import Plane, Source
-from napari_dip.noise_settings import known_noise
-from napari_dip.prior import forward_model
-from napari_dip.prior.fit import Fit, Problem
-from napari_dip.prior.observation import Observation
-from napari_dip.prior.posterior import Estimate
+from napari_dip.prior.estimators.posterior import Estimate
+from napari_dip.prior.fitting.fit import Fit, Problem
+from napari_dip.prior.fitting.stopping import Limits
+from napari_dip.prior.physics import forward_model
+from napari_dip.prior.physics.observation import Observation
 from napari_dip.prior.presets import Preset, choose, observe
-from napari_dip.prior.stopping import Limits
+from napari_dip.run.noise_settings import known_noise
 from napari_dip.settings import read_settings
 from napari_dip.tasks import Task, task_named
 

@@ -27,11 +27,11 @@ from report import save, table
 from simulate import camera, cells
 
 import napari_dip
-from napari_dip.many import engines
-from napari_dip.many.items import Asked, find_items
-from napari_dip.many.job import RECORDS, Job
-from napari_dip.many.spec import Entry
-from napari_dip.many.work import TOKEN
+from napari_dip.jobs import engines
+from napari_dip.jobs.items import Asked, find_items
+from napari_dip.jobs.job import RECORDS, Job
+from napari_dip.jobs.spec import Entry
+from napari_dip.jobs.work import TOKEN
 
 PEAK = 50.0
 

@@ -44,7 +44,7 @@ def restore(given: argparse.Namespace) -> None:
         if not report.ok:
             raise SystemExit(report.outcomes[0].why)
     else:
-        from napari_dip.batch import restore_file
+        from napari_dip.jobs.file import restore_file
 
         restore_file("denoise", source, target, settings={"threads": given.threads, **settings})
     print(json.dumps({"before": before, "peak": peak_memory(), "seconds": perf_counter() - began}))

@@ -67,9 +67,9 @@ def prepare(job: dict[str, Any], image: np.ndarray) -> Callable[[], Any]:
     if job["prior"] and not hasattr(dip, "load_prior"):
         raise NotThere("this version loads no priors")
     if job["side"]:
-        if not find_spec("napari_dip.prior.apply"):
+        if not find_spec("napari_dip.prior.objectives.apply"):
             raise NotThere("this version has no tiles")
-        apply: Any = import_module("napari_dip.prior.apply")
+        apply: Any = import_module("napari_dip.prior.objectives.apply")
         apply.SIDE = job["side"]
     # torch imports a good part of itself when it is first used
     corner = image[(slice(2),) * (image.ndim - 2)][..., :16, :16]

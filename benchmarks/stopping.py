@@ -26,9 +26,9 @@ from report import options, read, save, saved, table
 from simulate import KINDS, noisy, psnr, truths
 from torch import Tensor
 
-from napari_dip.prior.objective import Objective, Prediction
-from napari_dip.prior.observation import mean_where
-from napari_dip.prior.stopping import Discrepancy, OutputVariance, Rule
+from napari_dip.prior.fitting.stopping import Discrepancy, OutputVariance, Rule
+from napari_dip.prior.objectives.objective import Objective, Prediction
+from napari_dip.prior.physics.observation import mean_where
 
 EACH = 5
 """Iterations between two values that a rule sees."""

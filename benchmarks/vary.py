@@ -12,10 +12,10 @@ import numpy as np
 from cases import Case, full, measure
 from opened import Opened, opened_case
 
-from napari_dip.prior.fill import LOCAL_CONTRAST, LocalContrast
-from napari_dip.prior.fit import Fit
-from napari_dip.prior.flat_blocks import block_means, differences
-from napari_dip.prior.posterior import Estimate
+from napari_dip.prior.estimators.posterior import Estimate
+from napari_dip.prior.fitting.fit import Fit
+from napari_dip.prior.noise.flat_blocks import block_means, differences
+from napari_dip.prior.physics.fill import LOCAL_CONTRAST, LocalContrast
 from napari_dip.prior.presets import Preset, choose
 
 LAST = "preset.last_step"

@@ -15,11 +15,11 @@ import numpy as np
 import tifffile
 
 import napari_dip as dip
-from napari_dip import start
-from napari_dip.fits import groups_at_work
-from napari_dip.fitted_prior import FittedPrior
 from napari_dip.prior import presets
-from napari_dip.stack_pool import Pool
+from napari_dip.run import start
+from napari_dip.run.fits import groups_at_work
+from napari_dip.run.fitted_prior import FittedPrior
+from napari_dip.run.stack_pool import Pool
 
 RATES = 0.5, 1.0, 3.0, 10.0
 UPDATES = 20, 50

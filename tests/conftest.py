@@ -15,7 +15,7 @@ def in_this_process(capsys):
     """Run the command line in this process; give its exit status, output and errors."""
 
     def run(*arguments):
-        from napari_dip import cli
+        from napari_dip.cli import main as cli
 
         with pytest.raises(SystemExit) as end:
             cli.app([str(a) for a in arguments])

@@ -382,9 +382,9 @@ def test_noise_that_is_not_corrected_is_the_estimated_one():
     """What the ablation hands in for that."""
     import torch
 
-    from napari_dip.prior.likelihood import Gaussian, NoiseVariance
     from napari_dip.prior.noise.config import Estimation
     from napari_dip.prior.noise.corrected import corrected_noise
+    from napari_dip.prior.physics.likelihood import Gaussian, NoiseVariance
 
     values = torch.rand(1, 1, 64, 64, generator=torch.Generator().manual_seed(0))
     likelihood = Gaussian(NoiseVariance(1e-3, gain=1e-3))
@@ -423,7 +423,7 @@ def test_simulated_noise_is_as_strong_as_told(modules):
 def test_rules_are_judged_by_what_they_lose(modules):
     from stopping import PRODUCT, judge
 
-    from napari_dip.prior.stopping import HeldOut
+    from napari_dip.prior.fitting.stopping import HeldOut
 
     looks = [(10, 20.0), (20, 24.0), (30, 24.97), (40, 25.0), (50, 23.0), (160, 12.0)]
     flat = [(at, 1.0) for at in range(5, 165, 5)]
@@ -440,7 +440,7 @@ VERSION = """
 import os
 from types import SimpleNamespace
 import numpy as np
-from napari_dip.prior import apply
+from napari_dip.prior.objectives import apply
 
 def denoise(image, axes, threads, device, max_iterations=None, trouble=None):
     if image.shape[-1] == 48 and trouble == "error":

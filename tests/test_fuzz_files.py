@@ -212,8 +212,8 @@ def large(found, rng):
 
 
 def record(place, rng):
-    from napari_dip.repeat import repeat_file
-    from napari_dip.saving import read_record
+    from napari_dip.jobs.replay import repeat_file
+    from napari_dip.viewer.contributions import read_record
 
     found = rng.choice(place.records)
     for _ in range(rng.randint(1, 3)):
@@ -324,9 +324,9 @@ def specification(place, rng):
 
 def batch(place, path, rng):
     """Do a batch of a specification, for a while."""
-    from napari_dip.batch_command import _items
-    from napari_dip.many.batch import How, run_batch
-    from napari_dip.many.items import Asked
+    from napari_dip.cli.batch import _items
+    from napari_dip.jobs.batch import How, run_batch
+    from napari_dip.jobs.items import Asked
 
     asked = Asked(None, None, {}, {"max_iterations": 1}, rng.choice([None, None, "all"]))
     items = _items([], None, path, asked, place.out)[:6]

@@ -14,31 +14,15 @@ MODULES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob(
 PRIOR = [name for name in MODULES if name.startswith("prior/")]
 IMAGE, FILES = ([name for name in MODULES if name.startswith(folder)] for folder in ("image/", "files/"))
 VIEWER = [name for name in MODULES if name.startswith("viewer/")]
-MANY = [name for name in MODULES if name.startswith("many/")]
+JOBS, CLI = ([name for name in MODULES if name.startswith(folder)] for folder in ("jobs/", "cli/"))
 LAYERS = (
     {"errors"},
-    {"interrupts", "memory"},
-    {"settings"},
-    {"tasks"},
-    {"image"},
-    {"prior"},
-    {"files", "samples", "estimate"},
-    {"noise_settings", "value_settings", "request"},
-    {"record"},
-    {"restoration", "summary", "recipe", "checkpoint"},
-    {"time_left"},
-    {"item_fit", "stack_pool"},
-    {"stack_apply"},
-    {"stack_fit"},
-    {"fits"},
-    {"run_state", "start"},
+    {"interrupts", "memory", "settings"},
+    {"tasks", "image"},
+    {"prior", "files", "samples"},
     {"run"},
     {"restore"},
-    {"fitted_prior"},
-    {"batch", "brick_restoration", "repeat", "saving"},
-    {"many"},
-    {"terminal"},
-    {"batch_command", "replay_command"},
+    {"jobs"},
     {"cli", "viewer"},
     {"__main__"},
 )
@@ -85,7 +69,7 @@ def loaded_by(statement):
 
 
 def test_the_search_finds_what_it_looks_for():
-    assert {"napari_dip.prior.fit", "numpy"} <= imports("run.py")
+    assert {"napari_dip.prior.fitting.fit", "numpy"} <= imports("run/run.py")
     assert len(PRIOR) >= 5 and len(VIEWER) >= 3
 
 
@@ -97,7 +81,7 @@ def test_the_package_loads_neither_torch_nor_qt_nor_napari(statement):
 
 
 def test_the_command_line_loads_torch_only_for_work():
-    loaded = {name.split(".")[0] for name in loaded_by("import napari_dip.cli")}
+    loaded = {name.split(".")[0] for name in loaded_by("import napari_dip.cli.main")}
     assert "click" in loaded
     assert not loaded & ({"torch", "scipy", "skimage", "tifffile"} | GRAPHICAL)
 
@@ -156,11 +140,9 @@ def test_the_prior_knows_tensors_only(module):
     assert not attributes & {"open", "tofile", "fromfile", "savez", "loadtxt", "savetxt", "write_text", "read_text"}
 
 
-@pytest.mark.parametrize(
-    "module", ["restore.py", "batch.py", "settings.py", "samples.py", "__init__.py", *IMAGE, *FILES, *MANY]
-)
+@pytest.mark.parametrize("module", ["restore.py", "settings.py", "samples.py", "__init__.py", *IMAGE, *FILES, *JOBS])
 def test_the_core_knows_no_face(module):
-    assert not ours(module) & {"viewer", "cli", "terminal"}
+    assert not ours(module) & {"viewer", "cli"}
     assert not tops(module) & (GRAPHICAL | {"click", "rich"})
 
 
@@ -176,9 +158,7 @@ def test_files_know_images_and_nothing_above_them(module):
     assert not tops(module) & {"torch", "pickle"}
 
 
-@pytest.mark.parametrize(
-    "module", ["cli.py", "terminal.py", "batch_command.py", "replay_command.py", "batch.py", "repeat.py", *MANY]
-)
+@pytest.mark.parametrize("module", [*CLI, *JOBS])
 def test_the_command_line_reaches_the_prior_through_restore(module):
     assert not ours(module) & {"prior", "viewer"}
 

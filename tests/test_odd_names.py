@@ -83,8 +83,8 @@ def test_a_name_that_no_file_can_have_is_refused_before_any_work(here, name, rol
 
 
 IN_SOMEBODY_ELSES = """
-import os, sys, filelock, numpy as np, napari_dip as dip, napari_dip.restore, napari_dip.many.batch, napari_dip.batch
-import napari_dip.fitted_prior, encodings.ascii
+import os, sys, filelock, numpy as np, napari_dip as dip, napari_dip.restore, napari_dip.jobs.batch
+import napari_dip.jobs.file, napari_dip.run.fitted_prior, encodings.ascii
 folder, name = sys.argv[1:]
 os.chdir(folder)
 os.setresgid(12345, 12345, 12345), os.setresuid(12345, 12345, 12345)

@@ -9,10 +9,10 @@ from scipy.ndimage import gaussian_filter
 from skimage import data
 
 import napari_dip as dip
-from napari_dip.record import read as read_record
-from napari_dip.record import write as write_record
-from napari_dip.restore import choose_device
-from napari_dip.summary import noise_or_grain
+from napari_dip.run.preparation import choose_device
+from napari_dip.run.record import read as read_record
+from napari_dip.run.record import write as write_record
+from napari_dip.run.summary import noise_or_grain
 
 QUICK = {"max_iterations": 3, "threads": 1, "device": "cpu"}
 

@@ -5,7 +5,7 @@ import pytest
 from scipy.ndimage import gaussian_filter
 
 import napari_dip as dip
-from napari_dip import summary
+from napari_dip.run import summary
 
 FEW = {"max_iterations": 4, "threads": 1}
 SIDE = 64

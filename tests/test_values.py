@@ -11,8 +11,8 @@ import napari_dip as dip
 from napari_dip.errors import InputError
 from napari_dip.image.source import Source
 from napari_dip.image.value_choice import circular, proportional
-from napari_dip.run import Run
-from napari_dip.summary import findings
+from napari_dip.run.run import Run
+from napari_dip.run.summary import findings
 
 QUICK = {"max_iterations": 3, "threads": 1}
 TURN = 2 * np.pi

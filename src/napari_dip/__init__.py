@@ -17,9 +17,8 @@ TYPE_CHECKING = False  # typing takes longer than the rest, and Ctrl-C is heard 
 if TYPE_CHECKING:
     from typing import Any
 
-    from napari_dip.batch import restore_file
-    from napari_dip.fitted_prior import FittedPrior, fit, load_prior
-    from napari_dip.many.batch import map_restore
+    from napari_dip.jobs.batch import map_restore
+    from napari_dip.jobs.file import restore_file
     from napari_dip.restore import (
         Progress,
         Restoration,
@@ -31,14 +30,15 @@ if TYPE_CHECKING:
         restore_steps,
         super_resolve,
     )
+    from napari_dip.run.fitted_prior import FittedPrior, fit, load_prior
     from napari_dip.settings import Settings
 
     __version__: str
 
 _HOMES = (
-    {"Settings": "settings", "restore_file": "batch"}
-    | dict.fromkeys(("FittedPrior", "fit", "load_prior"), "fitted_prior")
-    | {"map_restore": "many.batch"}
+    {"Settings": "settings", "restore_file": "jobs.file"}
+    | dict.fromkeys(("FittedPrior", "fit", "load_prior"), "run.fitted_prior")
+    | {"map_restore": "jobs.batch"}
 )
 """Where names come from that are not those of `restore`."""
 __all__ = [

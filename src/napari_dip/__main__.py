@@ -11,7 +11,7 @@ def main() -> None:
 
 
 def _run() -> None:
-    from napari_dip.cli import main as run
+    from napari_dip.cli.main import main as run
 
     run()
 

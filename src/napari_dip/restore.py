@@ -9,32 +9,23 @@ from typing import Any
 import napari_dip.prior  # noqa: F401 (sets how torch's threads wait, which they read when torch is imported)
 
 # isort: split
-import torch
 
-from napari_dip import checkpoint
-from napari_dip import record as records
 from napari_dip.errors import InputError
-from napari_dip.estimate import check_memory, estimate_run
-from napari_dip.fits import plan
-from napari_dip.image.arrays import as_array, read_array
-from napari_dip.image.source import Source, axes_of_image
-from napari_dip.image.value_map import LINEAR
-from napari_dip.noise_settings import check_noise
-from napari_dip.prior.weights import HasWeights, Start
-from napari_dip.record import PlaneRecord, Record
-from napari_dip.request import Request
-from napari_dip.restoration import Progress, Restoration
-from napari_dip.run import Run
-from napari_dip.settings import Settings, read_settings
-from napari_dip.start import check_start
-from napari_dip.tasks import TASKS, Task, task_named
-from napari_dip.value_settings import choose_values
+from napari_dip.prior.fitting.weights import HasWeights, Start
+from napari_dip.run import checkpoint
+from napari_dip.run import record as records
+from napari_dip.run.fits import plan
+from napari_dip.run.preparation import checked, present_devices
+from napari_dip.run.record import PlaneRecord, Record
+from napari_dip.run.request import Request
+from napari_dip.run.restoration import Progress, Restoration
+from napari_dip.run.run import Run
+from napari_dip.run.start import check_start
 
 __all__ = [
     "Progress",
     "Restoration",
     "Run",
-    "choose_device",
     "denoise",
     "inpaint",
     "load_run",
@@ -243,63 +234,6 @@ def load_run(path: str | Path, image: Any, *, prior: HasWeights | None = None, *
     return run
 
 
-def checked(
-    task: str,
-    image: Any,
-    axes: str | None,
-    given: dict[str, Any],
-    *,
-    keeps_result: bool = True,
-    is_brick: bool = False,
-) -> Request:
-    """Check all that was given.
-
-    Parameters
-    ----------
-    task, image, axes
-        As in `restore_steps`.
-    given : dict
-        Inputs and settings.
-    keeps_result : bool
-        Whether the result takes memory that has to be free.
-    is_brick : bool
-        Whether the image is a part that was cut to fit into memory.
-
-    Raises
-    ------
-    InputError
-        If anything of it cannot be used, or it needs more memory than there is.
-    """
-    row = task_named(task)
-    known = {one.name for other in TASKS for one in other.inputs}
-    inputs = {name: value for name, value in given.items() if name in known}
-    settings = read_settings({name: value for name, value in given.items() if name not in known})
-    row.check(settings, inputs)
-    mask = next((inputs.pop(one.name) for one in row.inputs if one.kind == "mask"), None)
-    inputs |= {one.name: read_array(one.name, inputs[one.name]) for one in row.inputs if one.kind == "image"}
-    device = choose_device(settings.device)
-    array = as_array(image)
-    named = axes_of_image(array, axes)
-    if not is_brick:
-        found = estimate_run(row, array, named, inputs.get("factor"), settings)
-        check_memory(row, found, device, elsewhere=0 if keeps_result else found.result)
-    source = _source(row, array, axes, mask, settings)
-    if source.values is LINEAR:
-        check_noise(settings, *source.range)
-    return Request(row, source, inputs, settings, device)
-
-
-def _source(row: Task, array: Any, axes: str | None, mask: Any, settings: Settings) -> Source:
-    """Read an image, and settle which values of it are fitted."""
-    suspects = row.suspects if settings.preset != "paper" else ()
-    if settings.waves == "keep":
-        suspects = tuple(name for name in suspects if name != "waves")
-    found = () if settings.values == "circular" else suspects  # angles that wrap look like outliers
-    source = Source(array, axes, mask, allow_nonfinite=settings.nonfinite == "inpaint", suspects=found)
-    values = choose_values(row, source, settings)
-    return source if values is LINEAR else source.with_values(values, suspects)
-
-
 def _repeated(
     record: Record,
     image: Any,
@@ -343,7 +277,7 @@ def _without_blocks(plane: PlaneRecord) -> PlaneRecord:
 def _device_of(record: Record, *, other_image: bool) -> str:
     """Give the device of a record; another one, where this machine lacks it, would give other bytes."""
     name: str = record["settings"].get("device", "auto")
-    if name == "auto" or _present().get(name, True):  # what no machine has is no setting, either
+    if name == "auto" or present_devices().get(name, True):  # what no machine has is no setting, either
         return name
     if other_image:
         return "auto"
@@ -365,25 +299,3 @@ def _start_of(record: Record, prior: HasWeights | None) -> Start | None:
     if prior.weights.digest != noted["sha256"]:
         raise InputError("The prior is not the one of the record: its weights differ; give that one.")
     return Start(prior.weights, noted["iterations"])
-
-
-def choose_device(name: str) -> str:
-    """Give the torch device that a setting stands for.
-
-    Raises
-    ------
-    InputError
-        If this machine lacks it.
-    """
-    present = _present()
-    if name == "auto":
-        return next(device for device in ("cuda", "mps", "cpu") if present[device])
-    if not present[name]:
-        here = ", ".join(device for device, is_here in present.items() if is_here)
-        raise InputError(f"This machine has no device {name!r} that torch can use; it has {here}.")
-    return name
-
-
-def _present() -> dict[str, bool]:
-    """Say which devices there are."""
-    return {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}

@@ -6,8 +6,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from napari_dip.prior import forward_model
-from napari_dip.prior.forward_model import Downsample, Identity, adjoint_by_autograd
+from napari_dip.prior.physics import forward_model
+from napari_dip.prior.physics.forward_model import Downsample, Identity, adjoint_by_autograd
 from napari_dip.tasks import TASKS
 
 # name, how it is made for an image of some (y, x), the (y, x) of a measurement, and how many times larger the image is

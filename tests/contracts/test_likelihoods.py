@@ -10,7 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from napari_dip.prior.likelihood import Gaussian, LeastSquares, Likelihood, NoiseVariance, Poisson
+from napari_dip.prior.physics.likelihood import Gaussian, LeastSquares, Likelihood, NoiseVariance, Poisson
 
 
 def normal(rng, mean, own, likelihood):

@@ -6,13 +6,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from napari_dip.prior.latent_prior import LatentPrior
-from napari_dip.prior.likelihood import Gaussian, NoiseVariance
-from napari_dip.prior.masked_prediction import MaskedPrediction
-from napari_dip.prior.network import SlimPrior, VarianceHead
-from napari_dip.prior.noise.model import NoiseModel
-from napari_dip.prior.objective import Objective, loss_of
-from napari_dip.prior.observation import Observation
+from napari_dip.prior.networks.network import SlimPrior, VarianceHead
+from napari_dip.prior.objectives.latent_prior import LatentPrior
+from napari_dip.prior.objectives.masked_prediction import MaskedPrediction
+from napari_dip.prior.objectives.objective import Objective, loss_of
+from napari_dip.prior.physics.likelihood import Gaussian, NoiseVariance
+from napari_dip.prior.physics.noise_model import NoiseModel
+from napari_dip.prior.physics.observation import Observation
 
 LATENT = 4
 

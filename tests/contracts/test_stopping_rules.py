@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from napari_dip.prior.stopping import Discrepancy, HeldOut, OutputVariance
+from napari_dip.prior.fitting.stopping import Discrepancy, HeldOut, OutputVariance
 
 RULES = [HeldOut, OutputVariance, Discrepancy]
 

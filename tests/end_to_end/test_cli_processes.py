@@ -18,7 +18,7 @@ from napari_dip.errors import OUT_OF_MEMORY
 pty = pytest.importorskip("pty", reason="terminals and signals of this kind are not there on Windows")
 resource = pytest.importorskip("resource")
 
-COMMAND = [sys.executable, "-c", "from napari_dip.cli import main; main()"]
+COMMAND = [sys.executable, "-c", "from napari_dip.cli.main import main; main()"]
 QUICK = ["--max-iterations", "3", "--threads", "1"]
 ENDLESS = ["--max-iterations", "100000", "--threads", "1"]
 NEVER_DONE = ["inpaint", "in.npy", "out.npy", "--mask", "mask.npy", *ENDLESS]
@@ -105,7 +105,7 @@ class OnTerminal:
 def test_help_does_not_wait_for_torch(arguments):
     code = (
         "import sys\n"
-        "from napari_dip.cli import main\n"
+        "from napari_dip.cli.main import main\n"
         "try: main()\n"
         "finally: print('loaded', *(m for m in ('torch', 'scipy', 'tifffile', 'qtpy', 'napari') if m in sys.modules))\n"
     )

@@ -19,7 +19,7 @@ pytest.importorskip("distributed")
 pytest.importorskip("cryptography")
 pytest.importorskip("pty", reason="signals of this kind are not there on Windows")
 
-COMMAND = [sys.executable, "-c", "from napari_dip.cli import main; main()", "batch"]
+COMMAND = [sys.executable, "-c", "from napari_dip.cli.main import main; main()", "batch"]
 QUICK = ["--task", "denoise", "--max-iterations", "12"]
 ITEMS = 12
 LONG = 240

@@ -15,7 +15,7 @@ import napari_dip as dip
 from napari_dip.errors import InputError
 from napari_dip.files.bounded import LARGEST, MOST_VALUES, parse_json, read_bytes
 from napari_dip.files.formats import READ, count_images, peek, read_image, read_mask
-from napari_dip.saving import read_record
+from napari_dip.viewer.contributions import read_record
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no such pipes here")
 QUICK = ("--max-iterations", "1", "--threads", "1")
@@ -125,8 +125,8 @@ def test_a_batch_does_not_wait_for_what_lies_in_its_records(run, name, kind):
 def test_a_file_without_permission_is_one_sentence_and_no_wrong_usage():
     """As somebody else, since root may read everything; all that is imported is imported before."""
     code = (
-        "import os, sys, filelock, yaml, tifffile, napari_dip.restore, napari_dip.fitted_prior, napari_dip.repeat\n"
-        "import napari_dip.batch, napari_dip.many.batch, napari_dip.many.spec, napari_dip.many.once\n"
+        "import os, sys, filelock, yaml, tifffile, napari_dip.restore, napari_dip.run.fitted_prior, napari_dip.repeat\n"
+        "import napari_dip.jobs.file, napari_dip.jobs.batch, napari_dip.jobs.spec, napari_dip.jobs.once\n"
         "from napari_dip import cli\n"
         "os.setresgid(65534, 65534, 65534), os.setresuid(65534, 65534, 65534)\n"
         "for arguments in COMMANDS:\n"

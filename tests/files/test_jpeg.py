@@ -3,9 +3,9 @@ import pytest
 from pictures import noise
 from PIL import Image
 
-from napari_dip.batch import restore_file
 from napari_dip.errors import InputError
 from napari_dip.files.formats import check_fits, read_image
+from napari_dip.jobs.file import restore_file
 
 TURNS = {1: lambda x: x, 3: lambda x: x[::-1, ::-1], 6: lambda x: np.rot90(x, -1), 8: np.rot90}
 """What is to be done with what is stored (EXIF 2.3, 4.6.4)."""

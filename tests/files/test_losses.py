@@ -5,9 +5,9 @@ import pytest
 import tifffile
 from PIL import Image, ImageCms
 
-from napari_dip.batch import restore_file
 from napari_dip.files import tiff_writing
 from napari_dip.files.formats import Metadata, Picture, losses, read_image, write_image
+from napari_dip.jobs.file import restore_file
 
 LUTS = [np.stack([np.arange(256, dtype=np.uint8)] * 3) for _ in range(2)]
 

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 import napari_dip as dip
-from napari_dip.batch import restore_file
 from napari_dip.errors import InputError
 from napari_dip.files import microscopes
 from napari_dip.files.formats import READ, count_images, format_of, peek, read_image
+from napari_dip.jobs.file import restore_file
 
 PAGE = Path(__file__).parents[2] / "docs" / "formats.md"
 TABLE = PAGE.read_text(encoding="utf-8").split("\n\n| read |")[1].split("\n\n")[0].splitlines()

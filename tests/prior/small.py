@@ -3,16 +3,16 @@
 import torch
 from torch import Tensor
 
-from napari_dip.prior.averages import Averaging
-from napari_dip.prior.fit import Problem
-from napari_dip.prior.likelihood import Gaussian, NoiseVariance
-from napari_dip.prior.masked_prediction import MaskedPrediction
-from napari_dip.prior.network import Prior, SlimPrior
-from napari_dip.prior.noise.model import NoiseModel
-from napari_dip.prior.objective import Objective
-from napari_dip.prior.observation import Observation
-from napari_dip.prior.optimisation import Optimisation
-from napari_dip.prior.posterior import Refined
+from napari_dip.prior.estimators.posterior import Refined
+from napari_dip.prior.fitting.averages import Averaging
+from napari_dip.prior.fitting.fit import Problem
+from napari_dip.prior.networks.network import Prior, SlimPrior
+from napari_dip.prior.networks.optimisation import Optimisation
+from napari_dip.prior.objectives.masked_prediction import MaskedPrediction
+from napari_dip.prior.objectives.objective import Objective
+from napari_dip.prior.physics.likelihood import Gaussian, NoiseVariance
+from napari_dip.prior.physics.noise_model import NoiseModel
+from napari_dip.prior.physics.observation import Observation
 
 
 class Spy(Prior):

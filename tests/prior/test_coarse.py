@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
 
 import napari_dip as dip
-from napari_dip import summary
-from napari_dip.prior.coarse import GROUPING, Grid, detail
-from napari_dip.prior.likelihood import Gaussian, NoiseVariance
-from napari_dip.prior.noise.model import NoiseModel
-from napari_dip.prior.observation import Observation
-from napari_dip.prior.stack import Stack
+from napari_dip.prior.estimators.coarse import GROUPING, Grid, detail
+from napari_dip.prior.objectives.stack import Stack
+from napari_dip.prior.physics.likelihood import Gaussian, NoiseVariance
+from napari_dip.prior.physics.noise_model import NoiseModel
+from napari_dip.prior.physics.observation import Observation
+from napari_dip.run import summary
 
 SIDE = 60
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from napari_dip.prior.compression import BlockSteps, compression_error
+from napari_dip.prior.noise.compression import BlockSteps, compression_error
 
 
 def smooth(size: int = 128) -> np.ndarray:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from skimage import data
 from torch.nn import functional as F
 
-from napari_dip.prior.enlarged_detail import ENLARGED_DETAIL
+from napari_dip.prior.estimators.enlarged_detail import ENLARGED_DETAIL
 
 
 def shrunk(image, factor):

@@ -2,7 +2,7 @@ import pytest
 import torch
 from skimage.restoration import inpaint_biharmonic
 
-from napari_dip.prior.fill import LocalContrast, Relaxation, Solver, biharmonic, fill, local_contrast, relax
+from napari_dip.prior.physics.fill import LocalContrast, Relaxation, Solver, biharmonic, fill, local_contrast, relax
 
 
 def random(*shape: int, seed: int = 0) -> torch.Tensor:

@@ -7,18 +7,18 @@ import pytest
 import torch
 from small import gaussian, noisy_wave, observation_of, problem, random, seeded, small_network
 
-from napari_dip.prior.architecture import Slim
-from napari_dip.prior.averages import Averaging
-from napari_dip.prior.fit import Diverged, Fit, Problem
-from napari_dip.prior.latent_prior import LatentPrior
-from napari_dip.prior.masked_prediction import MaskedPrediction
-from napari_dip.prior.network import VarianceHead, matrices
-from napari_dip.prior.objective import Prediction
-from napari_dip.prior.optimisation import Optimisation
-from napari_dip.prior.posterior import AsPredicted
+from napari_dip.prior.estimators.posterior import AsPredicted
+from napari_dip.prior.fitting.averages import Averaging
+from napari_dip.prior.fitting.fit import Diverged, Fit, Problem
+from napari_dip.prior.fitting.safeguard import SAFEGUARD
+from napari_dip.prior.fitting.stopping import HeldOut, Limits
+from napari_dip.prior.networks.architecture import Slim
+from napari_dip.prior.networks.network import VarianceHead, matrices
+from napari_dip.prior.networks.optimisation import Optimisation
+from napari_dip.prior.objectives.latent_prior import LatentPrior
+from napari_dip.prior.objectives.masked_prediction import MaskedPrediction
+from napari_dip.prior.objectives.objective import Prediction
 from napari_dip.prior.presets import choose, observe
-from napari_dip.prior.safeguard import SAFEGUARD
-from napari_dip.prior.stopping import HeldOut, Limits
 
 
 def objective(seed: int = 0, held_out: float = 0.0, generator: torch.Generator | None = None) -> MaskedPrediction:

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from napari_dip.prior.flat_blocks import DIFFERENCES, RESIDUALS, FlatBlocks, block_means, differences
+from napari_dip.prior.noise.flat_blocks import DIFFERENCES, RESIDUALS, FlatBlocks, block_means, differences
 
 
 def noise(size: int = 800) -> np.ndarray:

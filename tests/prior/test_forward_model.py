@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from napari_dip.prior.forward_model import Downsample, Identity
+from napari_dip.prior.physics.forward_model import Downsample, Identity
 
 
 @pytest.mark.parametrize("factor", range(2, 9))

@@ -2,14 +2,14 @@ import pytest
 import torch
 from small import Spy, gaussian, observation_of, problem, random, seeded, small_network
 
-from napari_dip.prior.averages import Averaging
-from napari_dip.prior.fit import Fit
-from napari_dip.prior.forward_model import Downsample
-from napari_dip.prior.latent_prior import LatentPrior
-from napari_dip.prior.network import Prior, VarianceHead
-from napari_dip.prior.observation import UNKNOWN_NOISE, Observation
-from napari_dip.prior.posterior import AsPredicted
-from napari_dip.prior.stopping import HeldOut, Limits
+from napari_dip.prior.estimators.posterior import AsPredicted
+from napari_dip.prior.fitting.averages import Averaging
+from napari_dip.prior.fitting.fit import Fit
+from napari_dip.prior.fitting.stopping import HeldOut, Limits
+from napari_dip.prior.networks.network import Prior, VarianceHead
+from napari_dip.prior.objectives.latent_prior import LatentPrior
+from napari_dip.prior.physics.forward_model import Downsample
+from napari_dip.prior.physics.observation import UNKNOWN_NOISE, Observation
 
 
 def latent_prior(network: Prior, observation: Observation, **options) -> LatentPrior:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.special import gammaln
 from scipy.stats import nbinom, norm, truncnorm
 
-from napari_dip.prior.likelihood import Gaussian, LeastSquares, NoiseVariance, Poisson
+from napari_dip.prior.physics.likelihood import Gaussian, LeastSquares, NoiseVariance, Poisson
 
 SAMPLES = 20_000
 a_few = settings(max_examples=25, deadline=None)

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
 
-from napari_dip.prior.linear_prediction import LINEAR
 from napari_dip.prior.noise.estimation import estimate_noise
-from napari_dip.prior.noise.model import KnownNoise
+from napari_dip.prior.noise.linear_prediction import LINEAR
+from napari_dip.prior.physics.noise_model import KnownNoise
 
 SIDE = 120
 y, x = np.mgrid[:SIDE, :SIDE]

@@ -16,13 +16,13 @@ from small import (
     small_network,
 )
 
-from napari_dip.prior.fit import Fit
-from napari_dip.prior.forward_model import Downsample
-from napari_dip.prior.objective import loss_of
-from napari_dip.prior.observation import UNKNOWN_NOISE
-from napari_dip.prior.optimisation import Optimisation
-from napari_dip.prior.posterior import AsPredicted
-from napari_dip.prior.stopping import HeldOut, Limits
+from napari_dip.prior.estimators.posterior import AsPredicted
+from napari_dip.prior.fitting.fit import Fit
+from napari_dip.prior.fitting.stopping import HeldOut, Limits
+from napari_dip.prior.networks.optimisation import Optimisation
+from napari_dip.prior.objectives.objective import loss_of
+from napari_dip.prior.physics.forward_model import Downsample
+from napari_dip.prior.physics.observation import UNKNOWN_NOISE
 
 
 @pytest.mark.parametrize("radius", [0, 1])

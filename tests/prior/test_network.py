@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from napari_dip.prior.network import Hourglass, SlimPrior, matrices
+from napari_dip.prior.networks.network import Hourglass, SlimPrior, matrices
 
 
 def slim(dims: int = 2, seed: int = 0) -> SlimPrior:

@@ -5,11 +5,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter, zoom
 
-from napari_dip.prior.likelihood import Gaussian, NoiseVariance
 from napari_dip.prior.noise.config import ESTIMATION, PLACE, Estimation, VarianceCurve
 from napari_dip.prior.noise.corrected import by_place, corrected_noise
 from napari_dip.prior.noise.estimation import estimate_noise
-from napari_dip.prior.noise.model import KnownNoise, NoiseModel
+from napari_dip.prior.physics.likelihood import Gaussian, NoiseVariance
+from napari_dip.prior.physics.noise_model import KnownNoise, NoiseModel
 
 SEEDS = range(3)
 

@@ -13,7 +13,7 @@ from skimage import color, data
 from napari_dip.prior.noise.config import ESTIMATION
 from napari_dip.prior.noise.estimation import estimate_noise
 from napari_dip.prior.noise.evidence import Evidence
-from napari_dip.prior.noise.model import KnownNoise
+from napari_dip.prior.physics.noise_model import KnownNoise
 
 SIDE = 128
 GRID = np.mgrid[:SIDE, :SIDE].astype(float)

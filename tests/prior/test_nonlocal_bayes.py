@@ -12,7 +12,7 @@ from scipy.ndimage import gaussian_filter
 from torch import Tensor
 from torch.nn import functional as F
 
-from napari_dip.prior.nonlocal_bayes import FINE, NORMAL, ROUGH, PatchGroups, autocorrelation, nonlocal_bayes
+from napari_dip.prior.estimators.nonlocal_bayes import FINE, NORMAL, ROUGH, PatchGroups, autocorrelation, nonlocal_bayes
 
 CHANNELS = [1, 2, 3]
 
@@ -315,7 +315,7 @@ def test_memory_does_not_grow_with_the_image():
     """All groups of the large image together would be 60 MB for each of what is made of them."""
     code = """
 import resource, torch
-from napari_dip.prior.nonlocal_bayes import nonlocal_bayes
+from napari_dip.prior.estimators.nonlocal_bayes import nonlocal_bayes
 torch.set_num_threads(1)
 def peak(size):
     image = torch.rand(1, 1, *size)

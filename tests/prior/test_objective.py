@@ -4,10 +4,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small import everywhere, gaussian, observation_of, random, seeded
 
-from napari_dip.prior.forward_model import Downsample
-from napari_dip.prior.likelihood import LeastSquares
-from napari_dip.prior.objective import Prediction, RunningAverage, loss_of
-from napari_dip.prior.observation import UNKNOWN_NOISE
+from napari_dip.prior.objectives.objective import Prediction, RunningAverage, loss_of
+from napari_dip.prior.physics.forward_model import Downsample
+from napari_dip.prior.physics.likelihood import LeastSquares
+from napari_dip.prior.physics.observation import UNKNOWN_NOISE
 
 
 def averaged(brightness, keep: float = 0.985, warm_up: int = 9, target=None) -> RunningAverage:

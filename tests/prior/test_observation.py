@@ -4,9 +4,9 @@ import pytest
 import torch
 from small import everywhere, gaussian, noisy_wave, observation_of, random, seeded
 
-from napari_dip.prior.fill import local_contrast
-from napari_dip.prior.forward_model import Downsample
-from napari_dip.prior.observation import UNKNOWN_NOISE, Observation, mean_where
+from napari_dip.prior.physics.fill import local_contrast
+from napari_dip.prior.physics.forward_model import Downsample
+from napari_dip.prior.physics.observation import UNKNOWN_NOISE, Observation, mean_where
 
 
 def test_the_mean_is_over_what_counts():

@@ -5,10 +5,10 @@ import pytest
 import torch
 from scipy.ndimage import gaussian_filter
 
+from napari_dip.prior.estimators.simple_opinion import on_circle
 from napari_dip.prior.noise.estimation import estimate_noise
-from napari_dip.prior.noise.model import KnownNoise
 from napari_dip.prior.noise.phase import variance_of_phase
-from napari_dip.prior.simple_opinion import on_circle
+from napari_dip.prior.physics.noise_model import KnownNoise
 
 
 @pytest.mark.parametrize("sigma", [0.1, 0.5, 1.0])

@@ -2,11 +2,11 @@ import pytest
 import torch
 from small import everywhere, gaussian, masked, noisy_wave, observation_of, problem, random, small_network
 
-from napari_dip.prior.fit import Fit
+from napari_dip.prior.estimators.nonlocal_bayes import ROUGH, PatchGroups, autocorrelation, nonlocal_bayes
+from napari_dip.prior.estimators.posterior import AsPredicted, Averaged, Refined, posterior_mean
+from napari_dip.prior.fitting.fit import Fit
+from napari_dip.prior.fitting.stopping import Limits
 from napari_dip.prior.noise.config import ESTIMATION
-from napari_dip.prior.nonlocal_bayes import ROUGH, PatchGroups, autocorrelation, nonlocal_bayes
-from napari_dip.prior.posterior import AsPredicted, Averaged, Refined, posterior_mean
-from napari_dip.prior.stopping import Limits
 
 
 def averaged(values, image, total, mask=None, **noise) -> Averaged:

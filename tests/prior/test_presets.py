@@ -6,22 +6,22 @@ import torch
 from scipy.ndimage import gaussian_filter
 from small import random, seeded
 
-from napari_dip.prior import forward_model
-from napari_dip.prior.architecture import Slim
-from napari_dip.prior.coarse import OnGrids
-from napari_dip.prior.fill import deepest_gap
-from napari_dip.prior.fit import Fit, Problem
-from napari_dip.prior.latent_prior import LatentPrior
-from napari_dip.prior.likelihood import Gaussian, NoiseVariance
-from napari_dip.prior.masked_prediction import MaskedPrediction
-from napari_dip.prior.network import Hourglass
-from napari_dip.prior.noise.model import KnownNoise, NoiseModel
-from napari_dip.prior.nonlocal_bayes import FINE, NORMAL
-from napari_dip.prior.observation import UNKNOWN_NOISE, Observation
-from napari_dip.prior.posterior import AsPredicted, Refined
+from napari_dip.prior.estimators.coarse import OnGrids
+from napari_dip.prior.estimators.nonlocal_bayes import FINE, NORMAL
+from napari_dip.prior.estimators.posterior import AsPredicted, Refined
+from napari_dip.prior.estimators.second_opinion import PredictedOrSmooth
+from napari_dip.prior.fitting.fit import Fit, Problem
+from napari_dip.prior.fitting.stopping import HeldOut, Limits
+from napari_dip.prior.networks.architecture import Slim
+from napari_dip.prior.networks.network import Hourglass
+from napari_dip.prior.objectives.latent_prior import LatentPrior
+from napari_dip.prior.objectives.masked_prediction import MaskedPrediction
+from napari_dip.prior.physics import forward_model
+from napari_dip.prior.physics.fill import deepest_gap
+from napari_dip.prior.physics.likelihood import Gaussian, NoiseVariance
+from napari_dip.prior.physics.noise_model import KnownNoise, NoiseModel
+from napari_dip.prior.physics.observation import UNKNOWN_NOISE, Observation
 from napari_dip.prior.presets import LatentPreset, choose, observe
-from napari_dip.prior.second_opinion import PredictedOrSmooth
-from napari_dip.prior.stopping import HeldOut, Limits
 from napari_dip.tasks import task_named
 
 everything = np.ones((64, 64), bool)

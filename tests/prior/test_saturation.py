@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from napari_dip.prior.saturation import PileUp, clipped_error, saturation, unclip
+from napari_dip.prior.noise.saturation import PileUp, clipped_error, saturation, unclip
 
 everywhere = np.ones((1, 64, 64), bool)
 

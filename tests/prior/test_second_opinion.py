@@ -7,13 +7,13 @@ from scipy.ndimage import distance_transform_edt, label
 from small import masked, observation_of, random, seeded, small_network
 
 import napari_dip as dip
-from napari_dip import summary
-from napari_dip.prior.fit import Fit
-from napari_dip.prior.like_gaps import HoldOut, Surroundings
-from napari_dip.prior.posterior import Averaged
+from napari_dip.prior.estimators.posterior import Averaged
+from napari_dip.prior.estimators.second_opinion import PredictedOrSmooth
+from napari_dip.prior.fitting.fit import Fit
+from napari_dip.prior.fitting.stopping import Limits
+from napari_dip.prior.objectives.like_gaps import HoldOut, Surroundings
 from napari_dip.prior.presets import FAST, observe
-from napari_dip.prior.second_opinion import PredictedOrSmooth
-from napari_dip.prior.stopping import Limits
+from napari_dip.run import summary
 
 SIDE = 96
 

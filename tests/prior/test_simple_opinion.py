@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
 
-from napari_dip.prior.likelihood import Gaussian, NoiseVariance
-from napari_dip.prior.noise.model import NoiseModel
-from napari_dip.prior.observation import Observation
-from napari_dip.prior.simple_opinion import SIMPLE_OPINION, Looked, hidden_gaussians
+from napari_dip.prior.estimators.simple_opinion import SIMPLE_OPINION, Looked, hidden_gaussians
+from napari_dip.prior.physics.likelihood import Gaussian, NoiseVariance
+from napari_dip.prior.physics.noise_model import NoiseModel
+from napari_dip.prior.physics.observation import Observation
 
 SIDE = 64
 

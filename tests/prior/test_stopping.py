@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from napari_dip.prior.stopping import Discrepancy, HeldOut, Limits, OutputVariance
+from napari_dip.prior.fitting.stopping import Discrepancy, HeldOut, Limits, OutputVariance
 
 
 def stops_at(rule, curve, until: int = 600) -> int | None:

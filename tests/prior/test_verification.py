@@ -7,11 +7,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from napari_dip.prior.likelihood import Gaussian, NoiseVariance
-from napari_dip.prior.noise.model import NoiseModel
-from napari_dip.prior.observation import Observation
-from napari_dip.prior.posterior import Averaged, posterior_mean
-from napari_dip.prior.verification import VERIFICATION, residual
+from napari_dip.prior.estimators.posterior import Averaged, posterior_mean
+from napari_dip.prior.noise.verification import VERIFICATION, residual
+from napari_dip.prior.physics.likelihood import Gaussian, NoiseVariance
+from napari_dip.prior.physics.noise_model import NoiseModel
+from napari_dip.prior.physics.observation import Observation
 
 SIZE = (1, 1, 96, 96)
 

@@ -50,7 +50,7 @@ def nobodys_preferences(tmp_path_factory, monkeypatch):
 def no_run_left():
     """Let a run that a test has dropped come to its end before the next one starts."""
     yield
-    from napari_dip.viewer.runner import cancel_and_wait
+    from napari_dip.viewer.run.runner import cancel_and_wait
 
     assert cancel_and_wait(60)
     gc.collect()

@@ -8,9 +8,9 @@ import tifffile
 from napari.layers import Image
 
 from napari_dip.settings import STACK
-from napari_dip.viewer.axes import guessed_axes, told_axes
-from napari_dip.viewer.form import GUESSED
-from napari_dip.viewer.pixel_size import read_z_step
+from napari_dip.viewer.form.axes import guessed_axes, told_axes
+from napari_dip.viewer.form.form import GUESSED
+from napari_dip.viewer.form.pixel_size import read_z_step
 
 RNG = np.random.default_rng(0)
 

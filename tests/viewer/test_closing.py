@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from qtpy.QtWidgets import QApplication, QDockWidget
 
-from napari_dip.viewer import runner as worker
+from napari_dip.viewer.run import runner as worker
 
 WAIT = 240_000
 NAMES = ["Denoise", "Inpaint", "Super-resolve"]

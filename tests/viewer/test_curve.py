@@ -6,7 +6,7 @@ from qtpy.QtCore import QPoint, QPointF, Qt
 from qtpy.QtGui import QWheelEvent
 from qtpy.QtWidgets import QApplication
 
-from napari_dip.viewer.curve import BEST, HELD_OUT, LOSS, Curve
+from napari_dip.viewer.run.curve import BEST, HELD_OUT, LOSS, Curve
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from napari_dip.viewer.first_pictures import shown_for
+from napari_dip.viewer.layers.first_pictures import shown_for
 
 
 @pytest.mark.parametrize("axes", ["YX", "ZYX", "XYC", "YXS"])
@@ -22,7 +22,7 @@ def test_only_what_gives_the_source_is_shown(axes):
 
 
 def test_a_run_begins_with_interpolation(qtbot, viewer, open_dock, picture, monkeypatch):
-    monkeypatch.setattr("napari_dip.viewer.runner.REPORT_EVERY", 0)
+    monkeypatch.setattr("napari_dip.viewer.run.runner.REPORT_EVERY", 0)
     viewer.add_image(picture, name="cells")
     dock = open_dock("Super-resolve", iterations=200)
     dock.panel.run_button.click()

@@ -297,7 +297,7 @@ def test_colours_dask_and_levels(viewer, open_dock, run_to_end, picture):
 
 
 def test_a_form_is_made_from_any_row_of_the_table(viewer, picture):
-    from napari_dip.viewer.form import Form
+    from napari_dip.viewer.form.form import Form
 
     rows = (
         Input("guide", "image", "Guide", "Shows the edges."),

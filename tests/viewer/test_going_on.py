@@ -6,7 +6,7 @@ import weakref
 import numpy as np
 import pytest
 
-from napari_dip.viewer.runner import busy
+from napari_dip.viewer.run.runner import busy
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from napari_dip.viewer.invented import invented
+from napari_dip.viewer.result.invented import invented
 
 
 def test_only_the_depth_of_a_gap_is_invented():

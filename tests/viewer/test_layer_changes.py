@@ -7,7 +7,7 @@ from qtpy.QtGui import QEnterEvent
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
 
-from napari_dip.viewer.placing import mask_on_image
+from napari_dip.viewer.layers.placing import mask_on_image
 
 SOON = 500
 """Milliseconds within which the form has to follow."""

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from napari.layers import Image, Labels
 
-from napari_dip.viewer.layers import (
+from napari_dip.viewer.layers.layers import (
     describe,
     displayable,
     empty_mask,

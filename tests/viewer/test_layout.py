@@ -8,7 +8,7 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication, QDockWidget
 
 from napari_dip.viewer.docks import Dock
-from napari_dip.viewer.short_label import ShortLabel
+from napari_dip.viewer.form.short_label import ShortLabel
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ import pytest
 from napari.components import ViewerModel
 from napari.layers import Image
 
-from napari_dip.viewer.layers import describe, enlarge
-from napari_dip.viewer.live_layer import LiveLayer
+from napari_dip.viewer.layers.layers import describe, enlarge
+from napari_dip.viewer.layers.live_layer import LiveLayer
 from napari_dip.viewer.messages import Control, Done, Job, Picture
 
 RNG = np.random.default_rng(0)

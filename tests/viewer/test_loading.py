@@ -20,7 +20,7 @@ viewer = napari.Viewer(show=False)
 viewer.add_image(np.random.default_rng(0).normal(100, 10, (32, 32)).astype("float32"))
 _, dock = viewer.window.add_plugin_dock_widget("napari-dip", "Denoise")
 print("at first", "torch" in sys.modules)
-from napari_dip.viewer import runner
+from napari_dip.viewer.run import runner
 
 for _ in range(1200):
     QTest.qWait(50)

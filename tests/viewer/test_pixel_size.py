@@ -8,7 +8,7 @@ import tifffile
 
 from napari_dip.files.formats import read_image
 from napari_dip.files.metadata import NAMES
-from napari_dip.viewer.pixel_size import read_z_step
+from napari_dip.viewer.form.pixel_size import read_z_step
 
 KINDS = {
     "ImageJ": (

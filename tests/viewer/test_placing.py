@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from napari.layers import Image, Labels, Shapes
 
-from napari_dip.viewer.placing import between, drawn, drawn_part, lies_alike, lies_on, resampled
+from napari_dip.viewer.layers.placing import between, drawn, drawn_part, lies_alike, lies_on, resampled
 
 
 @pytest.fixture

@@ -5,9 +5,9 @@ import json
 import pytest
 
 from napari_dip.tasks import task_named
-from napari_dip.viewer import preferences as kept
-from napari_dip.viewer.form import Form
-from napari_dip.viewer.preferences import FILE, Preferences
+from napari_dip.viewer.form import preferences as kept
+from napari_dip.viewer.form.form import Form
+from napari_dip.viewer.form.preferences import FILE, Preferences
 
 settings = pytest.importorskip("napari.settings")
 if not hasattr(settings, "get_plugin_settings"):
@@ -63,7 +63,7 @@ def test_the_last_settings_of_each_task_come_back(viewer, page, open_dock, pictu
 def test_what_was_remembered_by_another_version_stops_nothing(viewer, page, monkeypatch, tmp_path):
     file = tmp_path / FILE
     file.write_text(json.dumps({"denoise": {"preset": "gone", "noise": 7, "unheard": 1, "seed": "x"}, "inpaint": 3}))
-    monkeypatch.setattr("napari_dip.viewer.form.preferences", lambda: Preferences({}, file=file))
+    monkeypatch.setattr("napari_dip.viewer.form.form.preferences", lambda: Preferences({}, file=file))
     form = Form(viewer, task_named("denoise"))
     assert form.everyday["preset"].value == "fast" and form.everyday["noise"].value == "auto"
     file.write_text("{half")

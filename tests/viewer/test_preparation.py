@@ -9,8 +9,8 @@ import psutil
 import pytest
 
 import napari_dip.restore  # noqa: F401 (torch takes its memory before, not during a run that is measured)
-from napari_dip import estimate as estimates
-from napari_dip.viewer import runner
+from napari_dip.run import estimate as estimates
+from napari_dip.viewer.run import runner
 
 PLANES, SIDE = 8, 4200
 """Of more than 32 MB each, which an allocator gives back at once."""

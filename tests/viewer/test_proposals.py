@@ -6,7 +6,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from napari_dip.samples import scratched
-from napari_dip.viewer.proposals import NO_NUMBERS, PIXELS, PROPOSALS, SATURATED, SCRATCHES, STRIPES, grown, propose
+from napari_dip.viewer.form.proposals import (
+    NO_NUMBERS,
+    PIXELS,
+    PROPOSALS,
+    SATURATED,
+    SCRATCHES,
+    STRIPES,
+    grown,
+    propose,
+)
 
 USUAL = {one.name: one.threshold or 0.0 for one in PROPOSALS}
 
@@ -117,7 +126,7 @@ def test_where_nothing_is_found_it_is_told(qtbot, viewer, open_dock, picture, no
 
 
 def test_what_goes_wrong_is_told_and_the_button_comes_back(qtbot, viewer, open_dock, picture, notes, monkeypatch):
-    from napari_dip.viewer import inputs
+    from napari_dip.viewer.form import inputs
 
     viewer.add_image(picture, name="cells")
     masks = open_dock("Inpaint").form.masks[0]

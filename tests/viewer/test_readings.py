@@ -8,7 +8,7 @@ from qtpy.QtTest import QTest
 from scipy.ndimage import gaussian_filter
 from skimage import data
 
-from napari_dip.viewer import trial
+from napari_dip.viewer.form import trial
 
 SIDE = 96
 

@@ -12,7 +12,7 @@ import tifffile
 from qtpy.QtWidgets import QApplication
 
 from napari_dip.files.formats import read_image
-from napari_dip.viewer.comparison import scores
+from napari_dip.viewer.result.comparison import scores
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import time
 
 import numpy as np
 
-from napari_dip.viewer import runner as worker
+from napari_dip.viewer.run import runner as worker
 
 WAIT = 240_000
 

@@ -10,7 +10,7 @@ import tifffile
 
 from napari_dip.files.formats import read_image
 from napari_dip.files.metadata import NAMES
-from napari_dip.saving import get_reader
+from napari_dip.viewer.contributions import get_reader
 
 
 @pytest.fixture

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from napari_dip.viewer.form.preferences import Preferences
 from napari_dip.viewer.messages import Picture, Report
-from napari_dip.viewer.preferences import Preferences
-from napari_dip.viewer.snapshots import Snapshots
+from napari_dip.viewer.run.snapshots import Snapshots
 
 
 def report(iteration, picture, stage="fit"):
@@ -30,7 +30,7 @@ def test_stages_are_spread_over_the_whole_run(shown):
 
 
 def test_only_the_plane_in_view_is_kept_and_no_more_than_memory_allows(monkeypatch):
-    monkeypatch.setattr("napari_dip.viewer.snapshots.BYTES", 4 * 8 * 8 * 3)
+    monkeypatch.setattr("napari_dip.viewer.run.snapshots.BYTES", 4 * 8 * 8 * 3)
     snapshots = Snapshots()
     for n in range(20):
         snapshots.note(report(n, square(n, (0,))))
@@ -44,10 +44,10 @@ def test_only_the_plane_in_view_is_kept_and_no_more_than_memory_allows(monkeypat
 @pytest.fixture
 def often(monkeypatch):
     """Show a picture of each iteration."""
-    monkeypatch.setattr("napari_dip.viewer.runner.REPORT_EVERY", 0)
-    monkeypatch.setattr("napari_dip.viewer.runner.FIRST_PREVIEW", 1)
-    monkeypatch.setattr("napari_dip.viewer.runner.PREVIEW_SHARE", 1e9)
-    monkeypatch.setattr("napari_dip.viewer.form.preferences", lambda: Preferences({}, 0.0))
+    monkeypatch.setattr("napari_dip.viewer.run.runner.REPORT_EVERY", 0)
+    monkeypatch.setattr("napari_dip.viewer.run.runner.FIRST_PREVIEW", 1)
+    monkeypatch.setattr("napari_dip.viewer.run.runner.PREVIEW_SHARE", 1e9)
+    monkeypatch.setattr("napari_dip.viewer.form.form.preferences", lambda: Preferences({}, 0.0))
 
 
 @pytest.mark.parametrize("planes", [1, 3])

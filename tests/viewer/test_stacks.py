@@ -151,8 +151,8 @@ def test_hidden_planes_are_sent_once_they_are_looked_at(monkeypatch):
     """However many planes have ended meanwhile, they are sent a few at a time, the one that is looked at first."""
     from types import SimpleNamespace
 
-    from napari_dip.viewer import runner
     from napari_dip.viewer.messages import Control, Job
+    from napari_dip.viewer.run import runner
 
     out = np.arange(10 * 9 * 8, dtype=np.float32).reshape(10, 9, 8)
     control = Control(shown=False, looked_at=(7,))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from napari.layers import Shapes
 
-from napari_dip.viewer import trial
+from napari_dip.viewer.form import trial
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from napari.layers import Image
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 
-from napari_dip.viewer.border import left_part
+from napari_dip.viewer.result.border import left_part
 
 
 def part(data, order=None, view=None, ndisplay=2, **place):

@@ -13,30 +13,30 @@ from typing import Any
 import numpy as np
 import torch
 
-from napari_dip.prior.architecture import Published, Slim
-from napari_dip.prior.averages import Averaging
-from napari_dip.prior.coarse import GROUPING, Grouping, OnGrids
-from napari_dip.prior.crop_prediction import CropPrediction, Crops, View
-from napari_dip.prior.denoised_first import SureNoise
-from napari_dip.prior.enlarged_detail import Enlarged
-from napari_dip.prior.fill import RELAXATION, Relaxation, deepest_gap
-from napari_dip.prior.fit import Problem
-from napari_dip.prior.forward_model import ForwardModel, Identity
-from napari_dip.prior.latent_prior import LatentPrior
-from napari_dip.prior.like_gaps import HoldOut
-from napari_dip.prior.likelihood import Gaussian, NoiseVariance
-from napari_dip.prior.masked_prediction import MaskedPrediction
-from napari_dip.prior.network import VarianceHead
+from napari_dip.prior.estimators.coarse import GROUPING, Grouping, OnGrids
+from napari_dip.prior.estimators.enlarged_detail import Enlarged
+from napari_dip.prior.estimators.nonlocal_bayes import FINE
+from napari_dip.prior.estimators.posterior import AsPredicted, LastStep, Refined
+from napari_dip.prior.estimators.second_opinion import PredictedOrSmooth
+from napari_dip.prior.fitting.averages import Averaging
+from napari_dip.prior.fitting.denoised_first import SureNoise
+from napari_dip.prior.fitting.fit import Problem
+from napari_dip.prior.fitting.stopping import HeldOut, Rule
+from napari_dip.prior.networks.architecture import Published, Slim
+from napari_dip.prior.networks.network import VarianceHead
+from napari_dip.prior.networks.optimisation import Optimisation
 from napari_dip.prior.noise.config import ESTIMATION, Estimation
 from napari_dip.prior.noise.estimation import estimate_noise
-from napari_dip.prior.noise.model import KnownNoise, NoiseModel
-from napari_dip.prior.nonlocal_bayes import FINE
-from napari_dip.prior.observation import UNKNOWN_NOISE, Observation
-from napari_dip.prior.optimisation import Optimisation
-from napari_dip.prior.posterior import AsPredicted, LastStep, Refined
-from napari_dip.prior.second_opinion import PredictedOrSmooth
-from napari_dip.prior.stack import Stack
-from napari_dip.prior.stopping import HeldOut, Rule
+from napari_dip.prior.objectives.crop_prediction import CropPrediction, Crops, View
+from napari_dip.prior.objectives.latent_prior import LatentPrior
+from napari_dip.prior.objectives.like_gaps import HoldOut
+from napari_dip.prior.objectives.masked_prediction import MaskedPrediction
+from napari_dip.prior.objectives.stack import Stack
+from napari_dip.prior.physics.fill import RELAXATION, Relaxation, deepest_gap
+from napari_dip.prior.physics.forward_model import ForwardModel, Identity
+from napari_dip.prior.physics.likelihood import Gaussian, NoiseVariance
+from napari_dip.prior.physics.noise_model import KnownNoise, NoiseModel
+from napari_dip.prior.physics.observation import UNKNOWN_NOISE, Observation
 
 MUON = Optimisation("muon", final_rate=0.05, bfloat16=True)
 """Rates of Muon and of Adam beside it. Measured: benchmarks/constants.py."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import torch
 
-from napari_dip.prior.network import Prior
+from napari_dip.prior.fitting.state_check import MOST_WEIGHT, check_named
+from napari_dip.prior.fitting.weights import Weights
+from napari_dip.prior.networks.network import Prior
 from napari_dip.prior.presets import STACK
-from napari_dip.prior.state_check import MOST_WEIGHT, check_named
-from napari_dip.prior.weights import Weights
 
 SIDE = 16
 """Pixels of an image that networks are tried with."""

@@ -16,25 +16,25 @@ from qtpy.QtWidgets import QShortcut, QVBoxLayout, QWidget
 
 from napari_dip.errors import InputError
 from napari_dip.tasks import task_named
-from napari_dip.viewer.activity import Activity
-from napari_dip.viewer.connections import LayerWatch, Links
 from napari_dip.viewer.dock_tabs import tab_with_others
-from napari_dip.viewer.ended import Kept, in_words
-from napari_dip.viewer.form import Form
-from napari_dip.viewer.layers import itself
-from napari_dip.viewer.live_layer import LiveLayer
+from napari_dip.viewer.form.form import Form
+from napari_dip.viewer.form.number_boxes import signals_of
+from napari_dip.viewer.form.readings import COMPLETE, Readings
+from napari_dip.viewer.form.widgets import on_the_form
+from napari_dip.viewer.layers.connections import LayerWatch, Links
+from napari_dip.viewer.layers.layers import itself
+from napari_dip.viewer.layers.live_layer import LiveLayer
 from napari_dip.viewer.messages import Done, Failed, Job, Outcome, Report, Undecided
-from napari_dip.viewer.number_boxes import signals_of
-from napari_dip.viewer.pages import RESULT, SETTINGS, Pages
-from napari_dip.viewer.provenance import Provenance, is_result
-from napari_dip.viewer.queue import Queue, Turn
-from napari_dip.viewer.readings import COMPLETE, Readings
-from napari_dip.viewer.result_panel import ResultPanel
-from napari_dip.viewer.run_panel import RunPanel
-from napari_dip.viewer.runner import BUSY, ENDING, Runner, busy, load_engine, make_run
-from napari_dip.viewer.selected_runs import LOOK, SelectedRuns
-from napari_dip.viewer.snapshots import Snapshots
-from napari_dip.viewer.widgets import on_the_form
+from napari_dip.viewer.result.ended import Kept, in_words
+from napari_dip.viewer.result.pages import RESULT, SETTINGS, Pages
+from napari_dip.viewer.result.result_panel import ResultPanel
+from napari_dip.viewer.run.activity import Activity
+from napari_dip.viewer.run.provenance import Provenance, is_result
+from napari_dip.viewer.run.queue import Queue, Turn
+from napari_dip.viewer.run.run_panel import RunPanel
+from napari_dip.viewer.run.runner import BUSY, ENDING, Runner, busy, load_engine, make_run
+from napari_dip.viewer.run.selected_runs import LOOK, SelectedRuns
+from napari_dip.viewer.run.snapshots import Snapshots
 
 if TYPE_CHECKING:
     from napari_dip.restore import Run

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from napari_dip.record import Record
+from napari_dip.run.record import Record
 
 Wish = Literal["go", "pause", "stop", "keep", "cancel"]
 PICTURE_EVERY = 0.25

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from napari_dip.prior.compression import JPEG, BlockSteps
-from napari_dip.prior.flat_blocks import DIFFERENCES, RESIDUALS, FlatBlocks
-from napari_dip.prior.linear_prediction import LINEAR, LinearPredictor
-from napari_dip.prior.saturation import PILE_UP, UNCLIPPING, PileUp, Unclipping
+from napari_dip.prior.noise.compression import JPEG, BlockSteps
+from napari_dip.prior.noise.flat_blocks import DIFFERENCES, RESIDUALS, FlatBlocks
+from napari_dip.prior.noise.linear_prediction import LINEAR, LinearPredictor
+from napari_dip.prior.noise.saturation import PILE_UP, UNCLIPPING, PileUp, Unclipping
 
 
 @dataclass(frozen=True)

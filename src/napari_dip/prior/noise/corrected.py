@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from napari_dip.prior.flat_blocks import block_means
-from napari_dip.prior.likelihood import Likelihood, NoiseVariance
 from napari_dip.prior.noise.config import ESTIMATION, Estimation, Place
 from napari_dip.prior.noise.evidence import excess_spread
+from napari_dip.prior.noise.flat_blocks import block_means
 from napari_dip.prior.noise.variance_curve import NOTHING, fit_variance_curve
+from napari_dip.prior.physics.likelihood import Likelihood, NoiseVariance
 
 NO_DOUBT = NoiseVariance(0.0)
 """What a prediction leaves behind says nothing against the noise as it was thought to be."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from napari_dip.prior.flat_blocks import differences, differences_along
 from napari_dip.prior.noise.config import ESTIMATION, Estimation, Smear
+from napari_dip.prior.noise.flat_blocks import differences, differences_along
 
 Levels = tuple[list[float], list[float]]
 """Variance of differences along y and along x, over one pixel, two, and so on, in the flattest blocks."""

@@ -9,8 +9,8 @@ import numpy as np
 from napari_dip.prior.noise.config import ESTIMATION, Estimation
 from napari_dip.prior.noise.evidence import Evidence
 from napari_dip.prior.noise.hypotheses import judge
-from napari_dip.prior.noise.model import KnownNoise, NoiseModel
 from napari_dip.prior.noise.phase import is_random, off_the_carrier, phase_noise
+from napari_dip.prior.physics.noise_model import KnownNoise, NoiseModel
 
 
 def estimate_noise(

@@ -17,8 +17,10 @@ from functools import cache, cached_property
 import numpy as np
 from scipy.special import gammaincinv
 
-from napari_dip.prior.compression import compression_error
-from napari_dip.prior.flat_blocks import (
+from napari_dip.prior.noise.compression import compression_error
+from napari_dip.prior.noise.config import Estimation, VarianceCurve
+from napari_dip.prior.noise.correlation import Levels, correlation_along, levels_along, line_noise
+from napari_dip.prior.noise.flat_blocks import (
     FlatBlocks,
     differences,
     differences_along,
@@ -29,11 +31,9 @@ from napari_dip.prior.flat_blocks import (
     kurtosis,
     second_differences,
 )
-from napari_dip.prior.noise.config import Estimation, VarianceCurve
-from napari_dip.prior.noise.correlation import Levels, correlation_along, levels_along, line_noise
-from napari_dip.prior.noise.model import KnownNoise
+from napari_dip.prior.noise.saturation import saturation
 from napari_dip.prior.noise.variance_curve import bins_of
-from napari_dip.prior.saturation import saturation
+from napari_dip.prior.physics.noise_model import KnownNoise
 
 Blocks = tuple[np.ndarray, np.ndarray]
 """Brightness and noise variance of blocks."""

@@ -13,12 +13,12 @@ from typing import Protocol
 import numpy as np
 import torch
 
-from napari_dip.prior.flat_blocks import block_means
-from napari_dip.prior.likelihood import Gaussian, NoiseVariance
 from napari_dip.prior.noise.evidence import Blocks, Evidence
-from napari_dip.prior.noise.model import NoiseModel
+from napari_dip.prior.noise.flat_blocks import block_means
+from napari_dip.prior.noise.saturation import clipped_error
 from napari_dip.prior.noise.variance_curve import fit_variance_curve, name_of
-from napari_dip.prior.saturation import clipped_error
+from napari_dip.prior.physics.likelihood import Gaussian, NoiseVariance
+from napari_dip.prior.physics.noise_model import NoiseModel
 
 
 class Hypothesis(Protocol):

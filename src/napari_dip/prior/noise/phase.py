@@ -11,10 +11,10 @@ from dataclasses import replace
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-from napari_dip.prior.flat_blocks import differences
-from napari_dip.prior.likelihood import Gaussian, NoiseVariance
 from napari_dip.prior.noise.evidence import Evidence
-from napari_dip.prior.noise.model import NoiseModel
+from napari_dip.prior.noise.flat_blocks import differences
+from napari_dip.prior.physics.likelihood import Gaussian, NoiseVariance
+from napari_dip.prior.physics.noise_model import NoiseModel
 
 CARRIER = 4.0
 """Width, in pixels, of the Gaussian mean to which an angle is compared: far beyond the reach of noise."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 from scipy.optimize import nnls
 
-from napari_dip.prior.flat_blocks import FlatBlocks
-from napari_dip.prior.likelihood import NoiseVariance
 from napari_dip.prior.noise.config import Estimation, Naming, VarianceCurve
-from napari_dip.prior.noise.model import KnownNoise
-from napari_dip.prior.saturation import unclip
+from napari_dip.prior.noise.flat_blocks import FlatBlocks
+from napari_dip.prior.noise.saturation import unclip
+from napari_dip.prior.physics.likelihood import NoiseVariance
+from napari_dip.prior.physics.noise_model import KnownNoise
 
 LEAST_SPREAD = 1e-7
 """Added to every variance that was found, in squared units of [0, 1]: less than rounding to 8 bits adds, and enough to

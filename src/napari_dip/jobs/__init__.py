@@ -1,0 +1,1 @@
+"""File in, file out; many of them, on one machine or many."""

@@ -1,0 +1,1 @@
+"""What predictions come to: posterior mean, stacking, uncertainty."""

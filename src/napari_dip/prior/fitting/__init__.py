@@ -1,0 +1,1 @@
+"""How a fit goes on, when it ends, and which fits follow each other."""

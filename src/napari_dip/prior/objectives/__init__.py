@@ -1,0 +1,1 @@
+"""What a network is fitted to, and how it predicts."""

@@ -1,0 +1,1 @@
+"""What is known beforehand: the forward model, the noise, and what was measured."""

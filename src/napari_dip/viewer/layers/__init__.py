@@ -1,0 +1,1 @@
+"""Layers, and what is shown in them."""

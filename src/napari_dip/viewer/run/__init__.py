@@ -1,0 +1,1 @@
+"""How a run is begun, watched and ended."""
