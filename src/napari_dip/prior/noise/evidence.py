@@ -207,11 +207,15 @@ class Evidence:
     @property
     def is_interpolated(self) -> bool:
         """Whether the image was enlarged or moved: interpolated noise is weaker between the pixels of before."""
-        limits = self.config.correlated
-        short = any(period < limits.most_period for period in self.periods)
+        short = any(period < self.config.correlated.most_period for period in self.periods)
+        return not self.is_compressed and (short or self.shared_period > 0)
+
+    @cached_property
+    def shared_period(self) -> float:
+        """Longest period, in pixels, of both axes alike, as enlargement leaves it; 0 where there is none."""
         along_y, along_x = self.periods_along
         both = [a for a in along_y for b in along_x if abs(a / b - 1) < SAME_PERIOD]
-        return not self.is_compressed and (short or any(period < limits.most_period_of_both for period in both))
+        return max((one for one in both if one < self.config.correlated.most_period_of_both), default=0.0)
 
     @property
     def is_enlarged(self) -> bool:
@@ -227,6 +231,8 @@ class Evidence:
     def is_smeared(self) -> bool:
         """Whether what is finest is small, and Gaussian as far as it is there, or interpolated."""
         limits = self.config.correlated
+        if self.is_sharp:
+            return True
         if self.white_part > limits.white_part:
             return False
         if self.is_compressed:
@@ -235,6 +241,21 @@ class Evidence:
         if self.white_part > limits.small and self.tail(2) - 3 + self.spread(2) > limits.structure + chance:
             return False
         return self.tail(1) < limits.tail_within or self.white_part < limits.next_to_nothing or self.is_interpolated
+
+    @property
+    def is_sharp(self) -> bool:
+        """Whether differences are small over a pixel, nearly at their level over two, Gaussian and everywhere alike.
+
+        What structure there is in photographs grows on.
+        """
+        limits, level = self.config.correlated, self.level(3)
+        return (
+            self.white_part < limits.white_part_if_sharp
+            and self.level(1) < limits.dull * level
+            and self.level(2) > limits.sharp * level
+            and max(self.tail(step) for step in (1, 2, 3)) < limits.sharp_tail
+            and max(self.spread(step) for step in (1, 2, 3)) < limits.sharp_spread + self._chance
+        )
 
     @cached_property
     def is_isotropic(self) -> bool:

@@ -84,6 +84,8 @@ class EnlargedNoise:
         along = evidence.along
         if evidence.known.reach is not None or along is None or not all(along) or not evidence.is_enlarged:
             return None
+        if max(along) > evidence.config.smear.most_of_period * evidence.shared_period:
+            return None
         axis = 0 if along[0] <= along[1] else 1
         return _model(evidence, evidence.blocks_along(axis, along[axis] + 1), max(along), along)
 
@@ -99,11 +101,12 @@ class LineNoise:
         along = evidence.along
         if evidence.known.reach is not None or along is None or all(along) or not evidence.is_stationary:
             return None
-        found = evidence.line_noise
-        if found is not None and found[0].index(0) == along.index(0):  # structure grows on beyond the reach of noise
-            along, part = found
-            if part < evidence.config.smear.rich_part:
-                return _over_structure(evidence, along, part)
+        smear, found = evidence.config.smear, evidence.line_noise
+        if found is not None and found[0].index(0) == along.index(0):
+            if max(along) > max(found[0]) + smear.further:  # structure grows on beyond the reach of noise
+                along = found[0]
+            if found[1] < smear.rich_part:
+                return _over_structure(evidence, *found)
         return _model(evidence, evidence.blocks_along(along.index(0), 1), max(along), along)
 
 
