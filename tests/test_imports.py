@@ -27,6 +27,11 @@ LAYERS = (
     {"__main__"},
 )
 """From the bottom up; what stands in one line does not know each other."""
+ROOMS = {
+    "prior": ("networks", "physics", "noise", "objectives", "estimators", "fitting"),
+    "viewer": ("layers", "form", "run", "result"),
+}
+"""The packages within a package, from the bottom up; modules that lie beside them are tools below or plans above."""
 QT = {"PyQt5", "PyQt6", "PySide2", "PySide6"}
 GRAPHICAL = {"napari", "qtpy", "magicgui", "superqt", "npe2", *QT}
 
@@ -128,6 +133,15 @@ def layer(part):
 def test_every_module_knows_only_what_lies_below_it(module):
     own = module.split("/")[0].removesuffix(".py")
     assert all(part == own or layer(part) < layer(own) for part in ours(module)), ours(module)
+
+
+@pytest.mark.parametrize("module", [name for name in (*PRIOR, *VIEWER) if name.count("/") == 2])
+def test_every_room_knows_only_those_below_it(module):
+    package, own = module.split("/")[:2]
+    rooms = ROOMS[package]
+    prefix = f"napari_dip.{package}."
+    others = {name.removeprefix(prefix).split(".")[0] for name in imports(module) if name.startswith(prefix)} - {own}
+    assert all(rooms.index(room) < rooms.index(own) for room in others & set(rooms)), others
 
 
 @pytest.mark.parametrize("module", PRIOR)
