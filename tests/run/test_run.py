@@ -267,7 +267,7 @@ def test_channels_beyond_those_of_a_record_are_restored_as_planned():
 
 def test_the_record_tells_every_array_that_a_task_takes(monkeypatch, tmp_path):
     row = replace(task_named("denoise"), inputs=(Input("psf", "image", "PSF", "An array of any size."),))
-    for module in ("tasks", "restore"):
+    for module in ("tasks", "run.preparation"):
         monkeypatch.setattr(f"napari_dip.{module}.TASKS", (row, *tasks.TASKS[1:]))
     psf = np.ones((3, 5))
     run = dip.restore_steps("denoise", picture(), psf=psf, **QUICK)
