@@ -10,7 +10,6 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -58,6 +57,16 @@ def seam_ratio(image: np.ndarray, side: int) -> float:
     return float(np.concatenate(across).mean() / np.concatenate(inside).mean())
 
 
+def _tiles() -> Any:
+    """Give the module that restores by tiles; older versions have it elsewhere."""
+    for name in ("napari_dip.prior.objectives.apply", "napari_dip.prior.apply"):
+        try:
+            return import_module(name)
+        except ModuleNotFoundError:
+            continue
+    raise NotThere("this version has no tiles")
+
+
 def prepare(job: dict[str, Any], image: np.ndarray) -> Callable[[], Any]:
     """Import all that is needed, and give the call to be timed."""
     import napari_dip as dip
@@ -67,10 +76,7 @@ def prepare(job: dict[str, Any], image: np.ndarray) -> Callable[[], Any]:
     if job["prior"] and not hasattr(dip, "load_prior"):
         raise NotThere("this version loads no priors")
     if job["side"]:
-        if not find_spec("napari_dip.prior.objectives.apply"):
-            raise NotThere("this version has no tiles")
-        apply: Any = import_module("napari_dip.prior.objectives.apply")
-        apply.SIDE = job["side"]
+        _tiles().SIDE = job["side"]
     # torch imports a good part of itself when it is first used
     corner = image[(slice(2),) * (image.ndim - 2)][..., :16, :16]
     dip.denoise(corner, axes=job["axes"], **{**job["settings"], "max_iterations": 1})

@@ -440,7 +440,7 @@ VERSION = """
 import os
 from types import SimpleNamespace
 import numpy as np
-from napari_dip.prior.objectives import apply
+from napari_dip.prior import apply
 
 def denoise(image, axes, threads, device, max_iterations=None, trouble=None):
     if image.shape[-1] == 48 and trouble == "error":

@@ -31,7 +31,7 @@ def test_noise_has_none(seed, sigma):
 def test_most_of_the_offsets_of_rows_is_found(seed):
     offsets = np.random.default_rng(seed + 1).normal(0, 15, SIDE)
     found = line_offsets(noisy(seed) + offsets[:, None], everywhere)
-    assert np.std(found - offsets) < 0.6 * np.std(offsets)
+    assert np.std(found - offsets) < 0.65 * np.std(offsets)
     assert np.std(np.diff(found - offsets)) < 0.2 * np.std(np.diff(offsets))  # what is seen: steps from row to row
 
 
