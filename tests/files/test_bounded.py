@@ -126,7 +126,8 @@ def test_a_file_without_permission_is_one_sentence_and_no_wrong_usage():
     """As somebody else, since root may read everything; all that is imported is imported before."""
     code = (
         "import os, sys, filelock, yaml, tifffile, napari_dip.restore, napari_dip.run.fitted_prior\n"
-        "import napari_dip.jobs.replay, napari_dip.jobs.file, napari_dip.jobs.batch, napari_dip.jobs.spec, napari_dip.jobs.once\n"
+        "import napari_dip.jobs.replay, napari_dip.jobs.file, napari_dip.jobs.batch\n"
+        "import napari_dip.jobs.spec, napari_dip.jobs.once\n"
         "from napari_dip.cli import main as cli\n"
         "os.setresgid(65534, 65534, 65534), os.setresuid(65534, 65534, 65534)\n"
         "for arguments in COMMANDS:\n"
