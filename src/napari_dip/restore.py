@@ -1,14 +1,10 @@
-"""Restore an image: array in, `Restoration` out. The public functions, and the checks that come before any work."""
+"""Restore an image: array in, `Restoration` out. The public functions, and how a record is repeated."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-
-import napari_dip.prior  # noqa: F401 (sets how torch's threads wait, which they read when torch is imported)
-
-# isort: split
 
 from napari_dip.errors import InputError
 from napari_dip.prior.fitting.weights import HasWeights, Start
