@@ -11,6 +11,7 @@ from scipy.ndimage import gaussian_filter, shift, uniform_filter1d, zoom
 from skimage import color, data, transform
 
 from napari_dip.prior.noise.config import ESTIMATION
+from napari_dip.prior.noise.correlation import part_of_neighbours
 from napari_dip.prior.noise.estimation import estimate_noise
 from napari_dip.prior.noise.evidence import Evidence
 from napari_dip.prior.physics.noise_model import KnownNoise
@@ -331,3 +332,19 @@ def test_what_reaches_further_than_an_enlargement_is_structure(seed):
     noise = zoom(random.standard_normal((SIDE, SIDE)), factor, order=1)[:SIDE, :SIDE]
     image = walls(random) + sigma * noise / noise.std()
     assert strength(read(image)) * np.ptp(image) < 1.5 * sigma
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_threads_under_noise_of_next_neighbours_are_not_counted_with_it(seed):
+    random = np.random.default_rng(seed)
+    noise = read(filaments(random) + 0.06 * smear(random, 0.55))
+    assert noise.free_of_structure or not noise.correlation_radius
+    flat = read(clouds(random) + 0.06 * smear(random, 0.55))
+    assert flat.correlation_radius and not flat.free_of_structure
+
+
+@pytest.mark.parametrize("blur", [0.4, 0.55, 0.7])
+def test_the_white_part_of_blurred_noise_tells_its_strength(blur):
+    evidence = evidence_of(smear(np.random.default_rng(0), blur))
+    variance = evidence.level(1) / evidence.config.differences.bias / part_of_neighbours(evidence.white_part)
+    assert variance == pytest.approx(evidence.planes.var(), rel=0.25)

@@ -179,6 +179,11 @@ class CorrelatedNoise:
     isotropic : float
         Factor between the variances of differences along y and along x from which on noise reaches along one of them:
         at the most 1.1 of noise that reaches as far along both.
+    white_part_if_near : float
+        With at least this white part, noise reaches little beyond the next pixel, and differences over one tell its
+        strength. With less it reaches on.
+    surely : float
+        There is structure where these tell less than this part of it.
     white_part_if_sharp, dull, sharp, sharp_tail, sharp_spread : float
         Where differences over one pixel have at most the part `dull`, and those over two at least the part `sharp`, of
         the variance of those over three, little kurtosis and little excess of their scatter, the white part may be so
@@ -218,6 +223,8 @@ class CorrelatedNoise:
     grows: float = 2.0
     grows_if_interpolated: float = 1.4
     isotropic: float = 1.5
+    white_part_if_near: float = 0.3
+    surely: float = 0.95
     white_part_if_sharp: float = 0.72
     dull: float = 0.2
     sharp: float = 0.77

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import comb
+
 import numpy as np
 
 from napari_dip.prior.noise.config import ESTIMATION, Estimation, Smear
@@ -106,6 +108,24 @@ def _reach(level: list[float], smear: Smear) -> int:
         if level[radius] < smear.grows * level[radius - 1]:
             return radius - 1
     return 0
+
+
+def part_of_neighbours(white_part: float) -> float:
+    """Give the part of its variance that differences over one pixel show of noise blurred by a Gaussian.
+
+    Parameters
+    ----------
+    white_part : float
+        Variance of its differences of eighth order over that of its second differences: it tells the blur.
+    """
+    blurs = np.linspace(1.0, 0.2, 81)
+    alike = np.exp(-(np.arange(9) ** 2) / (4 * blurs[:, None] ** 2))
+    second, eighth = (
+        (alike[:, : half + 1] @ [comb(2 * half, half + k) * (-1) ** k * (2 - (k == 0)) for k in range(half + 1)]) ** 2
+        / comb(2 * half, half) ** 2
+        for half in (2, 8)
+    )
+    return float(np.interp(white_part, eighth / second, second))
 
 
 def noise_in_common(planes: np.ndarray, observed: np.ndarray, how: Estimation = ESTIMATION) -> float | None:

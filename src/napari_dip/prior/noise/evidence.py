@@ -19,7 +19,7 @@ from scipy.special import gammaincinv
 
 from napari_dip.prior.noise.compression import compression_error
 from napari_dip.prior.noise.config import Estimation, VarianceCurve
-from napari_dip.prior.noise.correlation import Levels, correlation_along, levels_along, line_noise
+from napari_dip.prior.noise.correlation import Levels, correlation_along, levels_along, line_noise, part_of_neighbours
 from napari_dip.prior.noise.flat_blocks import (
     FlatBlocks,
     differences,
@@ -241,6 +241,19 @@ class Evidence:
         if self.white_part > limits.small and self.tail(2) - 3 + self.spread(2) > limits.structure + chance:
             return False
         return self.tail(1) < limits.tail_within or self.white_part < limits.next_to_nothing or self.is_interpolated
+
+    @property
+    def is_near(self) -> bool:
+        """Whether noise reaches little beyond the next pixel."""
+        return not self.is_compressed and self.white_part >= self.config.correlated.white_part_if_near
+
+    @property
+    def near_part(self) -> float:
+        """Part of the differences over two pixels that is noise, if it is blurred as its white part says.
+
+        Structure is weaker in differences over one pixel, from which the blur tells the strength of the noise.
+        """
+        return min(self.level(1) / part_of_neighbours(self.white_part) / max(self.level(2), TINY), 1.0)
 
     @property
     def is_sharp(self) -> bool:

@@ -124,6 +124,10 @@ class CorrelatedNoise:
         if not _is_proven(evidence):
             return None
         radius = max(evidence.reach, 1)
+        if radius == 1 and evidence.is_near:
+            (brightness, variance), part = evidence.blocks(2), evidence.near_part
+            noise = _model(evidence, (brightness, variance * part), 1)
+            return replace(noise, free_of_structure=part < evidence.config.correlated.surely)
         return _model(evidence, evidence.blocks(radius + 1), radius)
 
 
