@@ -176,6 +176,8 @@ class CorrelatedNoise:
         pixel less and beyond. A compressed image has to be at a level twice as far, or nearly so from one pixel less.
     grows_if_interpolated : float
         The same where interpolated noise is followed a pixel further: 1.0 to 1.3 of noise.
+    white_part_between, level_between : float
+        The same of differences between planes, of which some are smeared more than others.
     isotropic : float
         Factor between the variances of differences along y and along x from which on noise reaches along one of them:
         at the most 1.1 of noise that reaches as far along both.
@@ -189,8 +191,6 @@ class CorrelatedNoise:
         the variance of those over three, little kurtosis and little excess of their scatter, the white part may be so
         large: 0.68 to 0.71 of reconstructed noise. Photographs and felts with white noise have 0.75 over two pixels at
         the most, or 0.3 over one at the least.
-    white_part_between, level_between : float
-        The same of differences between planes, of which some are smeared more than others.
     white_level, little, level_spread, level_tail : float
         Of differences that end at a level (see `Evidence.is_level`): the largest variance over one pixel, as a part of
         that level, and what of it is next to nothing; the largest excess of their scatter, and the largest kurtosis.

@@ -296,14 +296,19 @@ class Evidence:
         return levels_along(self.planes, self.observed, self.config)
 
     @property
+    def _sought(self) -> Levels | None:
+        """The same, or None where it is known beforehand how far noise reaches."""
+        return self.levels_along if self.known.reach is None else None
+
+    @property
     def along(self) -> tuple[int, int] | None:
         """How far noise reaches along y and x, where it is white along one of them, or was enlarged along both."""
-        return correlation_along(self.levels_along, self.config) if self.levels_along else None
+        return correlation_along(self._sought, self.config) if self._sought else None
 
     @property
     def line_noise(self) -> tuple[tuple[int, int], float] | None:
         """How far noise that is smeared along one axis reaches, and which part of the differences it is."""
-        return line_noise(self.levels_along, self.config) if self.levels_along else None
+        return line_noise(self._sought, self.config) if self._sought else None
 
     @property
     def may_be_correlated(self) -> bool:

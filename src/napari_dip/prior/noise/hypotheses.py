@@ -82,7 +82,7 @@ class EnlargedNoise:
     def read(self, evidence: Evidence) -> NoiseModel | None:
         """Give noise that reaches as far along each axis as differences grow."""
         along = evidence.along
-        if evidence.known.reach is not None or along is None or not all(along) or not evidence.is_enlarged:
+        if along is None or not all(along) or not evidence.is_enlarged:
             return None
         if max(along) > evidence.config.smear.most_of_period * evidence.shared_period:
             return None
@@ -99,7 +99,7 @@ class LineNoise:
     def read(self, evidence: Evidence) -> NoiseModel | None:
         """Give noise that reaches as far as differences grow."""
         along = evidence.along
-        if evidence.known.reach is not None or along is None or all(along) or not evidence.is_stationary:
+        if along is None or all(along) or not evidence.is_stationary:
             return None
         smear, found = evidence.config.smear, evidence.line_noise
         if found is not None and found[0].index(0) == along.index(0):
@@ -140,7 +140,7 @@ class LineNoiseOverStructure:
     def read(self, evidence: Evidence) -> NoiseModel | None:
         """Give the noise by what both axes do not have in common."""
         found = evidence.line_noise
-        if evidence.known.reach is not None or found is None or not evidence.is_stationary:
+        if found is None or not evidence.is_stationary:
             return None
         return _over_structure(evidence, *found) if found[1] > evidence.config.smear.least_part else None
 
